@@ -1,0 +1,97 @@
+#!/usr/bin/env bash
+# Installs what Trestle's regtest needs and is missing: Debian packages, bitcoind, an Electrum server.
+# Everything but the Debian packages is cached outside the checkout, keyed by version, in
+# ${TRESTLE_CACHE:-~/.cache/trestle}. What is there already is left alone, so a warm run takes no time.
+#
+#   regtest/setup.sh            install; progress on stderr
+#   regtest/setup.sh --env      print `export BITCOIND_EXE=… ELECTRUMX_EXE=…` for a shell to eval
+#
+# An existing bitcoind is taken from $BITCOIND_EXE or from PATH before one is built.
+set -euo pipefail
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+cache=${TRESTLE_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/trestle}
+core_version=31.99-kernel-sys-0.4.1-a
+electrumx_version=2.0
+
+say() { printf 'setup: %s\n' "$*" >&2; }
+die() { say "$*"; exit 1; }
+
+# Debian packages that $@ names as COMMAND-OR-FILE=PACKAGE, installed where they are missing.
+need() {
+    local missing=() pair what
+    for pair in "$@"; do
+        what=${pair%%=*}
+        case $what in
+            /*) [ -e "$what" ] || missing+=("${pair#*=}") ;;
+            *) command -v "$what" >/dev/null || missing+=("${pair#*=}") ;;
+        esac
+    done
+    [ ${#missing[@]} -gt 0 ] || return 0
+    local sudo=()
+    [ "$(id -u)" = 0 ] || sudo=(sudo -n)
+    local line="apt-get install -y --no-install-recommends ${missing[*]}"
+    say "installing Debian packages: ${missing[*]}"
+    if ! command -v apt-get >/dev/null || ! { "${sudo[@]}" apt-get update -qq && "${sudo[@]}" env DEBIAN_FRONTEND=noninteractive $line -qq; } >&2; then
+        die "cannot install them here. Run this as root, then try again:  $line"
+    fi
+}
+
+bitcoind_exe() {
+    if [ -n "${BITCOIND_EXE:-}" ]; then echo "$BITCOIND_EXE"
+    elif command -v bitcoind >/dev/null; then command -v bitcoind
+    else echo "$cache/bitcoind-$core_version/bitcoind"; fi
+}
+electrumx_exe() { echo "${ELECTRUMX_EXE:-$cache/electrumx-$electrumx_version/bin/electrumx_server}"; }
+
+# Bitcoin Core's source is vendored whole in a crates.io package; Cargo.lock pins it by checksum.
+build_bitcoind() {
+    local out=$1 dir source build
+    need cmake=cmake ninja=ninja-build c++=g++ pkg-config=pkg-config \
+        /usr/include/event2/event.h=libevent-dev /usr/include/boost/version.hpp=libboost-dev
+    say "building Bitcoin Core once, about 7 minutes on 2 cores, into $(dirname "$out")"
+    cargo fetch --locked --manifest-path "$here/setup/Cargo.toml" >&2
+    dir=$(cargo metadata --locked --offline --format-version 1 --manifest-path "$here/setup/Cargo.toml" |
+        grep -o '"manifest_path":"[^"]*libbitcoinkernel-sys[^"]*"' | cut -d'"' -f4)
+    source=$(dirname "$dir")/bitcoin
+    build=$(mktemp -d)
+    trap 'rm -rf "$build"' EXIT
+    local off option
+    for option in BUILD_BITCOIN_BIN BUILD_CLI BUILD_TESTS BUILD_TX BUILD_UTIL BUILD_BENCH BUILD_GUI ENABLE_WALLET \
+        ENABLE_IPC WITH_EMBEDDED_ASMAP WITH_ZMQ ENABLE_EXTERNAL_SIGNER ENABLE_HARDENING WITH_CCACHE INSTALL_MAN; do
+        off+=("-D$option=OFF")
+    done
+    cmake -S "$source" -B "$build" -G Ninja -DCMAKE_BUILD_TYPE=None -DCMAKE_CXX_FLAGS=-O1 -DCMAKE_C_FLAGS=-O1 \
+        -DBUILD_DAEMON=ON "${off[@]}" >"$build/configure.log" 2>&1 || { cat "$build/configure.log" >&2; die "cmake failed"; }
+    # One line a 25 steps: enough to see it move, few enough to read.
+    ninja -C "$build" bitcoind 2>&1 | awk '
+        /^\[[0-9]+\/[0-9]+\]/ { if (++n % 25 == 0) print "setup:   bitcoind " $1; last = last $0 "\n"; next }
+        { print }' >&2
+    strip "$build/bin/bitcoind"
+    mkdir -p "$(dirname "$out")"
+    mv "$build/bin/bitcoind" "$out.part" && mv "$out.part" "$out"
+}
+
+install_electrumx() {
+    local out=$1 venv; venv=$(dirname "$(dirname "$out")")
+    need python3=python3 c++=g++
+    say "installing ElectrumX $electrumx_version into $venv"
+    rm -rf "$venv"
+    if ! python3 -m venv "$venv" >&2; then
+        need /usr/lib/python3/dist-packages/venv=python3-venv
+        rm -rf "$venv"; python3 -m venv "$venv" >&2
+    fi
+    "$venv/bin/pip" install --quiet --disable-pip-version-check "e-x==$electrumx_version" plyvel >&2 ||
+        { rm -rf "$venv"; die "pip could not install ElectrumX"; }
+}
+
+bitcoind=$(bitcoind_exe) electrumx=$(electrumx_exe)
+if [ "${1:-}" = --env ]; then
+    printf 'export BITCOIND_EXE=%q ELECTRUMX_EXE=%q\n' "$bitcoind" "$electrumx"
+    exit 0
+fi
+mkdir -p "$cache"
+# Two set-ups at once (a demo and a test) wait for one another.
+exec 9>"$cache/lock"; flock 9
+[ -x "$bitcoind" ] || build_bitcoind "$bitcoind"
+[ -x "$electrumx" ] || install_electrumx "$electrumx"
+say "bitcoind: $("$bitcoind" --version | sed -n 1p) at $bitcoind"

@@ -1,0 +1,1 @@
+//! Trestle: the Layer 2 function.
