@@ -1,1 +1,8 @@
-//! Trestle: cli.
+//! Where the roles run: the demo, the devnet, the commands of the one binary, `trestle`.
+
+pub mod commands;
+pub mod demo;
+pub mod devnet;
+pub mod regtest;
+pub mod rpc;
+pub mod runtime;
