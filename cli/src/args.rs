@@ -1,0 +1,313 @@
+//! The command line: what can be typed, and the help that teaches it.
+
+use std::path::PathBuf;
+
+use bitcoin::{Network, OutPoint};
+use clap::{Args, Parser, Subcommand};
+
+use crate::amount::AmountArg;
+
+/// The port of the devnet's JSON-RPC interface.
+pub const DEFAULT_RPC_PORT: u16 = 17080;
+/// Where a node is looked for when nothing else is said: the devnet on this machine.
+pub const DEFAULT_RPC_URL: &str = "http://127.0.0.1:17080";
+
+/// Trestle: a Bitcoin Layer 2 and the bridge into it.
+///
+/// Coins are deposited from Bitcoin, move on the Layer 2, and are withdrawn to any Bitcoin address. Start with a
+/// whole bridge on your own machine, then use it from a second terminal.
+#[derive(Debug, Parser)]
+#[command(
+    name = "trestle",
+    version,
+    after_help = "A first walk (regtest, nothing here is real money):
+  trestle devnet                   leave this running in a terminal of its own
+  trestle wallet new
+  trestle faucet 1BTC
+  trestle deposit 0.1BTC --wait
+  trestle wallet balance
+  trestle withdraw 0.1BTC --wait   needs a second deposit: the Layer 2 fee has to come from somewhere
+
+Amounts always carry their unit: 0.1BTC, 10000sat."
+)]
+pub struct Cli {
+    /// What every command understands.
+    #[command(flatten)]
+    pub global: Global,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Options that every command understands.
+#[derive(Args, Clone, Debug)]
+pub struct Global {
+    /// The wallet: a name (kept in ~/.trestle/NAME) or, with a slash in it, a directory
+    #[arg(long, global = true, env = "TRESTLE_WALLET", default_value = "default", value_name = "NAME|DIR")]
+    pub wallet: String,
+    /// The Trestle node to talk to
+    #[arg(long, global = true, env = "TRESTLE_RPC", default_value = DEFAULT_RPC_URL, value_name = "URL")]
+    pub rpc: String,
+    /// Print one JSON object instead of text; amounts are then in satoshi
+    #[arg(long, global = true)]
+    pub json: bool,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Create a wallet, see what it holds, get an address
+    #[command(subcommand)]
+    Wallet(WalletCommand),
+    /// Move coins from Bitcoin to the Layer 2
+    ///
+    /// Pays AMOUNT and the bridge's deposit fee to a deposit address of your own, and tells the committee. Once the
+    /// deposit is buried deep enough the committee confirms it and the amount appears on the Layer 2. If the committee
+    /// never does, the coins come back with `trestle refund`. AMOUNT has to be one of the bridge's denominations.
+    #[command(after_help = "Example:\n  trestle deposit 0.1BTC --wait")]
+    Deposit(DepositArgs),
+    /// Pay someone on the Layer 2
+    ///
+    /// TO is the Layer 2 address that `trestle wallet address` shows. The sequencers order the payment at once and post
+    /// it to Bitcoin in a batch.
+    #[command(after_help = "Example:\n  trestle send TO 25000sat        with TO from the receiver's `trestle wallet address`")]
+    Send(SendArgs),
+    /// Move coins from the Layer 2 to a Bitcoin address
+    ///
+    /// AMOUNT has to be one of the bridge's denominations; what arrives is the amount less the bridge's withdrawal fee.
+    /// With no ADDRESS the coins go to a fresh address of this wallet. The committee pays if all its signers are there
+    /// in time, else an operator does.
+    #[command(after_help = "Example:\n  trestle withdraw 0.1BTC --wait")]
+    Withdraw(WithdrawArgs),
+    /// Send or withdraw through Bitcoin, past the sequencers
+    ///
+    /// The same transaction, written into a Bitcoin transaction that this wallet pays for. No sequencer is asked, so none
+    /// can hold it up; it costs Bitcoin fees and takes effect when it is mined.
+    #[command(subcommand)]
+    Force(ForceCommand),
+    /// Take back a deposit that the committee did not confirm
+    ///
+    /// Possible once the deposit's timelock has run out; until then the command says how many blocks are missing. Nobody
+    /// is asked: the wallet's own files and access to Bitcoin are enough. OUTPOINT may be left out when there is only one.
+    #[command(after_help = "Example:\n  trestle refund")]
+    Refund(RefundArgs),
+    /// Show the bridge, and this wallet's deposits and withdrawals
+    #[command(after_help = "Example:\n  trestle status --json")]
+    Status,
+    /// Get coins from the devnet (regtest only)
+    #[command(after_help = "Example:\n  trestle faucet 1BTC")]
+    Faucet(FaucetArgs),
+    /// Run a whole bridge through everything it does, check it, and write a report
+    ///
+    /// Starts bitcoind on regtest and every role, makes deposits, payments, withdrawals, a refund and a forced
+    /// transaction, derives all state again from nothing, and exits 0 only if all of it was right.
+    #[command(after_help = "Example:\n  trestle demo --report target/demo/report.json")]
+    Demo(DemoArgs),
+    /// Leave a whole bridge running on regtest, with a JSON-RPC interface on this machine
+    ///
+    /// Bitcoind, the signers, operators, sequencer and challenger run until you press Ctrl-C. The other commands talk
+    /// to it from another terminal.
+    #[command(after_help = "Example:\n  trestle devnet --rpc-port 17080")]
+    Devnet(DevnetArgs),
+}
+
+/// `trestle wallet …`
+#[derive(Debug, Subcommand)]
+pub enum WalletCommand {
+    /// Create a wallet and show its twelve words
+    ///
+    /// The words are the wallet: whoever has them has the coins, and they are enough to restore it. An existing wallet
+    /// is never overwritten.
+    #[command(after_help = "Examples:
+  trestle wallet new
+  trestle --wallet bob wallet new
+  trestle --wallet again wallet new --restore < words.txt")]
+    New(WalletNewArgs),
+    /// Show what the wallet holds, on Bitcoin and on the Layer 2
+    #[command(after_help = "Example:\n  trestle wallet balance")]
+    Balance,
+    /// Show a fresh Bitcoin address and the Layer 2 address
+    #[command(after_help = "Example:\n  trestle wallet address --json")]
+    Address,
+}
+
+/// `trestle wallet new`
+#[derive(Args, Debug)]
+pub struct WalletNewArgs {
+    /// The Bitcoin network the wallet is for: regtest, signet, testnet, testnet4 or bitcoin
+    #[arg(long, default_value = "regtest")]
+    pub network: Network,
+    /// Restore from the words of another wallet, read from standard input
+    #[arg(long)]
+    pub restore: bool,
+}
+
+/// `trestle deposit`
+#[derive(Args, Debug)]
+pub struct DepositArgs {
+    /// How much, with its unit: one of the bridge's denominations (`trestle status` lists them)
+    #[arg(required_unless_present = "resume")]
+    pub amount: Option<AmountArg>,
+    /// Wait until the committee has confirmed it
+    #[arg(long)]
+    pub wait: bool,
+    /// Make no new deposit: broadcast and register again those that were interrupted
+    #[arg(long, conflicts_with = "amount")]
+    pub resume: bool,
+}
+
+/// `trestle send`
+#[derive(Args, Clone, Debug)]
+pub struct SendArgs {
+    /// The receiver's Layer 2 address
+    pub to: String,
+    /// How much, with its unit
+    pub amount: AmountArg,
+    /// What the sequencers get for it, with its unit [default: the least they take]
+    #[arg(long)]
+    pub fee: Option<AmountArg>,
+}
+
+/// `trestle withdraw`
+#[derive(Args, Clone, Debug)]
+pub struct WithdrawArgs {
+    /// How much, with its unit: one of the bridge's denominations (`trestle status` lists them)
+    pub amount: AmountArg,
+    /// The Bitcoin address to be paid [default: a fresh one of this wallet]
+    pub address: Option<String>,
+    /// What the sequencers get for it, with its unit [default: the least they take]
+    #[arg(long)]
+    pub fee: Option<AmountArg>,
+    /// Wait until it is paid
+    #[arg(long)]
+    pub wait: bool,
+}
+
+/// `trestle force …`
+#[derive(Debug, Subcommand)]
+pub enum ForceCommand {
+    /// Pay someone on the Layer 2, through Bitcoin
+    #[command(after_help = "Example:\n  trestle force send TO 25000sat")]
+    Send(ForceSendArgs),
+    /// Withdraw to a Bitcoin address, through Bitcoin
+    #[command(after_help = "Example:\n  trestle force withdraw 0.1BTC --wait")]
+    Withdraw(ForceWithdrawArgs),
+}
+
+/// `trestle force send`
+#[derive(Args, Clone, Debug)]
+pub struct ForceSendArgs {
+    /// The receiver's Layer 2 address
+    pub to: String,
+    /// How much, with its unit
+    pub amount: AmountArg,
+    /// Wait until it took effect
+    #[arg(long)]
+    pub wait: bool,
+}
+
+/// `trestle force withdraw`
+#[derive(Args, Clone, Debug)]
+pub struct ForceWithdrawArgs {
+    /// How much, with its unit: one of the bridge's denominations (`trestle status` lists them)
+    pub amount: AmountArg,
+    /// The Bitcoin address to be paid [default: a fresh one of this wallet]
+    pub address: Option<String>,
+    /// Wait until it is paid
+    #[arg(long)]
+    pub wait: bool,
+}
+
+/// `trestle refund`
+#[derive(Args, Debug)]
+pub struct RefundArgs {
+    /// The deposit, as TXID:INDEX
+    pub outpoint: Option<OutPoint>,
+}
+
+/// `trestle faucet`
+#[derive(Args, Debug)]
+pub struct FaucetArgs {
+    /// How much, with its unit
+    pub amount: AmountArg,
+}
+
+/// `trestle demo`
+#[derive(Args, Clone, Debug)]
+pub struct DemoArgs {
+    /// Where to write the report
+    #[arg(long, default_value = "target/demo/report.json", value_name = "PATH")]
+    pub report: PathBuf,
+}
+
+/// `trestle devnet`
+#[derive(Args, Clone, Debug)]
+pub struct DevnetArgs {
+    /// Where the devnet keeps its files [default: ~/.trestle/devnet]
+    #[arg(long, value_name = "DIR")]
+    pub dir: Option<PathBuf>,
+    /// The port of the JSON-RPC interface on 127.0.0.1
+    #[arg(long, default_value_t = DEFAULT_RPC_PORT, value_name = "PORT")]
+    pub rpc_port: u16,
+    /// Start an Electrum server too, and have user wallets read Bitcoin through it instead of through bitcoind
+    #[arg(long)]
+    pub electrum: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_explains_itself_with_an_example() {
+        fn check(command: &clap::Command, path: &str) {
+            for sub in command.get_subcommands().filter(|s| s.get_name() != "help") {
+                let path = format!("{path} {}", sub.get_name());
+                assert!(sub.get_about().is_some(), "{path} says what it is");
+                if sub.has_subcommands() {
+                    check(sub, &path);
+                } else {
+                    let example = sub.get_after_help().map(ToString::to_string).unwrap_or_default();
+                    assert!(example.contains("Example"), "{path} gives an example");
+                    assert!(example.contains("trestle"), "{path}'s example can be typed");
+                }
+            }
+        }
+        check(&Cli::command(), "trestle");
+    }
+
+    #[test]
+    fn options_are_understood_before_and_after_the_command() {
+        for line in ["trestle --json --wallet bob send x 5sat", "trestle send x 5sat --json --wallet bob"] {
+            let cli = Cli::try_parse_from(line.split(' ')).expect("parses");
+            assert!(cli.global.json);
+            assert_eq!(cli.global.wallet, "bob");
+            let Command::Send(args) = cli.command else { panic!("send") };
+            assert_eq!((args.to.as_str(), args.amount.0.to_sat()), ("x", 5));
+        }
+    }
+
+    #[test]
+    fn a_deposit_needs_an_amount_or_is_a_resumption() {
+        let parse = |line: &str| Cli::try_parse_from(line.split(' '));
+        assert!(parse("trestle deposit").is_err());
+        assert!(parse("trestle deposit 0.1BTC --resume").is_err());
+        assert!(parse("trestle deposit --resume").is_ok());
+        assert!(parse("trestle deposit 0.1BTC --wait").is_ok());
+    }
+
+    #[test]
+    fn a_refund_names_an_outpoint_or_nothing() {
+        let parse = |line: &str| Cli::try_parse_from(line.split(' '));
+        assert!(parse("trestle refund").is_ok());
+        assert!(parse(&format!("trestle refund {}:1", "ab".repeat(32))).is_ok());
+        assert!(parse("trestle refund 12").is_err());
+    }
+}
