@@ -1,0 +1,82 @@
+//! Signatures, and the witness items in which Script reads them.
+
+use bitcoin::script::read_scriptint_non_minimal;
+
+use super::key::hash_times;
+use super::{Layout, Link, MAX_DIGIT, Message, OtsError, PublicKey};
+
+/// A signature: the digits that it signs (checksum included) and a link of the chain of each.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Signature {
+    pub(super) digits: Vec<u8>,
+    pub(super) links: Vec<Link>,
+}
+
+/// Whether `signature` is `key`'s on `message`.
+pub fn verify(key: &PublicKey, message: &Message, signature: &Signature) -> bool {
+    signature.digits == message.signed_digits() && signature.opens(key)
+}
+
+impl Signature {
+    /// The items that [`super::script_verify`] consumes, the deepest first.
+    ///
+    /// A digit `d` is split in `upper` (1 if d ≥ 8) and `index = 7 − d mod 8`. First every digit's index, in
+    /// the order in which they are signed; then, from the last digit to the first, its link and `upper`.
+    pub fn witness(&self) -> Vec<Vec<u8>> {
+        let mut items: Vec<Vec<u8>> = self.digits.iter().map(|d| number(7 - (d & 7))).collect();
+        for (digit, link) in self.digits.iter().zip(&self.links).rev() {
+            items.push(link.to_vec());
+            items.push(number(digit >> 3));
+        }
+        items
+    }
+
+    /// Whether every link leads to the end of its chain in `key`.
+    fn opens(&self, key: &PublicKey) -> bool {
+        self.links.len() == key.0.len()
+            && self.digits.len() == key.0.len()
+            && self.digits.iter().zip(&self.links).zip(&key.0).all(|((&d, &link), &end)| d <= MAX_DIGIT && hash_times(link, d) == end)
+    }
+}
+
+/// Reads back what a witness that [`super::script_verify`] accepts says. The items are the gadget's alone.
+///
+/// Whatever Bitcoin's consensus lets the script accept is read, so numbers that are not minimally encoded are too.
+///
+/// # Errors
+/// If the witness is not of the form, the checksum is wrong or the key did not sign.
+pub fn parse_witness<T: AsRef<[u8]>>(layout: &Layout, key: &PublicKey, items: &[T]) -> Result<Message, OtsError> {
+    let count = layout.signed_digits();
+    if items.len() != 3 * count {
+        return Err(OtsError::Witness("wrong number of items"));
+    }
+    let (indices, pairs) = items.split_at(count);
+    let mut digits = Vec::with_capacity(count);
+    let mut links = Vec::with_capacity(count);
+    for (index, pair) in indices.iter().zip(pairs.chunks(2).rev()) {
+        let index = match read_scriptint_non_minimal(index.as_ref()) {
+            Ok(n @ 0..=7) => n as u8,
+            _ => return Err(OtsError::Witness("an index is not a number from 0 to 7")),
+        };
+        let upper = match pair[1].as_ref() {
+            [] => 0,
+            [1] => 1,
+            _ => return Err(OtsError::Witness("an upper bit is not a minimal boolean")),
+        };
+        digits.push(7 - index + 8 * upper);
+        links.push(pair[0].as_ref().try_into().map_err(|_| OtsError::Witness("a link is not 20 bytes long"))?);
+    }
+    let message = Message::from_digits(layout, digits[..layout.message_digits()].to_vec());
+    if message.signed_digits() != digits {
+        return Err(OtsError::Witness("the checksum is wrong"));
+    }
+    if !(Signature { digits, links }).opens(key) {
+        return Err(OtsError::NotSigned);
+    }
+    Ok(message)
+}
+
+/// A digit as a minimal script number: nothing for 0, one byte otherwise.
+fn number(value: u8) -> Vec<u8> {
+    if value == 0 { Vec::new() } else { vec![value] }
+}
