@@ -1,0 +1,199 @@
+//! The state after one block.
+
+use crate::apply::{Entry, claim_holds};
+use crate::assignment::Assignment;
+use crate::execute::{Effect, Refusal, Rules, execute};
+use crate::host::Host;
+use crate::identifiers::{Account, SlotId, WithdrawalId};
+use crate::native::store::{LedgerError, Store};
+use crate::state::{AccountState, At, Fulfilment, Member, Meta, ReadState, State, Withdrawal};
+use crate::transaction::SignedTransaction;
+use crate::tree::Tree;
+
+/// The state after the block at one height, read as it is asked for.
+///
+/// A view stays what it is while the ledger goes on, even if its block is reorganized away. Cloning is cheap, and
+/// clones share the ledger's cache of nodes.
+#[derive(Clone, Debug)]
+pub struct View {
+    store: Store,
+    height: u32,
+    entry: Entry,
+    pending: Vec<WithdrawalId>,
+}
+
+/// Every method fails only if the database does.
+impl View {
+    pub(super) fn new(store: Store, height: u32, entry: Entry, pending: Vec<WithdrawalId>) -> Self {
+        Self { store, height, entry, pending }
+    }
+
+    /// Runs a reader on the state.
+    fn read<T, F>(&self, read: F) -> Result<T, LedgerError>
+    where
+        F: FnOnce(&mut At<'_, Store>) -> Result<T, crate::tree::StateError<LedgerError>>,
+    {
+        let mut store = self.store.clone();
+        Ok(read(&mut At { host: &mut store, root: self.entry.state_root })?)
+    }
+
+    /// The height of the block.
+    #[must_use]
+    pub const fn height(&self) -> u32 {
+        self.height
+    }
+
+    /// The entry of the history; its digest is `R_h`.
+    #[must_use]
+    pub const fn entry(&self) -> Entry {
+        self.entry
+    }
+
+    /// The counters.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub fn meta(&self) -> Result<Meta, LedgerError> {
+        self.read(|state| state.meta())
+    }
+
+    /// Balance and nonce of an account; zeros if it was never heard of.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub fn account(&self, account: &Account) -> Result<AccountState, LedgerError> {
+        self.read(|state| state.account(account))
+    }
+
+    /// A withdrawal.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub fn withdrawal(&self, id: WithdrawalId) -> Result<Option<Withdrawal>, LedgerError> {
+        self.read(|state| state.withdrawal(id))
+    }
+
+    /// How a slot was used, if it was.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub fn slot(&self, slot: SlotId) -> Result<Option<Fulfilment>, LedgerError> {
+        self.read(|state| state.slot(slot))
+    }
+
+    /// An operator, active or not.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub fn operator(&self, index: u8) -> Result<Option<Member>, LedgerError> {
+        self.read(|state| state.operator(index))
+    }
+
+    /// A sequencer.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub fn sequencer(&self, index: u8) -> Result<Option<Member>, LedgerError> {
+        self.read(|state| state.sequencer(index))
+    }
+
+    /// Whose a pending withdrawal is for a payout in the *next* block, the earliest that could confirm one that is
+    /// sent now. `None` if there is no such withdrawal, or it is paid.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub fn assignment(&self, id: WithdrawalId) -> Result<Option<Assignment>, LedgerError> {
+        self.assignment_at(id, self.height.saturating_add(1))
+    }
+
+    /// Whose a pending withdrawal is for a payout in the block at `height`, if the operators stay the same.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub fn assignment_at(&self, id: WithdrawalId, height: u32) -> Result<Option<Assignment>, LedgerError> {
+        let root = self.entry.state_root;
+        self.read(|state| {
+            let Some(withdrawal) = state.withdrawal(id)?.filter(|withdrawal| !withdrawal.paid) else {
+                return Ok(None);
+            };
+            let rules = Rules::read(state, &root)?;
+            let (operators, active) = (state.meta()?.operators, state.active_operators()?);
+            Ok(Some(Assignment::at(id, &withdrawal, height, &rules.windows, operators, &active)))
+        })
+    }
+
+    /// The withdrawals that are not paid, in the order in which they were requested.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub fn pending_withdrawals(&self) -> Result<Vec<(WithdrawalId, Withdrawal)>, LedgerError> {
+        let missing = |id: WithdrawalId| LedgerError::Corrupt(format!("withdrawal {id} is missing"));
+        self.pending
+            .iter()
+            .map(|id| Ok((*id, self.withdrawal(*id)?.ok_or_else(|| missing(*id))?)))
+            .collect()
+    }
+
+    /// Whether a claim on the slot at this height holds; see [`claim_holds`].
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub fn claim_holds(
+        &self,
+        slot: SlotId,
+        confirmations: u32,
+        block_hash_prefix: [u8; 4],
+    ) -> Result<bool, LedgerError> {
+        self.read(|state| claim_holds(state, &self.entry, slot, confirmations, block_hash_prefix))
+    }
+
+    /// A state to try transactions on, as if this one were to be followed by a batch in the next block.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub fn draft(&self) -> Result<Draft, LedgerError> {
+        let root = self.entry.state_root;
+        let (rules, mut meta) = self.read(|state| Ok((Rules::read(state, &root)?, state.meta()?)))?;
+        meta.height = meta.height.saturating_add(1);
+        Ok(Draft { store: self.store.clone(), tree: Tree::new(root), rules, meta })
+    }
+}
+
+/// Transactions executed on top of a view, by the very rules of the blocks, and never written anywhere: what a
+/// sequencer checks its queue with. Fees go to no one.
+#[derive(Clone, Debug)]
+pub struct Draft {
+    store: Store,
+    tree: Tree,
+    rules: Rules,
+    meta: Meta,
+}
+
+impl Draft {
+    /// Executes a transaction after checking its signature.
+    ///
+    /// # Errors
+    /// The outer error if the database fails; the inner one if a batch would skip the transaction here.
+    pub fn execute(&mut self, signed: &SignedTransaction) -> Result<Result<Effect, Refusal>, LedgerError> {
+        let valid = self.store.verify(&[signed.check(&self.rules.instance)]) == [true];
+        let (rules, meta) = (&self.rules, &mut self.meta);
+        let tree = std::mem::replace(&mut self.tree, Tree::new(crate::tree::EMPTY));
+        let mut state = State::with_tree(&mut self.store, tree);
+        let transaction = &signed.transaction;
+        let outcome = execute(&mut state, rules, meta, transaction, valid, transaction.fee());
+        self.tree = state.into_tree();
+        Ok(outcome?)
+    }
+
+    /// Balance and nonce of an account after what was executed.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub fn account(&mut self, account: &Account) -> Result<AccountState, LedgerError> {
+        let tree = std::mem::replace(&mut self.tree, Tree::new(crate::tree::EMPTY));
+        let mut state = State::with_tree(&mut self.store, tree);
+        let found = state.account(account);
+        self.tree = state.into_tree();
+        Ok(found?)
+    }
+}
