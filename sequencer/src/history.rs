@@ -1,0 +1,74 @@
+//! At which height a nonce was used, and by which transaction.
+
+use std::collections::HashMap;
+
+use trestle_rollup::{Account, Event, Transaction};
+
+use crate::Error;
+use crate::view::View;
+
+/// Looks back in the ledger, remembering what it read.
+pub(crate) struct History<'a> {
+    view: &'a View,
+    /// By height: what each account did there, in order.
+    deeds: HashMap<u32, HashMap<Account, Vec<Event>>>,
+}
+
+impl<'a> History<'a> {
+    pub fn new(view: &'a View) -> Self {
+        Self { view, deeds: HashMap::new() }
+    }
+
+    /// The height at which the transaction's nonce, which is used at `tip`, was used, and whether by this
+    /// transaction. Most are used after `recent`, and looked for there first.
+    ///
+    /// Events name no nonces, but an account's are in the order of its nonces. A forced transaction that does the
+    /// same for another fee counts as this one.
+    pub fn use_of_nonce(&mut self, transaction: &Transaction, recent: u32, tip: u32) -> Result<(u32, bool), Error> {
+        let (from, nonce) = (transaction.from(), transaction.nonce());
+        let ledger = &self.view.ledger;
+        let next = |height| Ok::<_, Error>(ledger.state(height)?.account(&from)?.nonce);
+        let genesis = ledger.parameters().genesis_height;
+        let recent = recent.max(genesis);
+        let (mut before, mut after) = if next(recent)? > nonce { (genesis, recent) } else { (recent, tip) };
+        while before + 1 < after {
+            let middle = before + (after - before) / 2;
+            if next(middle)? > nonce {
+                after = middle;
+            } else {
+                before = middle;
+            }
+        }
+        let first = next(before)?;
+        let deeds = self.deeds_at(after)?.get(&from);
+        let index = usize::try_from(nonce - first).unwrap_or(usize::MAX);
+        let own = deeds.and_then(|deeds| deeds.get(index)).is_some_and(|deed| is_deed_of(deed, transaction));
+        Ok((after, own))
+    }
+
+    fn deeds_at(&mut self, height: u32) -> Result<&HashMap<Account, Vec<Event>>, Error> {
+        if !self.deeds.contains_key(&height) {
+            let mut deeds: HashMap<Account, Vec<Event>> = HashMap::new();
+            for event in self.view.ledger.events(height)? {
+                if let Event::Transferred { from, .. } | Event::WithdrawalRequested { from, .. } = event {
+                    deeds.entry(from).or_default().push(event);
+                }
+            }
+            self.deeds.insert(height, deeds);
+        }
+        Ok(&self.deeds[&height])
+    }
+}
+
+fn is_deed_of(event: &Event, transaction: &Transaction) -> bool {
+    match (*event, *transaction) {
+        (Event::Transferred { to, amount, .. }, Transaction::Transfer { to: payee, amount: paid, .. }) => {
+            (to, amount) == (payee, paid)
+        }
+        (
+            Event::WithdrawalRequested { denomination, destination, .. },
+            Transaction::Withdraw { denomination: asked, destination: wanted, .. },
+        ) => (denomination, destination) == (asked, wanted),
+        _ => false,
+    }
+}
