@@ -1,1 +1,38 @@
-//! See the design.
+//! The transactions of the bridge: one file each, which says what it spends and pays and who publishes it.
+//!
+//! Builders are pure: whoever signs builds what it signs from the parameters and the terms, and compares nothing but
+//! signatures. All spend witness outputs only, so a transaction's id is fixed before anything is signed and children
+//! refer to it. Pre-signed transactions are version 3 (TRUC, BIP 431) and pay a small fee by themselves; [`bump`] pays more.
+//!
+//! ```text
+//! Deposit ─ Confirm ─ vault ──────────────────────────────┬─ Reimburse
+//!                                                          │
+//! bond 0 ─ Claim ─ K ─┬─ FinalizeFast ─┬─ F ───────────────┤
+//!                     │                └─ bond 1 ─ Claim … │
+//!                     └─ Contest ─┬─ FinalizeUnentered ─ F ┤
+//!                                 └─ FinalizeSlow ────── F ┘
+//! ```
+
+pub mod bump;
+pub mod challenger_bond;
+pub mod claim;
+pub mod confirm;
+pub mod contest;
+pub mod cooperative;
+pub mod envelope;
+pub mod finalize;
+pub mod payout;
+mod presigned;
+pub mod refund;
+pub mod reimburse;
+pub mod retire;
+pub mod slot_run;
+
+pub use confirm::{DepositTerms, Vault};
+pub use cooperative::CooperativeTerms;
+pub use finalize::FinalizeKind;
+pub use presigned::{BuildError, CompleteError, Presigned, Reveal, SignRequest, TxKind, deal};
+pub use reimburse::reimburse;
+pub use slot_run::{ChallengerInRun, Checkpoint, RunError, RunGraph, RunTerms, SlotGraph};
+
+pub use crate::connector::Tweak;
