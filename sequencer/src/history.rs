@@ -2,21 +2,20 @@
 
 use std::collections::HashMap;
 
-use trestle_rollup::{Account, Event, Transaction};
+use trestle_rollup::{Account, Event, Ledger, Transaction};
 
 use crate::Error;
-use crate::view::View;
 
 /// Looks back in the ledger, remembering what it read.
 pub(crate) struct History<'a> {
-    view: &'a View,
+    ledger: &'a Ledger,
     /// By height: what each account did there, in order.
     deeds: HashMap<u32, HashMap<Account, Vec<Event>>>,
 }
 
 impl<'a> History<'a> {
-    pub fn new(view: &'a View) -> Self {
-        Self { view, deeds: HashMap::new() }
+    pub fn new(ledger: &'a Ledger) -> Self {
+        Self { ledger, deeds: HashMap::new() }
     }
 
     /// The height at which the transaction's nonce, which is used at `tip`, was used, and whether by this
@@ -26,7 +25,7 @@ impl<'a> History<'a> {
     /// same for another fee counts as this one.
     pub fn use_of_nonce(&mut self, transaction: &Transaction, recent: u32, tip: u32) -> Result<(u32, bool), Error> {
         let (from, nonce) = (transaction.from(), transaction.nonce());
-        let ledger = &self.view.ledger;
+        let ledger = self.ledger;
         let next = |height| Ok::<_, Error>(ledger.state(height)?.account(&from)?.nonce);
         let genesis = ledger.parameters().genesis_height;
         let recent = recent.max(genesis);
@@ -49,7 +48,7 @@ impl<'a> History<'a> {
     fn deeds_at(&mut self, height: u32) -> Result<&HashMap<Account, Vec<Event>>, Error> {
         if !self.deeds.contains_key(&height) {
             let mut deeds: HashMap<Account, Vec<Event>> = HashMap::new();
-            for event in self.view.ledger.events(height)? {
+            for event in self.ledger.events(height)? {
                 if let Event::Transferred { from, .. } | Event::WithdrawalRequested { from, .. } = event {
                     deeds.entry(from).or_default().push(event);
                 }

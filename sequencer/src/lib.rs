@@ -5,10 +5,8 @@ mod mempool;
 mod receipt;
 mod sequencer;
 mod store;
-mod view;
 
 pub use mempool::Policy;
 pub use receipt::{Failure, Receipt, Rejection};
 pub use sequencer::{Duty, Error, Event, Sequencer};
 pub use store::StoreError;
-pub use view::View;

@@ -8,12 +8,11 @@
 use std::collections::{BTreeMap, HashMap};
 
 use bitcoin::Amount;
-use trestle_rollup::{Account, AccountState, Digest, Draft, Refusal, SignedTransaction, Transaction};
+use trestle_rollup::{Account, AccountState, Digest, Draft, Ledger, Refusal, SignedTransaction, Transaction};
 
 use crate::Error;
 use crate::history::History;
 use crate::receipt::{Failure, Receipt, Rejection};
-use crate::view::View;
 
 /// What a sequencer takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -177,10 +176,10 @@ impl Mempool {
     }
 
     /// Balance and nonce of an account once everything queued is executed.
-    pub fn pending(&mut self, view: &View, account: &Account) -> Result<AccountState, Error> {
+    pub fn pending(&mut self, ledger: &Ledger, account: &Account) -> Result<AccountState, Error> {
         let pending = match &mut self.pending {
             Some(pending) => pending,
-            none => none.insert(view.ledger.state_at_tip().draft()?),
+            none => none.insert(ledger.state_at_tip().draft()?),
         };
         Ok(pending.account(account)?)
     }
@@ -226,11 +225,11 @@ impl Mempool {
 
     /// Works out where every transaction stands at a new tip, and returns those that are final, which
     /// [`forget`](Self::forget) is to be told once that is stored.
-    pub fn settle(&mut self, view: &View, in_flight: &[InFlight], depth: u32) -> Result<Vec<Final>, Error> {
-        let height = view.height();
+    pub fn settle(&mut self, ledger: &Ledger, in_flight: &[InFlight], depth: u32) -> Result<Vec<Final>, Error> {
+        let height = ledger.tip().0;
         let is_deep = |since: u32| since.saturating_add(depth) <= height;
-        let tip = view.ledger.state(height)?;
-        let mut pending = view.ledger.state_at_tip().draft()?;
+        let tip = ledger.state(height)?;
+        let mut pending = ledger.state_at_tip().draft()?;
         let mut batched = HashMap::new();
         for batch in in_flight {
             for signed in &batch.transactions {
@@ -239,7 +238,7 @@ impl Mempool {
                 let _ = pending.execute(signed)?;
             }
         }
-        let mut history = History::new(view);
+        let mut history = History::new(ledger);
         let mut finals = Vec::new();
         self.turns.clear();
         self.counts.clear();
@@ -287,7 +286,7 @@ impl Mempool {
 
     /// Judges a submission against the pending state, and moves that state on if it is good: the caller stores it
     /// and then [`admit`](Self::admit)s it.
-    pub fn judge(&mut self, view: &View, id: &Digest, signed: &SignedTransaction) -> Result<Judgement, Error> {
+    pub fn judge(&mut self, ledger: &Ledger, id: &Digest, signed: &SignedTransaction) -> Result<Judgement, Error> {
         if self.arrivals.contains_key(id) {
             return Ok(Judgement::Known);
         }
@@ -298,7 +297,7 @@ impl Mempool {
             return Ok(Rejection::FeeTooLow { floor: self.policy.fee_floor, got: fee }.into());
         }
         if let Some(&arrival) = self.turns.get(&turn(transaction)) {
-            return self.judge_replacement(view, arrival, signed, size);
+            return self.judge_replacement(ledger, arrival, signed, size);
         }
         if self.counts.get(&transaction.from()).is_some_and(|count| *count >= self.policy.account_limit) {
             return Ok(Rejection::AccountFull { limit: self.policy.account_limit }.into());
@@ -308,7 +307,7 @@ impl Mempool {
         }
         let pending = match &mut self.pending {
             Some(pending) => pending,
-            none => none.insert(view.ledger.state_at_tip().draft()?),
+            none => none.insert(ledger.state_at_tip().draft()?),
         };
         if let Err(why) = pending.execute(signed)? {
             return Ok(Rejection::Refused(why).into());
@@ -319,7 +318,7 @@ impl Mempool {
 
     fn judge_replacement(
         &mut self,
-        view: &View,
+        ledger: &Ledger,
         arrival: u64,
         signed: &SignedTransaction,
         size: usize,
@@ -335,7 +334,7 @@ impl Mempool {
         if self.bytes - old.size + size > self.policy.mempool_bytes {
             return Ok(Rejection::MempoolFull { limit: self.policy.mempool_bytes }.into());
         }
-        let mut pending = view.ledger.state_at_tip().draft()?;
+        let mut pending = ledger.state_at_tip().draft()?;
         for (place, entry) in self.entries.iter().filter(|(_, entry)| !matches!(entry.place, Place::Passed(..))) {
             let replaced = *place == arrival;
             let executed = pending.execute(if replaced { signed } else { &entry.signed })?;

@@ -1,13 +1,12 @@
 //! The state machine: submissions and tips in, certified batches and their postings out.
 
-use bitcoin::Transaction;
 use bitcoin::secp256k1::Keypair;
-use trestle_rollup::{Account, AccountState, Batch, Digest, SignedTransaction, quorum, schnorr};
+use bitcoin::{Transaction, Txid};
+use trestle_rollup::{Account, AccountState, Batch, Digest, Event as LedgerEvent, Ledger, SignedTransaction, quorum, schnorr};
 
 use crate::mempool::{InFlight, Judgement, Mempool, Policy};
 use crate::receipt::{Failure, Receipt, Rejection};
 use crate::store::{Changes, Posting, Store, StoreError};
-use crate::view::View;
 
 /// What happens to a sequencer.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,6 +30,13 @@ pub enum Event {
         commit: Transaction,
         /// Spends it by the envelope's leaf.
         reveal: Transaction,
+    },
+    /// The posting can never be mined: the coins of its commit transaction went elsewhere.
+    Lost {
+        /// The batch.
+        number: u64,
+        /// The transaction that cannot be mined.
+        reveal: Txid,
     },
 }
 
@@ -59,7 +65,8 @@ pub enum Duty {
         /// The envelope's payload: the batch, certificate included.
         payload: Vec<u8>,
     },
-    /// Watch the ids of both and the outputs that the first spends, then broadcast them.
+    /// Broadcast both, unless they are known. If the network says that the first spends what is spent, and the caller's
+    /// wallet agrees, [`Event::Lost`] is the answer.
     Broadcast {
         /// The batch's number.
         number: u64,
@@ -88,9 +95,6 @@ pub enum Error {
     /// The ledger failed.
     #[error(transparent)]
     Ledger(#[from] trestle_rollup::LedgerError),
-    /// The index of watched transactions failed.
-    #[error(transparent)]
-    Watch(#[from] trestle_bridge::watch::WatchError),
 }
 
 /// One sequencer. See the [crate's page](crate).
@@ -113,7 +117,7 @@ impl Sequencer {
     pub fn open(
         db: &sled::Db,
         key: Keypair,
-        view: &View,
+        ledger: &Ledger,
         confirmations: u32,
         policy: Policy,
     ) -> Result<Self, Error> {
@@ -124,8 +128,8 @@ impl Sequencer {
             let signed = SignedTransaction::decode(&bytes).ok_or(StoreError::Damaged("a transaction"))?;
             live.push((arrival, signed));
         }
-        let instance = view.ledger.parameters().instance();
-        let mempool = Mempool::new(policy, instance, live, view.height());
+        let instance = ledger.parameters().instance();
+        let mempool = Mempool::new(policy, instance, live, ledger.tip().0);
         Ok(Self { key, instance, confirmations, store, mempool, settled: None })
     }
 
@@ -133,17 +137,23 @@ impl Sequencer {
     ///
     /// # Errors
     /// If a store fails; see [`Error`].
-    pub fn process(&mut self, event: Event, view: &View) -> Result<Vec<Duty>, Error> {
-        self.settle(view)?;
+    pub fn process(&mut self, event: Event, ledger: &Ledger) -> Result<Vec<Duty>, Error> {
+        self.settle(ledger)?;
         match event {
-            Event::Submitted { ticket, transaction } => Ok(vec![self.submitted(view, ticket, &transaction)?]),
+            Event::Submitted { ticket, transaction } => Ok(vec![self.submitted(ledger, ticket, &transaction)?]),
             Event::Tip | Event::Close => {
-                self.close(view)?;
-                self.post(view)
+                self.close(ledger)?;
+                self.post(ledger)
             }
             Event::Funded { number, commit, reveal } => {
-                self.funded(view, number, commit, reveal)?;
-                self.post(view)
+                self.funded(ledger, number, commit, reveal)?;
+                self.post(ledger)
+            }
+            Event::Lost { number, reveal } => {
+                if self.store.posting(number)?.is_some_and(|posting| posting.reveal_txid() == reveal) {
+                    self.forget_posting(number)?;
+                }
+                self.post(ledger)
             }
         }
     }
@@ -169,27 +179,27 @@ impl Sequencer {
     pub fn pending(
         &mut self,
         account: &Account,
-        view: &View,
+        ledger: &Ledger,
     ) -> Result<AccountState, Error> {
-        self.settle(view)?;
-        self.mempool.pending(view, account)
+        self.settle(ledger)?;
+        self.mempool.pending(ledger, account)
     }
 
     /// Brings the mempool to the tip, if it is not there.
-    fn settle(&mut self, view: &View) -> Result<(), Error> {
-        let (height, entry) = view.ledger.tip();
+    fn settle(&mut self, ledger: &Ledger) -> Result<(), Error> {
+        let (height, entry) = ledger.tip();
         if self.settled == Some(entry.block_hash) {
             return Ok(());
         }
-        let in_flight = self.in_flight(view)?;
-        let finals = self.mempool.settle(view, &in_flight, self.confirmations)?;
+        let in_flight = self.in_flight(ledger)?;
+        let finals = self.mempool.settle(ledger, &in_flight, self.confirmations)?;
         let mut changes = Changes::default();
         for end in &finals {
             changes.remove_live(end.arrival);
             changes.put_receipt(&end.id, &end.receipt);
         }
-        let deep = height.saturating_sub(self.confirmations).max(view.ledger.parameters().genesis_height);
-        let done = view.ledger.state(deep)?.meta()?.batches;
+        let deep = height.saturating_sub(self.confirmations).max(ledger.parameters().genesis_height);
+        let done = ledger.state(deep)?.meta()?.batches;
         for number in self.store.posted()?.into_iter().filter(|number| *number < done) {
             changes.remove_posting(number);
         }
@@ -200,8 +210,8 @@ impl Sequencer {
     }
 
     /// The batches that were certified and are not executed at the tip.
-    fn in_flight(&self, view: &View) -> Result<Vec<InFlight>, Error> {
-        let next = view.ledger.state_at_tip().meta()?.batches;
+    fn in_flight(&self, ledger: &Ledger) -> Result<Vec<InFlight>, Error> {
+        let next = ledger.state_at_tip().meta()?.batches;
         self.store
             .batches_from(next)
             .map(|batch| batch.map(|batch| InFlight { number: batch.number, transactions: batch.transactions().collect() }))
@@ -209,12 +219,12 @@ impl Sequencer {
             .map_err(Error::from)
     }
 
-    fn submitted(&mut self, view: &View, ticket: u64, bytes: &[u8]) -> Result<Duty, Error> {
+    fn submitted(&mut self, ledger: &Ledger, ticket: u64, bytes: &[u8]) -> Result<Duty, Error> {
         let Some(signed) = SignedTransaction::decode(bytes) else {
             return Ok(Duty::Reject { ticket, reason: Rejection::Malformed });
         };
         let id = signed.transaction.sighash(&self.instance);
-        match self.mempool.judge(view, &id, &signed)? {
+        match self.mempool.judge(ledger, &id, &signed)? {
             Judgement::Known => {}
             Judgement::Reject(reason) => return Ok(Duty::Reject { ticket, reason }),
             Judgement::Admit { arrival, replaces } => {
@@ -234,8 +244,8 @@ impl Sequencer {
     ///
     /// One at a time: two batches in the same block could be mined in the wrong order, and the later number would be
     /// skipped.
-    fn close(&mut self, view: &View) -> Result<(), Error> {
-        let state = view.ledger.state_at_tip();
+    fn close(&mut self, ledger: &Ledger) -> Result<(), Error> {
+        let state = ledger.state_at_tip();
         let meta = state.meta()?;
         if self.store.batches_from(meta.batches).next().is_some() || !self.mempool.has_queue() {
             return Ok(());
@@ -262,54 +272,57 @@ impl Sequencer {
     }
 
     /// Takes over a posting, unless the batch has one.
-    fn funded(&mut self, view: &View, number: u64, commit: Transaction, reveal: Transaction) -> Result<(), Error> {
-        let next = view.ledger.state_at_tip().meta()?.batches;
+    fn funded(&mut self, ledger: &Ledger, number: u64, commit: Transaction, reveal: Transaction) -> Result<(), Error> {
+        let next = ledger.state_at_tip().meta()?.batches;
         let wanted = number == next && self.store.batch(number)?.is_some() && self.store.posting(number)?.is_none();
         let commits = reveal.input.first().map(|input| input.previous_output.txid) == Some(commit.compute_txid());
         if wanted && commits {
             let mut changes = Changes::default();
-            changes.put_posting(number, &Posting { commit, reveal, since: view.height() });
+            changes.put_posting(number, &Posting { commit, reveal, since: ledger.tip().0 });
             self.store.commit(changes)?;
         }
         Ok(())
     }
 
     /// What is to be done for the batch that the Layer 2 waits for.
-    fn post(&mut self, view: &View) -> Result<Vec<Duty>, Error> {
-        let number = view.ledger.state_at_tip().meta()?.batches;
+    fn post(&mut self, ledger: &Ledger) -> Result<Vec<Duty>, Error> {
+        let number = ledger.state_at_tip().meta()?.batches;
         let Some(batch) = self.store.batch(number)? else { return Ok(Vec::new()) };
         let mut posting = self.store.posting(number)?;
-        if let Some(dead) = &posting
-            && is_dead(view, dead)?
+        if let Some(skipped) = &posting
+            && self.was_skipped(ledger, skipped)?
         {
-            let mut changes = Changes::default();
-            changes.remove_posting(number);
-            self.store.commit(changes)?;
+            self.forget_posting(number)?;
             posting = None;
         }
         let Some(Posting { commit, reveal, since }) = posting else {
             return Ok(vec![Duty::Post { number, payload: batch.encode() }]);
         };
         let mut duties = vec![Duty::Broadcast { number, commit, reveal: reveal.clone() }];
-        let waited = view.height().saturating_sub(since);
+        let waited = ledger.tip().0.saturating_sub(since);
         if waited >= self.mempool.policy().patience {
             duties.push(Duty::Bump { number, reveal, waited });
         }
         Ok(duties)
     }
-}
 
-/// Whether a posting of a batch that is not executed can do nothing any more: it was mined and skipped, since it came
-/// before the batch that it follows, or the coins of its commit transaction went elsewhere.
-fn is_dead(view: &View, posting: &Posting) -> Result<bool, Error> {
-    if view.watch.height(&posting.reveal_txid())?.is_some() {
-        return Ok(true);
+    fn forget_posting(&self, number: u64) -> Result<(), Error> {
+        let mut changes = Changes::default();
+        changes.remove_posting(number);
+        Ok(self.store.commit(changes)?)
     }
-    let commit = posting.commit.compute_txid();
-    for input in &posting.commit.input {
-        if view.watch.spend(&input.previous_output)?.is_some_and(|spend| spend.tx.compute_txid() != commit) {
-            return Ok(true);
+
+    /// Whether a posting was mined and did nothing, since it came before the batch that it follows. A reorganisation may
+    /// have put it lower than the tip was when it was taken over.
+    fn was_skipped(&self, ledger: &Ledger, posting: &Posting) -> Result<bool, Error> {
+        let reveal = posting.reveal_txid();
+        let genesis = ledger.parameters().genesis_height;
+        for height in posting.since.saturating_sub(self.confirmations).max(genesis)..=ledger.tip().0 {
+            let events = ledger.events(height)?;
+            if events.iter().any(|event| matches!(event, LedgerEvent::Skipped { txid, .. } if *txid == reveal.into())) {
+                return Ok(true);
+            }
         }
+        Ok(false)
     }
-    Ok(false)
 }
