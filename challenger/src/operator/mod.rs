@@ -1,0 +1,1 @@
+//! Written by a second helper; see lib.rs.

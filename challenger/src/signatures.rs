@@ -1,0 +1,78 @@
+//! The committee's signatures that a party holds, by what they sign.
+//!
+//! Whoever delivers them is not trusted: each is verified before it is kept. What a transaction needs is looked up by its
+//! sighashes, so it makes no difference in which job, or how often, a signature came.
+
+use std::collections::HashMap;
+
+use bitcoin::secp256k1::schnorr::Signature;
+use bitcoin::secp256k1::{Message, Secp256k1, VerifyOnly, XOnlyPublicKey};
+use bitcoin::Transaction;
+use trestle_bridge::connector::{Committee, Tweak};
+use trestle_bridge::transactions::{Presigned, Reveal, SignRequest, TxKind};
+
+use crate::Error;
+
+/// Signatures in a sled tree.
+pub(crate) struct Signatures {
+    tree: sled::Tree,
+    committee: Committee,
+    secp: Secp256k1<VerifyOnly>,
+    keys: HashMap<Tweak, XOnlyPublicKey>,
+}
+
+impl Signatures {
+    pub fn open(db: &sled::Db, name: &str, committee: Committee) -> Result<Self, Error> {
+        let tree = db.open_tree(name)?;
+        Ok(Self { tree, committee, secp: Secp256k1::verification_only(), keys: HashMap::new() })
+    }
+
+    /// Keeps those that verify; returns how many did not.
+    pub fn deliver(&mut self, signatures: &[(SignRequest, Signature)]) -> Result<usize, Error> {
+        let mut batch = sled::Batch::default();
+        let mut bad = 0;
+        for (request, signature) in signatures {
+            let (committee, tweak) = (&self.committee, request.tweak);
+            let key = self.keys.entry(tweak).or_insert_with(|| committee.verifying_key(tweak));
+            match self.secp.verify_schnorr(signature, &Message::from_digest(request.message), key) {
+                Ok(()) => batch.insert(&request.message, &signature.serialize()),
+                Err(_) => {
+                    tracing::warn!(what = request.what, "a signature of the committee is wrong");
+                    bad += 1;
+                }
+            }
+        }
+        self.tree.apply_batch(batch)?;
+        self.tree.flush()?;
+        Ok(bad)
+    }
+
+    fn get(&self, message: &[u8; 32]) -> Result<Option<Signature>, Error> {
+        let Some(bytes) = self.tree.get(message)? else { return Ok(None) };
+        Signature::from_slice(&bytes).map(Some).map_err(|_| Error::Damaged("a signature"))
+    }
+
+    /// Whether every signature that the transaction needs is held.
+    pub fn holds(&self, presigned: &Presigned) -> Result<bool, Error> {
+        for request in presigned.requests() {
+            if !self.tree.contains_key(request.message)? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// The transaction with its witnesses; none while signatures that it uses are missing.
+    pub fn complete(&self, presigned: &Presigned, reveal: Reveal) -> Result<Option<Transaction>, Error> {
+        let held = presigned.requests().iter().map(|request| self.get(&request.message)).collect::<Result<Vec<_>, _>>()?;
+        // Of Contest's leaves only the challenger's own is used; what stands for the others is not looked at.
+        let unused = match (presigned.kind, reveal) {
+            (TxKind::Contest, Reveal::Contest(own, _)) => held.get(own).copied().flatten(),
+            _ => None,
+        };
+        let Some(signatures) = held.into_iter().map(|signature| signature.or(unused)).collect::<Option<Vec<_>>>() else {
+            return Ok(None);
+        };
+        Ok(Some(presigned.complete(&signatures, reveal)?))
+    }
+}

@@ -1,0 +1,1 @@
+//! Written by the sequencer's helper; see lib.rs.
