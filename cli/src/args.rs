@@ -1,9 +1,10 @@
 //! The command line: what can be typed, and the help that teaches it.
 
+use std::error::Error as _;
 use std::path::PathBuf;
 
 use bitcoin::{Network, OutPoint};
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, Parser, Subcommand};
 
 use crate::amount::AmountArg;
 
@@ -24,9 +25,10 @@ pub const DEFAULT_RPC_URL: &str = "http://127.0.0.1:17080";
   trestle devnet                   leave this running in a terminal of its own
   trestle wallet new
   trestle faucet 1BTC
+  trestle deposit 0.1BTC
   trestle deposit 0.1BTC --wait
   trestle wallet balance
-  trestle withdraw 0.1BTC --wait   needs a second deposit: the Layer 2 fee has to come from somewhere
+  trestle withdraw 0.1BTC --wait
 
 Amounts always carry their unit: 0.1BTC, 10000sat."
 )]
@@ -91,6 +93,12 @@ pub enum Command {
     /// is asked: the wallet's own files and access to Bitcoin are enough. OUTPOINT may be left out when there is only one.
     #[command(after_help = "Example:\n  trestle refund")]
     Refund(RefundArgs),
+    /// Send again what an interrupted command left behind
+    ///
+    /// Whatever a command signs is written down before it is sent. If the connection or the power fails in between, this
+    /// broadcasts and registers the same things again; nothing is made twice. It is safe at any time.
+    #[command(after_help = "Example:\n  trestle resume")]
+    Resume,
     /// Show the bridge, and this wallet's deposits and withdrawals
     #[command(after_help = "Example:\n  trestle status --json")]
     Status,
@@ -146,14 +154,10 @@ pub struct WalletNewArgs {
 #[derive(Args, Debug)]
 pub struct DepositArgs {
     /// How much, with its unit: one of the bridge's denominations (`trestle status` lists them)
-    #[arg(required_unless_present = "resume")]
-    pub amount: Option<AmountArg>,
+    pub amount: AmountArg,
     /// Wait until the committee has confirmed it
     #[arg(long)]
     pub wait: bool,
-    /// Make no new deposit: broadcast and register again those that were interrupted
-    #[arg(long, conflicts_with = "amount")]
-    pub resume: bool,
 }
 
 /// `trestle send`
@@ -254,9 +258,26 @@ pub struct DevnetArgs {
     pub electrum: bool,
 }
 
+/// What is wrong with a command line, in one line that ends with where to read on.
+pub fn usage_line(error: &clap::Error, words: &[String]) -> String {
+    let rendered = error.render().to_string();
+    let first = rendered.split("\n\n").next().unwrap_or(&rendered);
+    // Our own values say what is wrong with them; the rest of clap's sentence only repeats it.
+    let own = error.source().map(ToString::to_string);
+    let line = own.unwrap_or_else(|| first.trim_start_matches("error: ").split_whitespace().collect::<Vec<_>>().join(" "));
+    let mut command = Cli::command();
+    let mut path = String::from("trestle");
+    for word in words.iter().skip(1) {
+        if let Some(sub) = command.find_subcommand(word) {
+            path = format!("{path} {word}");
+            command = sub.clone();
+        }
+    }
+    format!("{line} (see `{path} --help`)")
+}
+
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
 
     use super::*;
 
@@ -295,11 +316,10 @@ mod tests {
     }
 
     #[test]
-    fn a_deposit_needs_an_amount_or_is_a_resumption() {
+    fn an_amount_without_a_unit_is_no_argument() {
         let parse = |line: &str| Cli::try_parse_from(line.split(' '));
         assert!(parse("trestle deposit").is_err());
-        assert!(parse("trestle deposit 0.1BTC --resume").is_err());
-        assert!(parse("trestle deposit --resume").is_ok());
+        assert!(parse("trestle deposit 0.1").is_err());
         assert!(parse("trestle deposit 0.1BTC --wait").is_ok());
     }
 

@@ -1,8 +1,12 @@
 //! Where the roles run: the demo, the devnet, the commands of the one binary, `trestle`.
 
+pub mod amount;
+pub mod args;
 pub mod commands;
 pub mod demo;
 pub mod devnet;
+pub mod output;
 pub mod regtest;
 pub mod rpc;
 pub mod runtime;
+pub mod user;

@@ -47,6 +47,12 @@ impl Output {
         if self.json { self.line(&report.json.to_string()) } else { self.line(&report.text) }
     }
 
+    /// Prints the help, in colours where there are any.
+    pub fn help(&self, help: &clap::Error) {
+        // If it cannot be written there is nobody to tell.
+        let _ = help.print();
+    }
+
     /// Prints a line on standard output as it is.
     pub fn line(&self, line: &str) {
         print(io::stdout(), line);

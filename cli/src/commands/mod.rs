@@ -1,1 +1,42 @@
-//! See the design.
+//! The commands a person types, each from its arguments to what is printed.
+//!
+//! All of them check everything first and act last, and what they act with is written down before it is sent
+//! ([`crate::user::journal`]): a command that fails has either done nothing, or says what is on record and how to go on.
+
+mod deposit;
+mod describe;
+mod error;
+mod faucet;
+mod force;
+mod layer2;
+mod refund;
+mod resume;
+mod session;
+mod status;
+mod wait;
+mod wallet;
+
+pub use error::Error;
+
+use crate::args::{Cli, Command};
+use crate::output::{Output, Report};
+
+/// Does what the command line says. The demo and the devnet print as they go and report at their end.
+///
+/// # Errors
+/// Why it was not done, in one line.
+pub fn run(cli: Cli, output: &Output) -> Result<Report, Error> {
+    let global = &cli.global;
+    match cli.command {
+        Command::Wallet(command) => wallet::run(global, command),
+        Command::Deposit(args) => deposit::run(global, &args, output),
+        Command::Send(args) => layer2::send(global, &args),
+        Command::Withdraw(args) => layer2::withdraw(global, &args, output),
+        Command::Force(command) => force::run(global, command, output),
+        Command::Refund(args) => refund::run(global, &args),
+        Command::Resume => resume::run(global),
+        Command::Status => status::run(global),
+        Command::Faucet(args) => faucet::run(global, &args),
+        Command::Demo(_) | Command::Devnet(_) => Err(Error::Bridge("this build has no demo and no devnet".into())),
+    }
+}
