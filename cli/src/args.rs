@@ -143,7 +143,7 @@ pub enum WalletCommand {
 #[derive(Args, Debug)]
 pub struct WalletNewArgs {
     /// The Bitcoin network the wallet is for: regtest, signet, testnet, testnet4 or bitcoin
-    #[arg(long, default_value = "regtest")]
+    #[arg(long, default_value = "regtest", value_parser = network)]
     pub network: Network,
     /// Restore from the words of another wallet, read from standard input
     #[arg(long)]
@@ -226,6 +226,7 @@ pub struct ForceWithdrawArgs {
 #[derive(Args, Debug)]
 pub struct RefundArgs {
     /// The deposit, as TXID:INDEX
+    #[arg(value_parser = outpoint)]
     pub outpoint: Option<OutPoint>,
 }
 
@@ -256,6 +257,14 @@ pub struct DevnetArgs {
     /// Start an Electrum server too, and have user wallets read Bitcoin through it instead of through bitcoind
     #[arg(long)]
     pub electrum: bool,
+}
+
+fn network(text: &str) -> Result<Network, String> {
+    text.parse().map_err(|_| format!("\"{text}\" is no network: choose regtest, signet, testnet, testnet4 or bitcoin"))
+}
+
+fn outpoint(text: &str) -> Result<OutPoint, String> {
+    text.parse().map_err(|_| format!("\"{text}\" is no deposit: write TXID:INDEX, as `trestle status` shows it"))
 }
 
 /// What is wrong with a command line, in one line that ends with where to read on.

@@ -58,8 +58,8 @@ fn withdraw(global: &Global, args: &ForceWithdrawArgs, output: &Output) -> Resul
     let given = args.address.as_deref().map(|a| layer2::bitcoin_address(a, home.network())).transpose()?;
     let mut session = Session::begin(home, Node::new(&global.rpc)?)?;
     let account = session.node.account(session.keys.account())?;
-    let wanted = Wanted::new(&session, args.amount.0, given)?;
-    let signed = wanted.sign(&session, FEE, nonce(&session, &account), account.balance)?;
+    let wanted = Wanted::new(&session, args.amount.0, FEE, account.balance, given)?;
+    let signed = wanted.sign(&session, FEE, nonce(&session, &account));
     let id = layer2::id(&signed);
     let posted = post(&mut session, &signed, Some(wanted.entry(id)))?;
     layer2::requested(session, wanted, id, args.wait, output, posted.json())

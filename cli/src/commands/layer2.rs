@@ -41,8 +41,8 @@ pub fn withdraw(global: &Global, args: &WithdrawArgs, output: &Output) -> Result
     let mut session = Session::begin(home, Node::new(&global.rpc)?)?;
     let fee = fee(&session, args.fee)?;
     let account = session.node.account(session.keys.account())?;
-    let wanted = Wanted::new(&session, args.amount.0, given)?;
-    let signed = wanted.sign(&session, fee, account.next_nonce, account.available)?;
+    let wanted = Wanted::new(&session, args.amount.0, fee, account.available, given)?;
+    let signed = wanted.sign(&session, fee, account.next_nonce);
     let id = id(&signed);
     session.journal.record(Some(wanted.entry(id)), None)?;
     session.node.submit(&signed.encode())?;
@@ -59,12 +59,20 @@ pub struct Wanted {
 }
 
 impl Wanted {
-    /// Checks the amount, and takes a fresh address of the wallet where none is given.
+    /// Checks that `amount` is a denomination and that `available` pays for it; then takes a fresh address of the wallet
+    /// where none is given.
     ///
     /// # Errors
-    /// The amount is no denomination, or the wallet's files.
-    pub fn new(session: &Session, amount: Amount, given: Option<(Address, Destination)>) -> Result<Self, Error> {
+    /// [`Error::Denomination`], [`Error::TooLittleLayer2`], or the wallet's files.
+    pub fn new(
+        session: &Session,
+        amount: Amount,
+        fee: Amount,
+        available: Amount,
+        given: Option<(Address, Destination)>,
+    ) -> Result<Self, Error> {
         let denomination = session.denomination(amount)?;
+        enough(amount, fee, available)?;
         let (address, destination) = match given {
             Some(given) => given,
             None => {
@@ -78,12 +86,8 @@ impl Wanted {
         Ok(Self { denomination, amount, address, destination, payout })
     }
 
-    /// Signs the transaction that requests it, if `available` pays for it.
-    ///
-    /// # Errors
-    /// [`Error::TooLittleLayer2`].
-    pub fn sign(&self, session: &Session, fee: Amount, nonce: u64, available: Amount) -> Result<SignedTransaction, Error> {
-        enough(self.amount, fee, available)?;
+    /// Signs the transaction that requests it.
+    pub fn sign(&self, session: &Session, fee: Amount, nonce: u64) -> SignedTransaction {
         let transaction = Transaction::Withdraw {
             from: account(session),
             destination: self.destination,
@@ -91,7 +95,7 @@ impl Wanted {
             fee: fee.to_sat(),
             nonce,
         };
-        Ok(transaction.sign(&session.bridge.instance, session.keys.account_pair()))
+        transaction.sign(&session.bridge.instance, session.keys.account_pair())
     }
 
     /// What the journal keeps.
