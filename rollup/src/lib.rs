@@ -47,7 +47,7 @@ pub use host::{Host, SignatureCheck, Sink};
 pub use identifiers::{Account, OutPoint, SlotId, Txid, WithdrawalId};
 #[cfg(feature = "std")]
 pub use native::{Draft, Ledger, LedgerError, View};
-pub use parameters::Parameters;
+pub use parameters::{Parameters, ParametersError};
 pub use state::{AccountState, Fulfilment, Meta, Member, Withdrawal};
 pub use tag::{AdminOperation, Tag};
 pub use transaction::{SignedTransaction, Transaction};

@@ -3,9 +3,14 @@
 
 mod administration;
 mod batches;
+mod blocks;
+mod conformance;
 mod encodings;
+mod history;
 mod mints;
+mod robustness;
 mod schnorr;
+mod supply;
 mod support;
 mod tree;
 mod withdrawals;

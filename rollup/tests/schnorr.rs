@@ -97,6 +97,7 @@ proptest! {
     #[test]
     fn both_agree_on_random_bytes(key: [u8; 32], message: [u8; 32], r: [u8; 32], s: [u8; 32]) {
         let signature: [u8; 64] = [r, s].concat().try_into().unwrap();
-        prop_assert!(!verdict(&SignatureCheck { key, message, signature }));
+        let check = SignatureCheck { key, message, signature };
+        prop_assert!(!verdict(&check));
     }
 }

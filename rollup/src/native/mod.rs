@@ -6,7 +6,7 @@ mod ledger;
 mod store;
 mod view;
 
-pub use block::{RawBlock, RawBlockError};
+pub use block::{RawBlock, RawBlockError, Rest};
 pub use ledger::Ledger;
 pub use store::LedgerError;
 pub use view::{Draft, View};

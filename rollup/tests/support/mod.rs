@@ -1,7 +1,9 @@
 //! A bridge with known keys, the transactions that concern it, and blocks to put them in.
 
 pub mod chain;
+pub mod mainnet;
 pub mod memory;
+pub mod unhash;
 pub mod world;
 
 use bitcoin::absolute::LockTime;
