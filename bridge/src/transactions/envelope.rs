@@ -6,7 +6,8 @@
 //! | pays | 0: the carrier; 1: change | 0: what is left, to the poster |
 //! | published by | the poster, both at once | |
 //!
-//! The poster can replace Reveal, or bump it through its output.
+//! Reveal is version 2, because it may be larger than 10 kvB. Where it is stuck the poster replaces it: a [`Posting`] of the same envelope
+//! and key with a higher fee rate has the same carrier, so Commit stays as it is, given that it carries enough.
 
 use bitcoin::absolute::LockTime;
 use bitcoin::secp256k1::schnorr::Signature;

@@ -2,7 +2,8 @@
 //!
 //! Builders are pure: whoever signs builds what it signs from the parameters and the terms, and compares nothing but
 //! signatures. All spend witness outputs only, so a transaction's id is fixed before anything is signed and children
-//! refer to it. Pre-signed transactions are version 3 (TRUC, BIP 431) and pay a small fee by themselves; [`bump`] pays more.
+//! refer to it. Pre-signed transactions are version 3 (TRUC, BIP 431) and pay a small fee by themselves;
+//! a child on an anchor, or on an output of one's own, pays more ([`crate::wallet::Wallet::bump_child`]).
 //!
 //! ```text
 //! Deposit ─ Confirm ─ vault ──────────────────────────────┬─ Reimburse
@@ -13,7 +14,6 @@
 //!                                 └─ FinalizeSlow ────── F ┘
 //! ```
 
-pub mod bump;
 pub mod challenger_bond;
 pub mod claim;
 pub mod confirm;

@@ -4,7 +4,7 @@
 //! | --- | --- |
 //! | spends | the deposit, by the user's leaf, `refund_delay` blocks after it was mined |
 //! | pays | 0: wherever the user likes |
-//! | published by | the user, which can replace it or bump it through its output |
+//! | published by | the user, which can replace it or bump it through its output (it is version 3, as [`crate::wallet`]'s children are) |
 
 use bitcoin::absolute::LockTime;
 use bitcoin::secp256k1::schnorr::Signature;
@@ -44,7 +44,7 @@ impl Refund {
         };
         let least = destination.minimal_non_dust();
         let mut tx = Transaction {
-            version: Version::TWO,
+            version: Version(3),
             lock_time: LockTime::ZERO,
             input: vec![input],
             output: vec![TxOut { value: Amount::ZERO, script_pubkey: destination }],

@@ -1,0 +1,446 @@
+//! Every transaction of the bridge on a real bitcoind with its default policy: accepted when it should be, with its
+//! child as a package, and refused when it should be, for the reason that it should be.
+
+#[path = "../../bridge/tests/members/mod.rs"]
+mod members;
+
+use bitcoin::consensus::encode::serialize_hex;
+use bitcoin::hashes::Hash;
+use bitcoin::{Address, Amount, FeeRate, Network, OutPoint, ScriptBuf, Transaction, TxOut, Witness};
+use members::{Secrets, key, sign};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use trestle_bridge::chain::Chain;
+use trestle_bridge::connector::{OperatorConnector, sign_key_path};
+use trestle_bridge::transactions::claim::Statement;
+use trestle_bridge::transactions::envelope::Posting;
+use trestle_bridge::transactions::refund::Refund;
+use trestle_bridge::transactions::{
+    CooperativeTerms, DepositTerms, FinalizeKind, Presigned, Reveal, RunGraph, SlotGraph, Vault, challenger_bond, contest, payout,
+    reimburse,
+};
+use trestle_bridge::wallet::Funding;
+use trestle_cli::regtest::{Miner, Node};
+use trestle_rollup::{Account, Envelope, SlotId, WithdrawalId, envelope};
+
+/// A node, a miner with coins and a bridge.
+struct Setup {
+    node: Node,
+    miner: Miner,
+    secrets: Secrets,
+    _directory: TempDir,
+}
+
+/// What children pay for together with their parents.
+const TARGET: FeeRate = FeeRate::from_sat_per_vb_u32(20);
+
+impl Setup {
+    fn new() -> Self {
+        let node = Node::start().unwrap();
+        let directory = TempDir::new().unwrap();
+        let miner = Miner::open(&node, directory.path()).unwrap();
+        Setup { node, miner, secrets: Secrets::new(3, 3, |_| {}), _directory: directory }
+    }
+
+    fn mine(&mut self, blocks: u32) {
+        self.miner.mine(blocks).unwrap();
+    }
+
+    /// Pays and mines an output.
+    fn pay(&mut self, output: &TxOut) -> OutPoint {
+        let (outpoint, _) = self.miner.pay(output.script_pubkey.clone(), output.value).unwrap();
+        self.mine(1);
+        outpoint
+    }
+
+    /// Why the node does not want a transaction in its mempool; `None` if it does.
+    fn refusal(&self, tx: &Transaction) -> Option<String> {
+        let answer: Value = self.node.call("testmempoolaccept", &[json!([serialize_hex(tx)])]).unwrap();
+        match answer[0]["allowed"].as_bool().unwrap() {
+            true => None,
+            false => Some(format!("{} {}", answer[0]["reject-reason"], answer[0]["reject-details"])),
+        }
+    }
+
+    fn assert_refused(&self, tx: &Transaction, why: &str) {
+        let refusal = self.refusal(tx).unwrap_or_else(|| panic!("accepted, not refused for {why}"));
+        assert!(refusal.contains(why), "refused for {refusal}, not for {why}");
+    }
+
+    /// Whether a block with the transaction is valid: consensus, not policy. The block is mined if so.
+    fn fits_in_a_block(&self, tx: &Transaction) -> bool {
+        let address = self.miner.address().to_string();
+        self.node.call::<Value>("generateblock", &[json!(address), json!([serialize_hex(tx)])]).is_ok()
+    }
+
+    /// Publishes and mines a transaction together with a child on its output `vout`.
+    fn mine_with_child(&mut self, tx: &Transaction, fee: Amount, vout: u32, owner: Option<&bitcoin::key::Keypair>) {
+        assert_eq!(self.refusal(tx), None);
+        let child = self.miner.wallet().bump_child(tx, vout, fee, TARGET, owner).unwrap();
+        assert!(child.vsize() <= 1_000);
+        self.node.chain().broadcast(&[tx, &child]).unwrap();
+        let entry: Value = self.node.call("getmempoolentry", &[json!(child.compute_txid())]).unwrap();
+        let (ancestors, fees) = (entry["ancestorsize"].as_u64().unwrap(), entry["fees"]["ancestor"].as_f64().unwrap());
+        assert!(fees * 1e8 / ancestors as f64 >= 19.9, "the package pays {fees} for {ancestors} vB");
+        self.mine(1);
+        assert!(self.node.chain().transaction(&tx.compute_txid()).unwrap().unwrap().height.is_some());
+    }
+
+    fn complete(&self, presigned: &Presigned, reveal: Reveal) -> Transaction {
+        presigned.complete(&self.secrets.sign_all(&presigned.requests()), reveal).unwrap()
+    }
+
+    /// Completes, publishes and mines a pre-signed transaction with a child on its anchor.
+    fn run(&mut self, presigned: &Presigned, reveal: Reveal) -> Transaction {
+        let tx = self.complete(presigned, reveal);
+        self.mine_with_child(&tx, presigned.fee(), presigned.anchor().unwrap().vout, None);
+        tx
+    }
+
+    /// The same for one that has to wait `delay` blocks after its parent, which is in the last block but one.
+    fn run_after(&mut self, presigned: &Presigned, delay: u32) {
+        let tx = self.complete(presigned, Reveal::Nothing);
+        self.mine(delay - 2);
+        self.assert_refused(&tx, "non-BIP68-final");
+        self.mine(1);
+        self.run(presigned, Reveal::Nothing);
+    }
+
+    fn deposit(&mut self) -> DepositTerms {
+        let refund_key = self.secrets.user.x_only_public_key().0;
+        let mut terms = DepositTerms { outpoint: OutPoint::null(), denomination: 0, account: Account([3; 32]), refund_key };
+        terms.outpoint = self.pay(&terms.deposit_output(&self.secrets.bridge).unwrap());
+        terms
+    }
+
+    /// A vault that is there, without the ceremony.
+    fn vault(&mut self) -> Vault {
+        let value = self.secrets.bridge.denomination(0).unwrap();
+        let script_pubkey = self.secrets.bridge.vault_script().clone();
+        Vault { outpoint: self.pay(&TxOut { value, script_pubkey }), denomination: 0 }
+    }
+
+    /// A run whose bonds are there, from the genesis block.
+    fn graph(&mut self, slots: u32) -> RunGraph {
+        let bridge = self.secrets.bridge.clone();
+        let bonds: Vec<_> = bridge.parameters.challengers.iter().map(|_| self.pay(&challenger_bond::output(&bridge))).collect();
+        let mut terms = self.secrets.run(slots, 0, OutPoint::null(), &bonds);
+        terms.bond = self.pay(&terms.bond_output(&bridge).unwrap());
+        RunGraph::build(&bridge, terms).unwrap()
+    }
+
+    fn claim(&mut self, slot: &SlotGraph) -> Transaction {
+        let statement = Statement { n: 0x01f0, block_prefix: [0, 0xff, 7, 8] };
+        let signature = self.secrets.claim(slot.id, statement);
+        let tx = self.run(&slot.claim, Reveal::Claim(&signature));
+        assert_eq!(Statement::read(&self.secrets.claim_key(slot.id), &tx).unwrap(), statement);
+        tx
+    }
+
+    fn contest(&mut self, slot: &SlotGraph, challenger: usize) -> Transaction {
+        let seed = self.secrets.challenger_seed(challenger);
+        let (secret, _) = contest::secret(&self.secrets.bridge, &seed, challenger as u16, slot.id);
+        self.run(&slot.contest, Reveal::Contest(challenger, &secret))
+    }
+
+    fn reimburse(&mut self, vault: Vault, slot: &SlotGraph, kind: FinalizeKind) {
+        let presigned = reimburse(&self.secrets.bridge, &vault, slot, kind).unwrap();
+        let operator = self.secrets.operators[0];
+        let own = sign_key_path(&operator, presigned.party_message().unwrap());
+        let tx = self.complete(&presigned, Reveal::Party(&own));
+        self.mine_with_child(&tx, presigned.fee(), 0, Some(&operator));
+    }
+}
+
+fn destination() -> ScriptBuf {
+    OperatorConnector(key("destination").x_only_public_key().0).script_pubkey()
+}
+
+const SCRIPT_FAILED: &str = "script-verify-flag-failed";
+
+#[test]
+fn a_deposit_is_confirmed() {
+    let mut s = Setup::new();
+    let terms = s.deposit();
+    let bridge = s.secrets.bridge.clone();
+    let mint = s.secrets.sign(&terms.mint_request(&bridge).unwrap());
+    let confirm = terms.confirm(&bridge, &mint).unwrap();
+    // By the user's key in the committee's leaf.
+    let mut forged = s.complete(&confirm, Reveal::Nothing);
+    let mut items = forged.input[0].witness.to_vec();
+    items[0] = sign(&s.secrets.user, confirm.requests()[0].message).serialize().to_vec();
+    forged.input[0].witness = Witness::from_slice(&items);
+    s.assert_refused(&forged, SCRIPT_FAILED);
+    let tx = s.run(&confirm, Reveal::Nothing);
+    assert_eq!(tx.output[0].script_pubkey, *bridge.vault_script());
+    let address = Address::from_script(&bridge.deposit(terms.refund_key).script_pubkey(), Network::Regtest).unwrap();
+    assert_eq!(bridge.deposit(terms.refund_key).descriptor().address(Network::Regtest).unwrap(), address);
+}
+
+#[test]
+fn a_deposit_that_is_not_confirmed_goes_back_after_the_delay_and_not_before() {
+    let mut s = Setup::new();
+    let terms = s.deposit();
+    let refund = Refund::new(&s.secrets.bridge, &terms, destination(), FeeRate::from_sat_per_vb_u32(2)).unwrap();
+    let signature = sign(&s.secrets.user, refund.message());
+    let (prevout, tx) = (refund.prevout.clone(), refund.complete(&signature));
+    let fee = prevout.value - tx.output[0].value;
+    let mut early = tx.clone();
+    early.input[0].sequence = bitcoin::Sequence::ENABLE_RBF_NO_LOCKTIME;
+    s.assert_refused(&early, SCRIPT_FAILED);
+    s.mine(58);
+    s.assert_refused(&tx, "non-BIP68-final");
+    s.mine(1);
+    s.mine_with_child(&tx, fee, 0, Some(&key("destination")));
+}
+
+#[test]
+fn an_uncontested_run_pays_for_itself_to_its_last_slot() {
+    let mut s = Setup::new();
+    let graph = s.graph(3);
+    for slot in &graph.slots {
+        let vault = s.vault();
+        s.claim(slot);
+        s.run_after(&slot.finalize_fast, 12);
+        s.reimburse(vault, slot, FinalizeKind::Fast);
+    }
+    let last = &graph.slots[2].finalize_fast.tx.output[0];
+    assert_eq!((last.value, &last.script_pubkey), (s.secrets.bridge.parameters.bond, &s.secrets.bridge.operator(0).unwrap().script_pubkey()));
+}
+
+#[test]
+fn a_contested_claim_that_nobody_disputes_is_finalized_unentered() {
+    let mut s = Setup::new();
+    let graph = s.graph(1);
+    let (slot, vault) = (&graph.slots[0], s.vault());
+    s.claim(slot);
+    s.contest(slot, 2);
+    s.assert_refused(&s.complete(&slot.finalize_fast, Reveal::Nothing), "missing-inputs");
+    s.run_after(&slot.finalize_unentered, 12);
+    s.reimburse(vault, slot, FinalizeKind::Unentered);
+}
+
+#[test]
+fn a_contested_claim_that_nobody_disproves_is_finalized_slowly() {
+    let mut s = Setup::new();
+    let graph = s.graph(1);
+    let (slot, vault) = (&graph.slots[0], s.vault());
+    s.claim(slot);
+    s.contest(slot, 0);
+    s.run_after(&slot.finalize_slow, 60);
+    s.reimburse(vault, slot, FinalizeKind::Slow);
+}
+
+#[test]
+fn only_a_challenger_contests_and_only_by_its_own_leaf() {
+    let mut s = Setup::new();
+    let graph = s.graph(1);
+    let slot = &graph.slots[0];
+    s.claim(slot);
+    let secret = |challenger| contest::secret(&s.secrets.bridge, &s.secrets.challenger_seed(challenger), challenger as u16, slot.id).0;
+    s.assert_refused(&s.complete(&slot.contest, Reveal::Contest(0, &[1; 32])), SCRIPT_FAILED);
+    s.assert_refused(&s.complete(&slot.contest, Reveal::Contest(0, &secret(1))), SCRIPT_FAILED);
+    // Contest's leaf with the signature that was made for another leaf.
+    let mut swapped = s.complete(&slot.contest, Reveal::Contest(0, &secret(0)));
+    let mut items = swapped.input[0].witness.to_vec();
+    items[1] = s.secrets.sign(&slot.contest.requests()[1]).serialize().to_vec();
+    swapped.input[0].witness = Witness::from_slice(&items);
+    s.assert_refused(&swapped, SCRIPT_FAILED);
+    for challenger in 0..3 {
+        assert_eq!(s.refusal(&s.complete(&slot.contest, Reveal::Contest(challenger, &secret(challenger)))), None);
+    }
+}
+
+#[test]
+fn bonds_go_back_when_the_run_is_over_and_not_before() {
+    let mut s = Setup::new();
+    let graph = s.graph(2);
+    let mut retires = [graph.slots[0].retire.clone(), graph.challenger_retires[1].clone()];
+    s.assert_refused(&s.complete(&retires[0], Reveal::Nothing), "non-final");
+    // 2^16 blocks are too many to mine here: the end is brought forward, and signed so.
+    let end = s.miner.chain().tip().unwrap().height + 5;
+    for retire in &mut retires {
+        assert_eq!(retire.tx.lock_time.to_consensus_u32(), 1 << 16);
+        retire.tx.lock_time = bitcoin::absolute::LockTime::from_height(end).unwrap();
+    }
+    s.mine(4);
+    s.assert_refused(&s.complete(&retires[0], Reveal::Nothing), "non-final");
+    s.assert_refused(&s.complete(&retires[1], Reveal::Nothing), "non-final");
+    s.mine(1);
+    retires.iter().for_each(|retire| drop(s.run(retire, Reveal::Nothing)));
+}
+
+#[test]
+fn a_withdrawal_is_paid_cooperatively_and_the_payout_can_be_replaced() {
+    let mut s = Setup::new();
+    let vault = s.vault();
+    let terms = |fee| CooperativeTerms { withdrawal: WithdrawalId(5), vault, destination: destination(), fee: Amount::from_sat(fee) };
+    let first = terms(1_000).build(&s.secrets.bridge).unwrap();
+    s.node.chain().broadcast(&[&s.complete(&first, Reveal::Nothing)]).unwrap();
+    let second = terms(3_000).build(&s.secrets.bridge).unwrap();
+    s.run(&second, Reveal::Nothing);
+}
+
+#[test]
+fn a_payout_is_what_the_operators_wallet_makes_of_its_outputs() {
+    let mut s = Setup::new();
+    let slot = SlotId { operator: 0, denomination: 0, serial: 4 };
+    let outputs = payout::outputs(&s.secrets.bridge, WithdrawalId(5), destination(), slot).unwrap();
+    let tx = s.miner.wallet().fund(&outputs, Funding::at(FeeRate::from_sat_per_vb_u32(2))).unwrap();
+    assert_eq!(tx.output[..2], outputs);
+    assert_eq!(s.refusal(&tx), None);
+}
+
+#[test]
+fn an_envelope_is_committed_to_and_revealed_and_the_reveal_replaced() {
+    let mut s = Setup::new();
+    let poster = key("poster");
+    let envelope = Envelope { kind: envelope::Kind::Batch, payload: (0..300_000).map(|i| i as u8).collect() };
+    let posting = |rate| {
+        let key = poster.x_only_public_key().0;
+        Posting::new(&s.secrets.bridge, &envelope, key, destination(), FeeRate::from_sat_per_vb_u32(rate)).unwrap()
+    };
+    let (cheap, dear) = (posting(1), posting(3));
+    let (outpoint, commit) = s.miner.pay(dear.commit_output().script_pubkey, dear.commit_output().value).unwrap();
+    for posting in [cheap, dear] {
+        let reveal = posting.reveal(outpoint, commit.output[0].value).unwrap();
+        let signature = sign(&poster, reveal.message());
+        s.node.chain().broadcast(&[&reveal.complete(&signature)]).unwrap();
+    }
+    let heavy = Envelope { kind: envelope::Kind::Batch, payload: vec![0; 400_000] };
+    assert!(Posting::new(&s.secrets.bridge, &heavy, poster.x_only_public_key().0, destination(), TARGET).is_err());
+}
+
+/// The claim's witness with `change` made to its items: signature, 14 indices, 14 pairs of link and upper (the last digit's
+/// first), script, control block.
+fn tampered(claim: &Transaction, change: impl FnOnce(&mut Vec<Vec<u8>>)) -> Transaction {
+    let mut items = claim.input[0].witness.to_vec();
+    change(&mut items);
+    let mut tx = claim.clone();
+    tx.input[0].witness = Witness::from_slice(&items);
+    tx
+}
+
+/// Digits of a claim, its checksum included.
+const DIGITS: usize = 14;
+
+fn index_of(digit: usize) -> usize {
+    1 + digit
+}
+
+fn link_of(digit: usize) -> usize {
+    1 + DIGITS + 2 * (DIGITS - 1 - digit)
+}
+
+fn upper_of(digit: usize) -> usize {
+    link_of(digit) + 1
+}
+
+fn statement(n: u16, prefix: u32) -> Statement {
+    Statement { n, block_prefix: prefix.to_be_bytes() }
+}
+
+#[test]
+fn every_statement_that_is_signed_can_be_claimed_and_read_back() {
+    let mut s = Setup::new();
+    let graph = s.graph(1);
+    let slot = &graph.slots[0];
+    let committee = s.secrets.sign_all(&slot.claim.requests());
+    let edges = [(0, 0), (0xffff, 0xffff_ffff), (0, 0xffff_ffff), (0x7777, 0x7777_7777), (0x8888, 0x8888_8888), (1, 0x8000_0000)];
+    let random = (0..60).map(|_| (rand::random(), rand::random()));
+    for (n, prefix) in edges.into_iter().chain(random) {
+        let signature = s.secrets.claim(slot.id, statement(n, prefix));
+        let tx = slot.claim.complete(&committee, Reveal::Claim(&signature)).unwrap();
+        assert_eq!(s.refusal(&tx), None, "{n:04x} {prefix:08x}");
+        assert_eq!(Statement::read(&s.secrets.claim_key(slot.id), &tx).unwrap(), statement(n, prefix));
+    }
+}
+
+#[test]
+fn a_claim_that_the_operator_did_not_sign_is_no_valid_transaction() {
+    let mut s = Setup::new();
+    let graph = s.graph(2);
+    let slot = &graph.slots[0];
+    let committee = s.secrets.sign_all(&slot.claim.requests());
+    // Digits 3, 4, 5, …, 14; the checksum is 180 − 102 = 0x4e, so digit 12 is 14 and digit 13 is 4.
+    let signed = s.secrets.claim(slot.id, statement(0x3456, 0x789a_bcde));
+    let claim = slot.claim.complete(&committee, Reveal::Claim(&signed)).unwrap();
+    assert_eq!(s.refusal(&claim), None);
+    let key = s.secrets.claim_key(slot.id);
+    let hash = |link: &[u8]| bitcoin::hashes::hash160::Hash::hash(link).to_byte_array().to_vec();
+
+    type Change<'a> = Box<dyn FnOnce(&mut Vec<Vec<u8>>) + 'a>;
+    let attacks: Vec<(&str, Change)> = vec![
+        ("a digit lowered by hashing on", Box::new(|i| {
+            i[link_of(0)] = hash(&i[link_of(0)]);
+            i[index_of(0)] = vec![5];
+        })),
+        ("a digit lowered, the checksum's said to be higher", Box::new(|i| {
+            i[link_of(0)] = hash(&i[link_of(0)]);
+            i[index_of(0)] = vec![5];
+            i[index_of(12)] = vec![];
+        })),
+        ("a digit lowered and another said to be higher", Box::new(|i| {
+            i[link_of(0)] = hash(&i[link_of(0)]);
+            i[index_of(0)] = vec![5];
+            i[index_of(1)] = vec![2];
+        })),
+        ("a digit said to be higher", Box::new(|i| i[index_of(0)] = vec![3])),
+        ("a digit said to be in the upper half", Box::new(|i| i[upper_of(0)] = vec![1])),
+        ("a digit said to be in the lower half", Box::new(|i| i[upper_of(5)] = vec![])),
+        ("a digit of -1, whose link is the end of the chain", Box::new(|i| {
+            i[link_of(0)] = key.0[0].to_vec();
+            i[index_of(0)] = vec![8];
+        })),
+        ("an index that reaches the next digit's link, which is the end of the chain", Box::new(|i| {
+            i[link_of(1)] = key.0[0].to_vec();
+            i[index_of(0)] = vec![9];
+        })),
+        ("an index that reaches the own index", Box::new(|i| i[index_of(0)] = vec![47])),
+        ("an index that is the end of the chain and reaches itself", Box::new(|i| i[index_of(13)] = key.0[13].to_vec())),
+        ("a negative index", Box::new(|i| i[index_of(0)] = vec![0x81])),
+        ("an index that reaches below everything", Box::new(|i| i[index_of(0)] = vec![0x7f])),
+        ("an index of five bytes", Box::new(|i| i[index_of(0)] = vec![4, 0, 0, 0, 0])),
+        ("a half that is true but not 1", Box::new(|i| i[upper_of(5)] = vec![2])),
+        ("a half that is a long 1", Box::new(|i| i[upper_of(5)] = vec![1, 0])),
+        ("a half that is a long 0", Box::new(|i| i[upper_of(0)] = vec![0])),
+        ("two links swapped", Box::new(|i| i.swap(link_of(0), link_of(1)))),
+        ("two digits swapped", Box::new(|i| {
+            i.swap(link_of(0), link_of(1));
+            i.swap(index_of(0), index_of(1));
+        })),
+        ("message and checksum swapped", Box::new(|i| {
+            i.swap(link_of(11), link_of(12));
+            i.swap(index_of(11), index_of(12));
+        })),
+        ("the checksum's digits swapped", Box::new(|i| {
+            i.swap(link_of(12), link_of(13));
+            i.swap(index_of(12), index_of(13));
+            i.swap(upper_of(12), upper_of(13));
+        })),
+        ("an item more, at the bottom", Box::new(|i| i.insert(0, vec![1]))),
+        ("an item more, between signature and digits", Box::new(|i| i.insert(1, vec![1]))),
+        ("an item less", Box::new(|i| drop(i.remove(1)))),
+        ("no signature of the committee", Box::new(|i| i[0] = vec![])),
+        ("a signature by somebody else", Box::new(|i| i[0] = sign(&s.secrets.user, slot.claim.requests()[0].message).serialize().to_vec())),
+    ];
+    for (name, attack) in attacks {
+        let tx = tampered(&claim, attack);
+        s.assert_refused(&tx, SCRIPT_FAILED);
+        assert!(!s.fits_in_a_block(&tx), "{name}");
+        assert!(name.contains("signature") || Statement::read(&key, &tx).is_err(), "{name}");
+    }
+    // The one-time signature of the next slot.
+    let other = s.secrets.claim(graph.slots[1].id, statement(0x3456, 0x789a_bcde));
+    let tx = slot.claim.complete(&committee, Reveal::Claim(&other)).unwrap();
+    assert!(!s.fits_in_a_block(&tx));
+
+    // Consensus lets numbers be written in more ways than one. Nodes do not relay them; in a block they are read as what they are.
+    let odd = tampered(&claim, |i| {
+        i[index_of(0)] = vec![4, 0];
+        i[index_of(4)] = vec![0x80];
+    });
+    s.assert_refused(&odd, SCRIPT_FAILED);
+    assert!(s.fits_in_a_block(&odd));
+    assert_eq!(Statement::read(&key, &odd).unwrap(), statement(0x3456, 0x789a_bcde));
+}
