@@ -4,6 +4,7 @@ use std::error::Error as _;
 use std::path::PathBuf;
 
 use bitcoin::{Network, OutPoint};
+use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 
 use crate::amount::AmountArg;
@@ -45,7 +46,8 @@ pub struct Cli {
 #[derive(Args, Clone, Debug)]
 pub struct Global {
     /// The wallet: a name (kept in ~/.trestle/NAME) or, with a slash in it, a directory
-    #[arg(long, global = true, env = "TRESTLE_WALLET", default_value = "default", value_name = "NAME|DIR")]
+    #[arg(long, global = true, env = "TRESTLE_WALLET", default_value = "default",
+          value_name = "NAME|DIR", value_parser = NonEmptyStringValueParser::new())]
     pub wallet: String,
     /// The Trestle node to talk to
     #[arg(long, global = true, env = "TRESTLE_RPC", default_value = DEFAULT_RPC_URL, value_name = "URL")]

@@ -35,10 +35,11 @@ pub trait Backend: Send + Sync + 'static {
     fn status(&self) -> Result<Status, RpcError>;
     /// One Layer 2 account.
     fn account(&self, account: XOnlyPublicKey) -> Result<AccountStatus, RpcError>;
-    /// Takes a signed Layer 2 transaction to the sequencers, or says why they would not order it.
+    /// Takes a signed Layer 2 transaction to the sequencers and gives its id ([`ReceiptQuery::Submitted`]), or says why
+    /// they would not order it.
     fn submit(&self, transaction: &[u8]) -> Result<Hex32, RpcError>;
-    /// What became of a Layer 2 transaction, forced ones included. One never heard of is [`ReceiptState::Unknown`].
-    fn receipt(&self, id: Hex32) -> Result<Receipt, RpcError>;
+    /// What became of a Layer 2 transaction. One never heard of is [`Receipt::Unknown`], so is a forced one in no block.
+    fn receipt(&self, query: ReceiptQuery) -> Result<Receipt, RpcError>;
     /// Takes the terms of a deposit to the committee, or says why it will not confirm it. The same terms again are no
     /// error: the answer is how far the deposit has come.
     fn deposit(&self, terms: DepositTerms) -> Result<DepositStatus, RpcError>;
@@ -68,7 +69,7 @@ pub trait Api {
     fn submit(&self, transaction: String) -> Result<Hex32, RpcError>;
     /// [`Backend::receipt`].
     #[method(name = "receipt", blocking)]
-    fn receipt(&self, id: Hex32) -> Result<Receipt, RpcError>;
+    fn receipt(&self, query: ReceiptQuery) -> Result<Receipt, RpcError>;
     /// [`Backend::deposit`].
     #[method(name = "deposit", blocking)]
     fn deposit(&self, terms: DepositTerms) -> Result<DepositStatus, RpcError>;
@@ -143,8 +144,8 @@ impl ApiServer for Served {
             .map_err(|_| RpcError::Invalid("the transaction is not hexadecimal".into()))?;
         self.0.submit(&bytes)
     }
-    fn receipt(&self, id: Hex32) -> Result<Receipt, RpcError> {
-        self.0.receipt(id)
+    fn receipt(&self, query: ReceiptQuery) -> Result<Receipt, RpcError> {
+        self.0.receipt(query)
     }
     fn deposit(&self, terms: DepositTerms) -> Result<DepositStatus, RpcError> {
         self.0.deposit(terms)

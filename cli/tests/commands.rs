@@ -5,13 +5,29 @@ mod fake;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::sync::Arc;
 
-use bitcoin::Network;
-use fake::{Fake, Hand, address};
+use bitcoin::hashes::Hash;
+use bitcoin::{BlockHash, Network};
+use fake::{Fake, Hand, key};
+use trestle_bridge::parameters::Genesis;
+use trestle_cli::rpc::types::ChainEndpoint;
+use trestle_cli::user::address::Layer2Address;
 use trestle_rollup::SignedTransaction;
 
 /// Nobody listens there.
 const NOWHERE: &str = "http://127.0.0.1:9";
+
+/// A node whose Bitcoin nobody answers for.
+fn without_bitcoin() -> Arc<Fake> {
+    let genesis = Genesis { height: 101, hash: BlockHash::from_byte_array([9; 32]) };
+    Fake::new(genesis, ChainEndpoint { url: "tcp://127.0.0.1:1".into(), cookie_file: None })
+}
+
+/// A Layer 2 address of somebody else on `network`.
+fn address(network: Network) -> String {
+    Layer2Address { network, account: key(9).x_only_public_key().0 }.to_string()
+}
 
 /// Everything in a directory but locks, to see that nothing changed.
 fn snapshot(dir: &Path) -> Vec<(String, Vec<u8>)> {
@@ -90,7 +106,7 @@ fn without_a_wallet_or_a_node_a_command_says_how_to_get_one() {
 
 #[test]
 fn what_cannot_be_done_is_refused_before_anything_is_done() {
-    let fake = Fake::without_bitcoin();
+    let fake = without_bitcoin();
     let serving = fake.serve();
     let hand = Hand::new(&serving.url());
     hand.does("wallet new");
@@ -154,7 +170,7 @@ fn what_cannot_be_done_is_refused_before_anything_is_done() {
 
 #[test]
 fn a_wallet_keeps_to_its_bridge() {
-    let (first, second) = (Fake::without_bitcoin(), Fake::without_bitcoin());
+    let (first, second) = (without_bitcoin(), without_bitcoin());
     second.with(|f| f.parameters.genesis.height += 1);
     let serving = first.serve();
     let mut hand = Hand::new(&serving.url());
@@ -170,7 +186,7 @@ fn a_wallet_keeps_to_its_bridge() {
 
 #[test]
 fn bitcoin_that_does_not_answer_stops_a_deposit_before_it_begins() {
-    let fake = Fake::without_bitcoin();
+    let fake = without_bitcoin();
     let serving = fake.serve();
     let hand = Hand::new(&serving.url());
     hand.does("wallet new");
@@ -183,7 +199,7 @@ fn bitcoin_that_does_not_answer_stops_a_deposit_before_it_begins() {
 
 #[test]
 fn what_is_signed_is_what_was_asked_for() {
-    let fake = Fake::without_bitcoin();
+    let fake = without_bitcoin();
     let serving = fake.serve();
     let hand = Hand::new(&serving.url());
     let account = hand.does("--json wallet new").json()["account"].as_str().expect("a string").to_string();
@@ -201,12 +217,12 @@ fn what_is_signed_is_what_was_asked_for() {
         assert_eq!((signed.transaction.from().to_string(), signed.transaction.nonce()), (account.clone(), 4));
     }
     let status = hand.does("--json status").json();
-    assert_eq!(status["wallet"]["withdrawals"][0]["transaction"]["state"], "pending");
+    assert_eq!(status["wallet"]["withdrawals"][0]["receipt"]["state"], "pending");
 }
 
 #[test]
 fn a_node_that_refuses_is_quoted() {
-    let fake = Fake::without_bitcoin();
+    let fake = without_bitcoin();
     fake.with(|f| f.refuses = true);
     let serving = fake.serve();
     let hand = Hand::new(&serving.url());
@@ -217,7 +233,7 @@ fn a_node_that_refuses_is_quoted() {
 
 #[test]
 fn with_json_there_is_one_object_whatever_happens() {
-    let fake = Fake::without_bitcoin();
+    let fake = without_bitcoin();
     let serving = fake.serve();
     let hand = Hand::new(&serving.url());
     for (line, code, error) in [

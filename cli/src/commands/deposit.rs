@@ -16,8 +16,7 @@ pub fn run(global: &Global, args: &DepositArgs, output: &Output) -> Result<Repor
     let mut session = Session::open(global)?;
     let denomination = args.amount.0;
     let index = session.denomination(denomination)?;
-    let runway = session.status.runway.get(usize::from(index));
-    if runway.is_some_and(|r| r.room == 0) {
+    if session.status.runway.iter().any(|r| r.denomination == denomination && r.room == 0) {
         return Err(Error::NoRoom(denomination));
     }
     let (account, refund_key) = (session.keys.account(), session.keys.refund());
@@ -35,7 +34,7 @@ pub fn run(global: &Global, args: &DepositArgs, output: &Output) -> Result<Repor
     let unsent = Error::unsent("deposit");
     coins.send(&[&funding.0]).map_err(|e| unsent(e.into()))?;
     let mut status = session.node.deposit(terms).map_err(|e| unsent(e.into()))?;
-    session.journal.record_registered(&outpoint)?;
+    session.registered(&outpoint);
 
     let (confirmations, delay) = (session.parameters().confirmations, session.parameters().refund_delay);
     if args.wait {

@@ -1,6 +1,6 @@
 //! How things stand, in words for a person.
 
-use crate::rpc::types::{DepositState, ReceiptState, WithdrawalState};
+use crate::rpc::types::{DepositState, Receipt, WithdrawalState};
 
 /// A deposit.
 pub fn deposit(state: &DepositState) -> String {
@@ -16,13 +16,13 @@ pub fn deposit(state: &DepositState) -> String {
 }
 
 /// A Layer 2 transaction.
-pub fn receipt(state: &ReceiptState) -> String {
+pub fn receipt(state: &Receipt) -> String {
     match state {
-        ReceiptState::Unknown => "not seen by the node yet".into(),
-        ReceiptState::Pending => "with the sequencers".into(),
-        ReceiptState::Batched { number } => format!("certified in batch {number}, which waits for a block"),
-        ReceiptState::Executed { height, .. } => format!("executed in block {height}"),
-        ReceiptState::Failed { why } => format!("came to nothing: {why}"),
+        Receipt::Unknown => "not seen by the node yet".into(),
+        Receipt::Pending => "with the sequencers".into(),
+        Receipt::Batched { number } => format!("certified in batch {number}, which waits for a block"),
+        Receipt::Executed { height, .. } => format!("executed in block {height}"),
+        Receipt::Failed { why } => format!("came to nothing: {why}"),
     }
 }
 

@@ -169,6 +169,9 @@ pub enum Error {
         /// What to do.
         next: &'static str,
     },
+    /// The node stopped answering when it had been given a transaction.
+    #[error("{0}; whether the transaction arrived is not known: look at `trestle wallet balance` before you repeat it")]
+    Uncertain(NodeError),
     /// It was sent, and came to nothing.
     #[error("{what} came to nothing: {why}")]
     Failed {
@@ -223,6 +226,7 @@ impl Error {
             Self::DepositUnconfirmed(_) | Self::NotYetRefundable { .. } => "not_yet_refundable",
             Self::Words(_) => "bad_words",
             Self::Interrupted { .. } => "interrupted",
+            Self::Uncertain(_) => "uncertain",
             Self::Failed { .. } => "failed",
             Self::Node(NodeError::Refused { .. }) => "refused",
             Self::Node(NodeError::Url(_)) => "bad_url",

@@ -14,10 +14,10 @@ use super::{describe, wait};
 use crate::amount::Shown;
 use crate::args::{ForceCommand, ForceSendArgs, ForceWithdrawArgs, Global};
 use crate::output::{Output, Report};
-use crate::rpc::types::{AccountStatus, ReceiptState};
+use crate::rpc::types::{AccountStatus, Receipt, ReceiptQuery};
 use crate::user::address::Layer2Address;
 use crate::user::coins::Coins;
-use crate::user::journal::{ForcedEntry, SignedTransaction, WithdrawalEntry};
+use crate::user::journal::{ForcedEntry, SignedTransaction};
 use crate::user::node::Node;
 
 /// Nobody takes a fee from a forced transaction: Bitcoin's miners have theirs.
@@ -37,16 +37,16 @@ fn send(global: &Global, args: &ForceSendArgs, output: &Output) -> Result<Report
     let account = session.node.account(session.keys.account())?;
     let amount = args.amount.0;
     let signed = layer2::transfer(&session, to, amount, FEE, nonce(&session, &account), account.balance)?;
-    let id = layer2::id(&signed);
+    let id = layer2::id(&session, &signed);
     let posted = post(&mut session, &signed, None)?;
     let mut json = posted.json();
     json["id"] = json!(id);
     json["to"] = json!(to.to_string());
     json["amount_sat"] = json!(amount.to_sat());
     let state = if args.wait {
-        let height = wait::executed(&session.into_node(), id, output)?;
+        let height = wait::executed(&session.into_node(), posted.query(), output)?;
         json["height"] = json!(height);
-        describe::receipt(&ReceiptState::Executed { height, txid: None, withdrawal: None })
+        describe::receipt(&Receipt::Executed { height, txid: None, withdrawal: None })
     } else {
         format!("it takes effect when {} is mined", posted.reveal.0.compute_txid())
     };
@@ -60,9 +60,10 @@ fn withdraw(global: &Global, args: &ForceWithdrawArgs, output: &Output) -> Resul
     let account = session.node.account(session.keys.account())?;
     let wanted = Wanted::new(&session, args.amount.0, FEE, account.balance, given)?;
     let signed = wanted.sign(&session, FEE, nonce(&session, &account));
-    let id = layer2::id(&signed);
-    let posted = post(&mut session, &signed, Some(wanted.entry(id)))?;
-    layer2::requested(session, wanted, id, args.wait, output, posted.json())
+    let posted = post(&mut session, &signed, Some(&wanted))?;
+    let mut with = posted.json();
+    with["id"] = json!(layer2::id(&session, &signed));
+    layer2::requested(session, wanted, posted.query(), args.wait, output, with)
 }
 
 /// What the blocks say, and after it what this wallet forced already: the sequencers are not asked.
@@ -78,6 +79,10 @@ struct Posted {
 }
 
 impl Posted {
+    fn query(&self) -> ReceiptQuery {
+        ReceiptQuery::Forced(self.reveal.0.compute_txid())
+    }
+
     fn json(&self) -> serde_json::Value {
         json!({
             "commit": self.commit.0.compute_txid(), "reveal": self.reveal.0.compute_txid(),
@@ -90,7 +95,7 @@ impl Posted {
 fn post(
     session: &mut Session,
     signed: &Layer2Transaction,
-    withdrawal: Option<WithdrawalEntry>,
+    withdrawal: Option<&Wanted>,
 ) -> Result<Posted, Error> {
     let mut coins: Coins = session.coins()?;
     let key = session.keys.envelope_pair();
@@ -104,8 +109,10 @@ fn post(
     let fee = coins.fee_of(&commit.0).unwrap_or_default() + (value - reveal.tx.output[0].value);
     let signature = Secp256k1::new().sign_schnorr(&Message::from_digest(reveal.message()), key);
     let reveal = SignedTransaction(reveal.complete(&signature));
-    let (id, nonce) = (layer2::id(signed), signed.transaction.nonce());
-    session.journal.record(withdrawal, Some(ForcedEntry { id, nonce, commit: commit.clone(), reveal: reveal.clone() }))?;
-    coins.send(&[&commit.0, &reveal.0]).map_err(|e| Error::unsent("forced transaction")(e.into()))?;
-    Ok(Posted { commit, reveal, fee })
+    let posted = Posted { commit, reveal, fee };
+    let (id, nonce) = (layer2::id(session, signed), signed.transaction.nonce());
+    let forced = ForcedEntry { id, nonce, commit: posted.commit.clone(), reveal: posted.reveal.clone() };
+    session.journal.record(withdrawal.map(|w| w.entry(posted.query())), Some(forced))?;
+    coins.send(&[&posted.commit.0, &posted.reveal.0]).map_err(|e| Error::unsent("forced transaction")(e.into()))?;
+    Ok(posted)
 }

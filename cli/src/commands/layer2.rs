@@ -11,7 +11,7 @@ use super::{describe, wait};
 use crate::amount::{AmountArg, Shown};
 use crate::args::{Global, SendArgs, WithdrawArgs};
 use crate::output::{Output, Report};
-use crate::rpc::types::{AccountStatus, Hex32};
+use crate::rpc::types::{AccountStatus, Hex32, ReceiptQuery};
 use crate::user::address::{AddressError, Layer2Address};
 use crate::user::coins::Coins;
 use crate::user::journal::WithdrawalEntry;
@@ -26,8 +26,8 @@ pub fn send(global: &Global, args: &SendArgs) -> Result<Report, Error> {
     let amount = args.amount.0;
     let nonce = account.next_nonce;
     let signed = transfer(&session, to, amount, fee, nonce, account.available)?;
-    session.node.submit(&signed.encode())?;
-    let id = id(&signed);
+    session.submit(&signed)?;
+    let id = id(&session, &signed);
     let text = format!("{} sent to {to}, fee {}: transaction {id}", Shown(amount), Shown(fee));
     let json = json!({
         "id": id, "to": to.to_string(), "amount_sat": amount.to_sat(), "fee_sat": fee.to_sat(), "nonce": nonce,
@@ -43,10 +43,11 @@ pub fn withdraw(global: &Global, args: &WithdrawArgs, output: &Output) -> Result
     let account = session.node.account(session.keys.account())?;
     let wanted = Wanted::new(&session, args.amount.0, fee, account.available, given)?;
     let signed = wanted.sign(&session, fee, account.next_nonce);
-    let id = id(&signed);
-    session.journal.record(Some(wanted.entry(id)), None)?;
-    session.node.submit(&signed.encode())?;
-    requested(session, wanted, id, args.wait, output, json!({ "fee_sat": fee.to_sat() }))
+    let id = id(&session, &signed);
+    let transaction = ReceiptQuery::Submitted(id);
+    session.journal.record(Some(wanted.entry(transaction)), None)?;
+    session.submit(&signed)?;
+    requested(session, wanted, transaction, args.wait, output, json!({ "id": id, "fee_sat": fee.to_sat() }))
 }
 
 /// A withdrawal that can be made.
@@ -99,8 +100,8 @@ impl Wanted {
     }
 
     /// What the journal keeps.
-    pub fn entry(&self, id: Hex32) -> WithdrawalEntry {
-        WithdrawalEntry { id, denomination: self.amount, destination: self.address.as_unchecked().clone() }
+    pub fn entry(&self, transaction: ReceiptQuery) -> WithdrawalEntry {
+        WithdrawalEntry { transaction, denomination: self.amount, destination: self.address.as_unchecked().clone() }
     }
 }
 
@@ -111,14 +112,14 @@ impl Wanted {
 pub fn requested(
     session: Session,
     wanted: Wanted,
-    id: Hex32,
+    transaction: ReceiptQuery,
     wait: bool,
     output: &Output,
     with: serde_json::Value,
 ) -> Result<Report, Error> {
     let Wanted { amount, address, payout, .. } = wanted;
     let mut json = json!({
-        "id": id, "denomination_sat": amount.to_sat(), "payout_sat": payout.to_sat(), "destination": address.to_string(),
+        "denomination_sat": amount.to_sat(), "payout_sat": payout.to_sat(), "destination": address.to_string(),
     });
     if let (Some(all), Some(with)) = (json.as_object_mut(), with.as_object()) {
         all.extend(with.clone());
@@ -126,12 +127,12 @@ pub fn requested(
     let text = if wait {
         let node = session.into_node();
         output.progress(&format!("withdrawal of {} to {address}", Shown(amount)));
-        let paid = wait::withdrawal(&node, id, address.as_unchecked(), output)?;
+        let paid = wait::withdrawal(&node, transaction, address.as_unchecked(), output)?;
         json["withdrawal"] = json!(paid);
         format!("{} at {address}: {}", Shown(payout), describe::withdrawal(&paid.state))
     } else {
         format!(
-            "Withdrawal of {} requested by transaction {id}: {} go to {address}\n`trestle status` shows how far it is.",
+            "Withdrawal of {} requested: {} go to {address}\n`trestle status` shows how far it is.",
             Shown(amount),
             Shown(payout),
         )
@@ -139,9 +140,9 @@ pub fn requested(
     Ok(Report { text, json })
 }
 
-/// The name by which the sequencers and the node know a transaction.
-pub fn id(signed: &SignedTransaction) -> Hex32 {
-    Hex32(trestle_rollup::tagged_hash("Trestle/transaction id", &[&signed.encode()]))
+/// The name by which the sequencers know a transaction: the message that its signature signs.
+pub fn id(session: &Session, signed: &SignedTransaction) -> Hex32 {
+    Hex32(signed.transaction.sighash(&session.bridge.instance))
 }
 
 /// Signs a transfer, if `available` pays for it.

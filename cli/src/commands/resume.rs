@@ -32,7 +32,7 @@ pub fn run(global: &Global) -> Result<Report, Error> {
     let terms: Vec<_> = unregistered.map(|d| d.terms).filter(|t| sent_or_known(&refused, &t.outpoint.txid)).collect();
     for terms in &terms {
         session.node.deposit(*terms)?;
-        session.journal.record_registered(&terms.outpoint)?;
+        session.registered(&terms.outpoint);
     }
     let mut lines: Vec<String> = sent.iter().map(|txid| format!("sent again: {txid}")).collect();
     lines.extend(terms.iter().map(|t| format!("registered: deposit {}", t.outpoint)));

@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use bitcoin::{Amount, TxOut};
+use bitcoin::{Amount, OutPoint, TxOut};
 use trestle_bridge::chain::{self, Chain};
 use trestle_bridge::parameters::{Bridge, BridgeParameters, ParametersError};
 use trestle_bridge::wallet::WalletError;
+use trestle_rollup::SignedTransaction as SignedLayer2;
 
 use super::error::Error;
 use crate::args::Global;
@@ -14,7 +15,7 @@ use crate::user::coins::Coins;
 use crate::user::home::{self, Binding, Home};
 use crate::user::journal::{Journal, SignedTransaction};
 use crate::user::keys::Keys;
-use crate::user::node::Node;
+use crate::user::node::{Node, NodeError};
 
 /// A wallet and its node, on one network and one bridge.
 #[derive(Debug)]
@@ -91,6 +92,26 @@ impl Session {
         let denominations = &self.parameters().denominations;
         let index = denominations.iter().position(|d| *d == amount).and_then(|i| u8::try_from(i).ok());
         index.ok_or_else(|| Error::Denomination { given: amount, denominations: denominations.clone() })
+    }
+
+    /// Notes that the node has taken a deposit. If that cannot be written, the next `trestle resume` registers it once
+    /// more, which changes nothing.
+    pub fn registered(&mut self, outpoint: &OutPoint) {
+        if let Err(error) = self.journal.record_registered(outpoint) {
+            tracing::warn!(%error, "the registration of {outpoint} is not on record");
+        }
+    }
+
+    /// Hands a signed transaction to the sequencers.
+    ///
+    /// # Errors
+    /// The node refuses it, or [`Error::Uncertain`].
+    pub fn submit(&self, signed: &SignedLayer2) -> Result<(), Error> {
+        match self.node.submit(&signed.encode()) {
+            Ok(_) => Ok(()),
+            Err(refused @ NodeError::Refused { .. }) => Err(refused.into()),
+            Err(why) => Err(Error::Uncertain(why)),
+        }
     }
 
     /// Goes on with the node alone, so that other commands can use the wallet.

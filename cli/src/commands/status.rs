@@ -9,7 +9,7 @@ use super::{describe, wait};
 use crate::amount::Shown;
 use crate::args::Global;
 use crate::output::Report;
-use crate::rpc::types::{Hex32, ReceiptState, Status};
+use crate::rpc::types::{Hex32, Receipt, ReceiptQuery, Status};
 use crate::user::home::HomeError;
 use crate::user::node::Node;
 
@@ -89,23 +89,24 @@ fn wallet(session: &Session) -> Result<Report, Error> {
     }
     let mut withdrawals: Vec<Value> = Vec::new();
     for entry in session.journal.withdrawals() {
-        let receipt = session.node.receipt(entry.id)?;
-        let found = match receipt.state {
-            ReceiptState::Executed { height, .. } => {
-                wait::find_withdrawal(&session.node, entry.id, height, &entry.destination)?
+        let receipt = session.node.receipt(entry.transaction)?;
+        let found = match receipt {
+            Receipt::Executed { height, .. } => {
+                wait::find_withdrawal(&session.node, entry.transaction, height, &entry.destination)?
             }
             _ => None,
         };
-        let state = found.as_ref().map_or_else(|| describe::receipt(&receipt.state), |w| describe::withdrawal(&w.state));
+        let state = found.as_ref().map_or_else(|| describe::receipt(&receipt), |w| describe::withdrawal(&w.state));
         let to = entry.destination.clone().assume_checked();
         text += &format!("\nwithdrawal of {} to {to}: {state}", Shown(entry.denomination));
-        withdrawals.push(json!({ "transaction": receipt, "withdrawal": found }));
+        withdrawals.push(json!({ "transaction": entry.transaction, "receipt": receipt, "withdrawal": found }));
     }
     let mut forced: Vec<Value> = Vec::new();
     for entry in session.journal.forced() {
-        let receipt = session.node.receipt(entry.id)?;
-        text += &format!("\nforced transaction {}: {}", entry.id, describe::receipt(&receipt.state));
-        forced.push(json!({ "transaction": receipt, "reveal": entry.reveal.0.compute_txid() }));
+        let reveal = entry.reveal.0.compute_txid();
+        let receipt = session.node.receipt(ReceiptQuery::Forced(reveal))?;
+        text += &format!("\nforced transaction {}, shown by {reveal}: {}", entry.id, describe::receipt(&receipt));
+        forced.push(json!({ "id": entry.id, "reveal": reveal, "receipt": receipt }));
     }
     let json = json!({
         "wallet": session.home.dir(), "deposits": deposits, "withdrawals": withdrawals, "forced": forced,

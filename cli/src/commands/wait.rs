@@ -65,10 +65,10 @@ pub fn deposit(
 ///
 /// # Errors
 /// It came to nothing, or the node stops answering.
-pub fn executed(node: &Node, id: Hex32, output: &Output) -> Result<u32, Error> {
-    until(output, || match node.receipt(id)?.state {
-        ReceiptState::Executed { height, .. } => Ok(Look::Done(height)),
-        ReceiptState::Failed { why } => Err(Error::Failed { what: format!("the transaction {id}"), why }),
+pub fn executed(node: &Node, transaction: ReceiptQuery, output: &Output) -> Result<u32, Error> {
+    until(output, || match node.receipt(transaction)? {
+        Receipt::Executed { height, .. } => Ok(Look::Done(height)),
+        Receipt::Failed { why } => Err(Error::Failed { what: "the transaction".into(), why }),
         state => Ok(Look::Stands(describe::receipt(&state))),
     })
     .map_err(Error::unwatched("transaction"))
@@ -80,13 +80,13 @@ pub fn executed(node: &Node, id: Hex32, output: &Output) -> Result<u32, Error> {
 /// The transaction came to nothing, or the node stops answering.
 pub fn withdrawal(
     node: &Node,
-    id: Hex32,
+    transaction: ReceiptQuery,
     destination: &Address<NetworkUnchecked>,
     output: &Output,
 ) -> Result<WithdrawalStatus, Error> {
-    let height = executed(node, id, output)?;
+    let height = executed(node, transaction, output)?;
     until(output, || {
-        let found = find_withdrawal(node, id, height, destination)?;
+        let found = find_withdrawal(node, transaction, height, destination)?;
         let Some(found) = found else { return Ok(Look::Stands("the withdrawal is requested".into())) };
         match &found.state {
             WithdrawalState::Paid { .. } => Ok(Look::Done(found)),
@@ -103,12 +103,12 @@ pub fn withdrawal(
 /// The node.
 pub fn find_withdrawal(
     node: &Node,
-    id: Hex32,
+    transaction: ReceiptQuery,
     height: u32,
     destination: &Address<NetworkUnchecked>,
 ) -> Result<Option<WithdrawalStatus>, Error> {
-    let number = match node.receipt(id)?.state {
-        ReceiptState::Executed { withdrawal, .. } => withdrawal,
+    let number = match node.receipt(transaction)? {
+        Receipt::Executed { withdrawal, .. } => withdrawal,
         _ => None,
     };
     let mut found = match number {

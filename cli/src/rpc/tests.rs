@@ -34,8 +34,11 @@ impl Backend for Fake {
         self.submitted.lock().expect("no panic").push(transaction.to_vec());
         Ok(Hex32([1; 32]))
     }
-    fn receipt(&self, id: Hex32) -> Result<Receipt, RpcError> {
-        Ok(Receipt { id, state: ReceiptState::Executed { height: 7, txid: Some(txid()), withdrawal: Some(3) } })
+    fn receipt(&self, query: ReceiptQuery) -> Result<Receipt, RpcError> {
+        Ok(match query {
+            ReceiptQuery::Submitted(_) => Receipt::Executed { height: 7, txid: Some(txid()), withdrawal: Some(3) },
+            ReceiptQuery::Forced(_) => Receipt::Unknown,
+        })
     }
     fn deposit(&self, terms: DepositTerms) -> Result<DepositStatus, RpcError> {
         Ok(DepositStatus { terms, state: DepositState::Waiting { confirmations: 1, needed: 6 } })
@@ -115,9 +118,10 @@ fn every_answer_has_its_documented_shape() {
         ("trestle_submit", json!(["00ff"]), json!(ID)),
         (
             "trestle_receipt",
-            json!([ID]),
-            json!({ "id": ID, "state": "executed", "height": 7, "txid": txid(), "withdrawal": 3 }),
+            json!([{ "submitted": ID }]),
+            json!({ "state": "executed", "height": 7, "txid": txid(), "withdrawal": 3 }),
         ),
+        ("trestle_receipt", json!([{ "forced": txid() }]), json!({ "state": "unknown" })),
         ("trestle_deposit", json!([terms]), waiting),
         ("trestle_deposits", json!([KEY]), json!([])),
         (
@@ -152,7 +156,7 @@ fn every_error_has_a_code_and_one_line() {
         ("trestle_faucet", json!([ADDRESS, 6]), -32001, Some("the faucet gives 5 sat at most")),
         ("trestle_account", json!(["00"]), -32602, None),
         ("trestle_account", json!(["ff".repeat(32)]), -32602, None),
-        ("trestle_receipt", json!(["00"]), -32602, None),
+        ("trestle_receipt", json!([ID]), -32602, None),
         ("trestle_entry", json!([1]), -32603, None),
         ("trestle_nothing", json!([]), -32601, None),
     ] {

@@ -135,20 +135,20 @@ pub struct AccountStatus {
     pub next_nonce: u64,
 }
 
-/// What became of a Layer 2 transaction.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Receipt {
-    /// Its id.
-    pub id: Hex32,
-    /// How far it came.
-    #[serde(flatten)]
-    pub state: ReceiptState,
+/// Which Layer 2 transaction a receipt is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ReceiptQuery {
+    /// One that the sequencers were given, by its id: the message that its signature signs.
+    Submitted(Hex32),
+    /// One that went past them, by the Bitcoin transaction that shows its envelope.
+    Forced(Txid),
 }
 
 /// How far a Layer 2 transaction came.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "state", rename_all = "snake_case")]
-pub enum ReceiptState {
+pub enum Receipt {
     /// This node has not seen it.
     Unknown,
     /// The sequencers hold it.

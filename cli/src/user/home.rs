@@ -86,7 +86,8 @@ pub struct Home {
 /// # Errors
 /// [`HomeError::NoHome`].
 pub fn directory(wallet: &str) -> Result<PathBuf, HomeError> {
-    if wallet.contains('/') { Ok(PathBuf::from(wallet)) } else { Ok(trestle_dir()?.join(wallet)) }
+    let is_path = wallet.contains('/') || matches!(wallet, "." | "..");
+    if is_path { Ok(PathBuf::from(wallet)) } else { Ok(trestle_dir()?.join(wallet)) }
 }
 
 /// `~/.trestle`, where wallets and the devnet live unless told otherwise.
@@ -291,6 +292,8 @@ mod tests {
     #[test]
     fn a_name_is_a_wallet_at_home_and_a_path_is_a_directory() {
         assert!(directory("bob").expect("HOME is set").ends_with(".trestle/bob"));
-        assert_eq!(directory("./bob").expect("a path"), PathBuf::from("./bob"));
+        for path in ["./bob", "/tmp/bob", ".", ".."] {
+            assert_eq!(directory(path).expect("a path"), PathBuf::from(path));
+        }
     }
 }

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use trestle_bridge::transactions::DepositTerms;
 
 use super::home;
-use crate::rpc::types::Hex32;
+use crate::rpc::types::{Hex32, ReceiptQuery};
 
 const VERSION: u32 = 1;
 
@@ -64,7 +64,7 @@ pub struct DepositEntry {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WithdrawalEntry {
     /// The Layer 2 transaction that requests it.
-    pub id: Hex32,
+    pub transaction: ReceiptQuery,
     /// What it takes from the account.
     #[serde(rename = "denomination_sat", with = "bitcoin::amount::serde::as_sat")]
     pub denomination: Amount,

@@ -117,8 +117,8 @@ impl Node {
     }
 
     /// [`crate::rpc::Backend::receipt`].
-    pub fn receipt(&self, id: Hex32) -> Result<Receipt, NodeError> {
-        self.answer(self.client.receipt(id))
+    pub fn receipt(&self, query: ReceiptQuery) -> Result<Receipt, NodeError> {
+        self.answer(self.client.receipt(query))
     }
 
     /// [`crate::rpc::Backend::deposit`].

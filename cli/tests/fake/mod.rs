@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use bitcoin::address::NetworkUnchecked;
 use bitcoin::hashes::Hash;
 use bitcoin::secp256k1::{PublicKey, Secp256k1, SecretKey};
-use bitcoin::{Address, Amount, BlockHash, Network, Txid, XOnlyPublicKey};
+use bitcoin::{Address, Amount, BlockHash, Txid, XOnlyPublicKey};
 use serde_json::Value;
 use tempfile::TempDir;
 use trestle_bridge::parameters::{BridgeParameters, Genesis, Members};
@@ -65,12 +65,6 @@ impl Fake {
         })))
     }
 
-    /// A node whose Bitcoin nobody answers for.
-    pub fn without_bitcoin() -> Arc<Self> {
-        let genesis = Genesis { height: 101, hash: BlockHash::from_byte_array([9; 32]) };
-        Self::new(genesis, ChainEndpoint { url: "tcp://127.0.0.1:1".into(), cookie_file: None })
-    }
-
     pub fn serve(self: &Arc<Self>) -> Serving {
         serve("127.0.0.1:0".parse().expect("an address"), self.clone()).expect("listens")
     }
@@ -114,8 +108,8 @@ impl Backend for Fake {
         self.with(|f| f.submitted.push(transaction.to_vec()));
         Ok(Hex32([1; 32]))
     }
-    fn receipt(&self, id: Hex32) -> Result<Receipt, RpcError> {
-        Ok(Receipt { id, state: ReceiptState::Pending })
+    fn receipt(&self, _: ReceiptQuery) -> Result<Receipt, RpcError> {
+        Ok(Receipt::Pending)
     }
     fn deposit(&self, terms: DepositTerms) -> Result<DepositStatus, RpcError> {
         self.accepted()?;
@@ -189,9 +183,4 @@ impl Hand {
         assert_eq!(said.code, 0, "{line}: {said:?}");
         said
     }
-}
-
-/// A Layer 2 address of somebody else on `network`.
-pub fn address(network: Network) -> String {
-    trestle_cli::user::address::Layer2Address { network, account: xonly(9) }.to_string()
 }
