@@ -8,7 +8,6 @@ use bitcoin::key::{Keypair, Secp256k1, XOnlyPublicKey};
 use bitcoin::secp256k1::schnorr::Signature;
 use bitcoin::secp256k1::{Message, SecretKey};
 use bitcoin::{BlockHash, OutPoint, Txid};
-use trestle_bridge::connector::Tweak;
 use trestle_bridge::parameters::{Bridge, BridgeParameters, Genesis, Members};
 use trestle_bridge::transactions::{ChallengerInRun, Checkpoint, RunTerms, SignRequest, claim, contest};
 use trestle_rollup::SlotId;
@@ -132,6 +131,3 @@ pub fn verifies(bridge: &Bridge, request: &SignRequest, signature: &Signature) -
     let key = bridge.committee.verifying_key(request.tweak);
     Secp256k1::verification_only().verify_schnorr(signature, &Message::from_digest(request.message), &key).is_ok()
 }
-
-/// `P` untweaked.
-pub const UNTWEAKED: Tweak = Tweak::None;
