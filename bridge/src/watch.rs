@@ -1,6 +1,6 @@
 //! Who spent what, and at which height: an index of the outputs and transactions that a role cares about.
 //!
-//! A [`Watch`] is fed blocks in order, as a `Follower` yields them, and keeps what it
+//! A [`Watch`] is fed blocks in order, as a [`Follower`] yields them, and keeps what it
 //! finds in a `sled` tree of its own. A block is taken in, with the cursor that says so, in one atomic write that is
 //! on the disk before the call returns; a block that a reorganisation takes out leaves nothing behind. It knows of
 //! nothing that happened before it was asked to look: watch first, broadcast then.
@@ -11,10 +11,14 @@ use bitcoin::{Block, BlockHash, OutPoint, Transaction, Txid};
 use sled::Batch;
 
 use crate::chain::BlockId;
+use crate::follow::{FollowError, Follower, Step};
 
 /// Why an index could not be read, or refuses a block.
 #[derive(Debug, thiserror::Error)]
 pub enum WatchError {
+    /// The next block could not be had.
+    #[error(transparent)]
+    Follow(#[from] FollowError),
     /// The database failed.
     #[error("watch index: {0}")]
     Database(#[from] sled::Error),
@@ -98,6 +102,19 @@ impl Watch {
             self.tree.flush()?;
         }
         Ok(())
+    }
+
+    /// Takes in, and out, all that lies between the cursor and the follower's ledger. Says whether there was anything.
+    pub fn catch_up(&self, follower: &mut Follower) -> Result<bool> {
+        let mut any = false;
+        while let Some(step) = follower.after(self.cursor()?)? {
+            any = true;
+            match step {
+                Step::Connected { height, block, .. } => self.connected(height, &block)?,
+                Step::Disconnected { height, .. } => self.disconnected(height)?,
+            }
+        }
+        Ok(any)
     }
 
     /// Takes in the block after the last one (any block at first).
