@@ -1,5 +1,23 @@
-//! Trestle: signer.
+#![doc = include_str!("../README.md")]
+
+pub mod book;
+pub mod consent;
+pub mod event;
+mod follower;
+mod leader;
+pub mod machine;
+pub mod message;
 pub mod musig;
+pub mod plan;
+pub mod policy;
 pub mod record;
-pub mod request;
+pub mod session;
+pub mod slots;
 pub mod store;
+pub mod view;
+
+pub use book::Progress;
+pub use event::{Delivery, Duty, Event, Receiver};
+pub use machine::{Error, LEADER, Signer};
+pub use message::{JobId, Message};
+pub use view::{Spend, View, ViewError};

@@ -19,7 +19,7 @@ use musig2::secp::{Point, Scalar};
 use musig2::{AggNonce, CompactSignature, KeyAggContext, PartialSignature, PubNonce, SecNonce};
 use rand::RngCore;
 use rand::rngs::OsRng;
-use crate::request::{SignRequest, Tweak};
+use trestle_bridge::transactions::{SignRequest, Tweak};
 
 use crate::record::{Record, RecordKey};
 use crate::store::{Batch, Store, StoreError};
@@ -355,7 +355,7 @@ impl<S: Store> Musig<S> {
                 self.tweaked.clear();
             }
             let made = self.tweak(&request.tweak).map_err(|why| MusigError::Signing { what: request.what.clone(), why })?;
-            self.tweaked.insert(request.tweak.clone(), made);
+            self.tweaked.insert(request.tweak, made);
         }
         Ok(&self.tweaked[&request.tweak])
     }

@@ -7,7 +7,7 @@
 
 use bitcoin::secp256k1::schnorr;
 use musig2::{AggNonce, PartialSignature, PubNonce};
-use crate::request::{SignRequest, Tweak};
+use trestle_bridge::transactions::{SignRequest, Tweak};
 
 /// One sighash under one tweak of the committee's key: what a nonce is for, and the key of its record.
 /// `'r' ‖ message (32) ‖ tweak (0 none, 1 key path, 2 key path with a merkle root ‖ root (32))`.

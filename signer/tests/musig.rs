@@ -9,7 +9,7 @@ use bitcoin::secp256k1::{Message, Secp256k1, schnorr};
 use musig2::{AggNonce, PartialSignature, PubNonce};
 use support::{Crash, Disk, keypairs, public_keys};
 use trestle_signer::musig::{Musig, MusigError, aggregate};
-use trestle_signer::request::{SignRequest, Tweak};
+use trestle_bridge::transactions::{SignRequest, Tweak};
 use trestle_signer::store::Batch;
 
 fn requests() -> Vec<SignRequest> {
