@@ -92,7 +92,7 @@ impl Wallet {
     }
 
     /// The wallet's unconfirmed transaction that spends an output already.
-    fn child_on(&self, outpoint: OutPoint) -> Result<Option<Transaction>, WalletError> {
+    pub(super) fn child_on(&self, outpoint: OutPoint) -> Result<Option<Transaction>, WalletError> {
         let spenders = self.inner.tx_graph().outspends(outpoint);
         let Some(child) = spenders.iter().find_map(|txid| self.inner.get_tx(*txid)) else { return Ok(None) };
         if child.chain_position.is_confirmed() {
@@ -132,7 +132,7 @@ impl Wallet {
 }
 
 /// A fee rate times a size, rounded up.
-fn fee_of(rate: FeeRate, vsize: u64) -> Amount {
+pub(super) fn fee_of(rate: FeeRate, vsize: u64) -> Amount {
     rate.fee_vb(vsize).unwrap_or(Amount::MAX_MONEY)
 }
 

@@ -12,6 +12,7 @@
 //! The wallet sees no mempool: it knows what it made itself, what it is shown ([`Wallet::observe`]), and blocks.
 
 mod bump;
+mod cancel;
 mod sign;
 mod store;
 mod sync;

@@ -1,1 +1,368 @@
-//! See the design.
+//! Runs the roles: carries their duties out, and brings their messages from one to the other.
+//!
+//! All roles share one process here, and nothing else: each has its own directory with its keys, its database, its own Layer 2 and
+//! its wallet, and they know of each other only by what is handed over as bytes or as signed data. The runtime holds no
+//! state that matters: it may be dropped anywhere and opened again.
+
+mod challenger;
+mod committee;
+mod operator;
+mod role;
+mod sender;
+mod sequencer;
+mod timeline;
+
+use std::collections::{HashSet, VecDeque};
+use std::path::Path;
+use std::sync::Arc;
+
+use bitcoin::secp256k1::schnorr::Signature;
+use trestle_bridge::chain::{Chain, ChainError};
+use trestle_bridge::follow::{FollowError, Step};
+use trestle_bridge::job::{Job, RunJob};
+use trestle_bridge::parameters::{Bridge, BridgeParameters, Genesis, Members, ParametersError};
+use trestle_bridge::transactions::envelope::PostingError;
+use trestle_bridge::transactions::{BuildError, RunTerms};
+use trestle_bridge::wallet::WalletError;
+use trestle_challenger::{operator as operator_events, watchtower};
+use trestle_rollup::{Digest, Ledger, LedgerError, SlotId};
+use trestle_signer::Receiver;
+
+pub use challenger::ChallengerRole;
+pub use committee::{SignerRole, Signers};
+pub use operator::OperatorRole;
+pub use role::{Role, Secrets};
+pub use sender::Sender;
+pub use sequencer::SequencerRole;
+pub use timeline::{Step as TimelineStep, Timeline};
+
+use challenger::Answer;
+use operator::Request;
+
+/// How many there are of each role.
+#[derive(Clone, Copy, Debug)]
+pub struct Cast {
+    /// Signers of the committee.
+    pub signers: u32,
+    /// Operators.
+    pub operators: u32,
+    /// Challengers.
+    pub challengers: u32,
+}
+
+/// Why the runtime stopped.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Bitcoin could not be asked.
+    #[error(transparent)]
+    Chain(#[from] ChainError),
+    /// The Layer 2 could not follow.
+    #[error(transparent)]
+    Follow(#[from] FollowError),
+    /// A ledger failed.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+    /// A wallet failed.
+    #[error(transparent)]
+    Wallet(#[from] WalletError),
+    /// The parameters make no bridge.
+    #[error(transparent)]
+    Parameters(ParametersError),
+    /// A signer failed.
+    #[error("a signer failed: {0}")]
+    Signer(#[from] trestle_signer::Error),
+    /// The sequencer failed.
+    #[error("the sequencer failed: {0}")]
+    Sequencer(#[from] trestle_sequencer::Error),
+    /// An operator or a challenger failed.
+    #[error("an operator or a challenger failed: {0}")]
+    Claims(#[from] trestle_challenger::Error),
+    /// A transaction cannot be built.
+    #[error(transparent)]
+    Build(#[from] BuildError),
+    /// A batch cannot be posted.
+    #[error(transparent)]
+    Posting(#[from] PostingError),
+    /// A file cannot be used.
+    #[error("{file}: {why}")]
+    File {
+        /// The file.
+        file: String,
+        /// Why not.
+        why: String,
+    },
+    /// A role did not answer what it always answers.
+    #[error("{0} gave no answer")]
+    Silent(&'static str),
+}
+
+impl Error {
+    fn file(file: &Path, why: impl std::fmt::Display) -> Self {
+        Self::File { file: file.display().to_string(), why: why.to_string() }
+    }
+}
+
+impl From<crate::user::home::HomeError> for Error {
+    fn from(error: crate::user::home::HomeError) -> Self {
+        Self::File { file: "secrets".into(), why: error.to_string() }
+    }
+}
+
+/// The parameters of a new regtest bridge whose roles keep their secrets below `home`; the secrets are made where there are none.
+///
+/// # Errors
+/// The files.
+pub fn regtest_parameters(home: &Path, cast: Cast, genesis: Genesis) -> Result<BridgeParameters, Error> {
+    let key = |role: &str, index| Secrets::open(&role::directory(home, &name(role, index)))?.key();
+    let keys = |role, count| (0..count).map(|index| key(role, index)).collect::<Result<Vec<_>, Error>>();
+    let x_only = |keys: Vec<bitcoin::key::Keypair>| keys.iter().map(|key| key.x_only_public_key().0).collect();
+    let members = Members {
+        signers: keys("signer", cast.signers)?.iter().map(bitcoin::key::Keypair::public_key).collect(),
+        operators: x_only(keys("operator", cast.operators)?),
+        challengers: x_only(keys("challenger", cast.challengers)?),
+        sequencers: x_only(keys("sequencer", 1)?),
+    };
+    Ok(BridgeParameters::regtest(members, genesis))
+}
+
+fn name(role: &str, index: u32) -> String {
+    format!("{role} {index}")
+}
+
+/// Every role of a bridge, running.
+pub struct Runtime {
+    bridge: Arc<Bridge>,
+    sender: Sender,
+    timeline: Arc<Timeline>,
+    /// The committee.
+    pub signers: Signers,
+    /// The operators, by index.
+    pub operators: Vec<OperatorRole>,
+    /// The sequencer.
+    pub sequencer: SequencerRole,
+    /// The challengers, by index.
+    pub challengers: Vec<ChallengerRole>,
+}
+
+impl Runtime {
+    /// Opens the roles of a bridge, which keep their files below `home`.
+    ///
+    /// # Errors
+    /// The parameters, or the files.
+    pub fn open(home: &Path, parameters: BridgeParameters, chain: Arc<dyn Chain>) -> Result<Self, Error> {
+        let bridge = Arc::new(Bridge::new(parameters).map_err(Error::Parameters)?);
+        let p = &bridge.parameters;
+        let names = |role: &str, count: usize| (0u32..).take(count).map(|index| name(role, index)).collect::<Vec<_>>();
+        let signers = Signers::open(home, &names("signer", p.signers.len()), &bridge, &chain)?;
+        let operators = (0u8..).zip(names("operator", p.operators.len()));
+        let operators = operators.map(|(index, name)| OperatorRole::open(home, &name, index, &bridge, &chain)).collect::<Result<_, _>>()?;
+        let challengers = names("challenger", p.challengers.len());
+        let challengers = challengers.iter().map(|name| ChallengerRole::open(home, name, &bridge, &chain)).collect::<Result<_, _>>()?;
+        let sequencer = SequencerRole::open(home, &name("sequencer", 0), &bridge, &chain)?;
+        let timeline = Arc::new(Timeline::default());
+        let sender = Sender::new(chain, Arc::clone(&timeline));
+        Ok(Self { bridge, sender, timeline, signers, operators, sequencer, challengers })
+    }
+
+    /// The bridge.
+    pub fn bridge(&self) -> &Arc<Bridge> {
+        &self.bridge
+    }
+
+    /// The chain, and what is sent to it.
+    pub fn sender(&self) -> &Sender {
+        &self.sender
+    }
+
+    /// What happened on Bitcoin.
+    pub fn timeline(&self) -> &Arc<Timeline> {
+        &self.timeline
+    }
+
+    /// The Layer 2 as the sequencer's node derived it.
+    pub fn ledger(&self) -> &Ledger {
+        self.sequencer.role.ledger()
+    }
+
+    /// Every role with its own node.
+    pub fn roles(&self) -> impl Iterator<Item = &Role> {
+        let signers = self.signers.signers.iter().map(|signer| &signer.role);
+        let operators = self.operators.iter().map(|operator| &operator.role);
+        let challengers = self.challengers.iter().map(|challenger| &challenger.role);
+        signers.chain(operators).chain(challengers).chain([&self.sequencer.role])
+    }
+
+    /// R at `height` as every role has it.
+    ///
+    /// # Errors
+    /// A ledger.
+    pub fn entries(&self, height: u32) -> Result<Vec<(&str, Option<Digest>)>, Error> {
+        let entry = |role: &Role| Ok(role.ledger().entry(height)?.map(|entry| entry.digest()));
+        self.roles().map(|role| Ok((role.name.as_str(), entry(role)?))).collect()
+    }
+
+    /// Asks the committee for a job.
+    ///
+    /// # Errors
+    /// The chain, or a role's files.
+    pub fn request(&mut self, job: Job, consents: Vec<Signature>) -> Result<(), Error> {
+        self.signers.request(&self.sender, job, consents)?;
+        self.deliver(&mut VecDeque::new())
+    }
+
+    /// An operator begins a new run.
+    ///
+    /// # Errors
+    /// The chain, or a role's files.
+    pub fn open_run(&mut self, operator: usize, denomination: u8, slots: u32) -> Result<(), Error> {
+        let Some(role) = self.operators.get_mut(operator) else { return Err(Error::Silent("that operator")) };
+        let event = operator_events::Event::NewRun { denomination, slots };
+        let wanted = role.give(&self.sender, event)?.into_iter().map(|request| (operator, request)).collect();
+        self.settle_requests(wanted)
+    }
+
+    /// Everyone catches up with the chain and does what is due.
+    ///
+    /// # Errors
+    /// The chain, or a role's files. What was done is done; call it again.
+    pub fn step(&mut self) -> Result<(), Error> {
+        let timeline = Arc::clone(&self.timeline);
+        self.sequencer.role.follow(|step| match step {
+            Step::Connected { height, block, .. } => drop(timeline.connected(*height, block)),
+            Step::Disconnected { height, .. } => timeline.disconnected(*height),
+        })?;
+        for signer in self.signers.signers.iter_mut().filter(|signer| signer.online) {
+            signer.role.follow(|_| ())?;
+        }
+        for operator in &mut self.operators {
+            operator.role.follow(|_| ())?;
+        }
+        for challenger in &mut self.challengers {
+            challenger.role.follow(|_| ())?;
+        }
+
+        self.signers.tip(&self.sender)?;
+        let mut wanted = VecDeque::new();
+        self.deliver(&mut wanted)?;
+        for index in 0..self.operators.len() {
+            let requests = self.operators[index].tip(&self.sender)?;
+            wanted.extend(requests.into_iter().map(|request| (index, request)));
+        }
+        self.settle_requests(wanted)?;
+        for index in 0..self.challengers.len() {
+            let answers = self.challengers[index].tip(&self.sender)?;
+            self.make_up(index, &answers)?;
+        }
+        self.sequencer.tip(&self.sender)
+    }
+
+    /// Brings operators what they ask for. A request that comes again while it is answered waits for the next tip.
+    fn settle_requests(&mut self, mut wanted: VecDeque<(usize, Request)>) -> Result<(), Error> {
+        let mut seen = HashSet::new();
+        while let Some((operator, request)) = wanted.pop_front() {
+            let key = match &request {
+                Request::Challengers { run, .. } => (operator, *run, false),
+                Request::Run { terms, .. } => (operator, terms.slot(0), true),
+            };
+            if !seen.insert(key) {
+                continue;
+            }
+            match request {
+                Request::Challengers { run, slots } => self.invite(operator, run, slots, &mut wanted)?,
+                Request::Run { terms, consent } => self.sign_run(operator, &terms, consent, &mut wanted)?,
+            }
+            self.deliver(&mut wanted)?;
+        }
+        Ok(())
+    }
+
+    fn invite(
+        &mut self,
+        operator: usize,
+        run: SlotId,
+        slots: u32,
+        wanted: &mut VecDeque<(usize, Request)>,
+    ) -> Result<(), Error> {
+        let mut challengers = Vec::new();
+        for challenger in &mut self.challengers {
+            let answers = challenger.give(&self.sender, watchtower::Event::Invited { run, slots })?;
+            challengers.extend(answers.into_iter().find_map(|answer| match answer {
+                Answer::Joined { run: of, part } if of == run => Some(part),
+                _ => None,
+            }));
+        }
+        if challengers.len() == self.challengers.len() {
+            let joined = operator_events::Event::Joined { run, challengers };
+            let requests = self.operators[operator].give(&self.sender, joined)?;
+            wanted.extend(requests.into_iter().map(|request| (operator, request)));
+        }
+        Ok(())
+    }
+
+    fn sign_run(
+        &mut self,
+        operator: usize,
+        terms: &RunTerms,
+        consent: Signature,
+        wanted: &mut VecDeque<(usize, Request)>,
+    ) -> Result<(), Error> {
+        for signer in self.signers.signers.iter_mut().filter(|signer| signer.online) {
+            for delivery in signer.machine().signatures_for(&terms.bond)? {
+                let event = operator_events::Event::Delivered(Box::new(delivery));
+                let requests = self.operators[operator].give(&self.sender, event)?;
+                wanted.extend(requests.into_iter().map(|request| (operator, request)));
+            }
+        }
+        let mut consents = vec![consent];
+        for challenger in &mut self.challengers {
+            let proposed = watchtower::Event::Proposed(Box::new(terms.clone()));
+            let answers = challenger.give(&self.sender, proposed)?;
+            consents.extend(answers.into_iter().find_map(|answer| match answer {
+                Answer::Consented(consent) => Some(consent),
+                _ => None,
+            }));
+        }
+        if consents.len() == 1 + self.challengers.len() {
+            let job = Job::Run(RunJob { terms: terms.clone(), vaults: Vec::new() });
+            self.signers.request(&self.sender, job, consents)?;
+        }
+        Ok(())
+    }
+
+    /// Hands out what the committee signed.
+    fn deliver(&mut self, wanted: &mut VecDeque<(usize, Request)>) -> Result<(), Error> {
+        for (receiver, delivery) in self.signers.take_deliveries() {
+            let delivery = Box::new(delivery);
+            match receiver {
+                Receiver::Operator(index) => {
+                    let operator = usize::from(index);
+                    if let Some(role) = self.operators.get_mut(operator) {
+                        let requests = role.give(&self.sender, operator_events::Event::Delivered(delivery))?;
+                        wanted.extend(requests.into_iter().map(|request| (operator, request)));
+                    }
+                }
+                Receiver::Challenger(index) => {
+                    if let Some(role) = self.challengers.get_mut(index) {
+                        role.give(&self.sender, watchtower::Event::Delivered(delivery))?;
+                    }
+                }
+                Receiver::Administrator => tracing::info!("an administrative change is signed"),
+            }
+        }
+        Ok(())
+    }
+
+    /// Brings a challenger the signatures that it lacks.
+    fn make_up(&mut self, challenger: usize, answers: &[Answer]) -> Result<(), Error> {
+        for answer in answers {
+            let Answer::Lacks(bond) = answer else { continue };
+            for signer in self.signers.signers.iter_mut().filter(|signer| signer.online) {
+                for delivery in signer.machine().signatures_for(bond)? {
+                    let event = watchtower::Event::Delivered(Box::new(delivery));
+                    self.challengers[challenger].give(&self.sender, event)?;
+                }
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,132 @@
+//! The watchtower's hands: its wallet funds bonds.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use bitcoin::secp256k1::schnorr::Signature;
+use bitcoin::{OutPoint, Transaction};
+use trestle_bridge::chain::Chain;
+use trestle_bridge::parameters::Bridge;
+use trestle_bridge::transactions::ChallengerInRun;
+use trestle_bridge::wallet::{Funding, Wallet, WalletError};
+use trestle_challenger::watchtower::{Duty, Event, Purpose, Report, Watchtower};
+use trestle_rollup::SlotId;
+
+use super::Error;
+use super::role::Role;
+use super::sender::{Handle, Sender, Sent};
+
+/// Blocks after which a transaction without a deadline is bumped.
+const PATIENCE: u32 = 3;
+
+/// What a watchtower says to an operator, or needs of a signer.
+#[derive(Clone, Debug)]
+pub enum Answer {
+    /// Its part in a run.
+    Joined {
+        /// The run's first slot.
+        run: SlotId,
+        /// The part.
+        part: ChallengerInRun,
+    },
+    /// Its consent to the terms of a run.
+    Consented(Signature),
+    /// It lacks the signatures of the run with this bond.
+    Lacks(OutPoint),
+}
+
+/// A watchtower that runs.
+pub struct ChallengerRole {
+    /// What it has for itself.
+    pub role: Role,
+    machine: Watchtower,
+    wallet: Wallet,
+}
+
+impl ChallengerRole {
+    /// Opens the watchtower that keeps its files below `home`.
+    ///
+    /// # Errors
+    /// Its files.
+    pub fn open(home: &Path, name: &str, bridge: &Arc<Bridge>, chain: &Arc<dyn Chain>) -> Result<Self, Error> {
+        let role = Role::open(home, name, &bridge.parameters, chain)?;
+        let (key, seed) = (role.secrets.key()?, role.secrets.seed()?);
+        let machine = Watchtower::open(&role.db, Bridge::clone(bridge), key, seed, PATIENCE)?;
+        let wallet = role.wallet(&bridge.parameters)?;
+        Ok(Self { role, machine, wallet })
+    }
+
+    /// Its Bitcoin wallet.
+    pub fn wallet(&mut self) -> &mut Wallet {
+        &mut self.wallet
+    }
+
+    /// Every verdict on a claim so far.
+    ///
+    /// # Errors
+    /// Its files.
+    pub fn reports(&self) -> Result<Vec<Report>, Error> {
+        Ok(self.machine.reports()?)
+    }
+
+    /// Catches up with the chain and does what is due; returns what it says to others.
+    ///
+    /// # Errors
+    /// The chain or its files.
+    pub fn tip(&mut self, sender: &Sender) -> Result<Vec<Answer>, Error> {
+        self.wallet.sync(sender.chain().as_ref())?;
+        self.give(sender, Event::Tip)
+    }
+
+    /// Gives the watchtower an event and does what is due then; returns what it says to others.
+    ///
+    /// # Errors
+    /// The chain or its files.
+    pub fn give(&mut self, sender: &Sender, event: Event) -> Result<Vec<Answer>, Error> {
+        let mut answers = Vec::new();
+        let mut events = vec![event];
+        while let Some(event) = events.pop() {
+            for duty in self.machine.process(event, &self.role.view)? {
+                match duty {
+                    Duty::FundBond { run, output } => {
+                        match self.wallet.fund(&[output], Funding::at(sender.fee_rate()?)) {
+                            Ok(tx) => events.push(Event::BondFunded { run, tx }),
+                            Err(error @ WalletError::InsufficientFunds { .. }) => {
+                                tracing::error!(challenger = self.role.name, %error, "cannot fund a bond");
+                            }
+                            Err(error) => return Err(error.into()),
+                        }
+                    }
+                    Duty::Join { run, part } => answers.push(Answer::Joined { run, part }),
+                    Duty::Consent { consent, .. } => answers.push(Answer::Consented(consent)),
+                    Duty::RequestSignatures { bond, .. } => answers.push(Answer::Lacks(bond)),
+                    Duty::Report(report) => tracing::info!(challenger = self.role.name, ?report, "judged a claim"),
+                    Duty::Broadcast { purpose, tx } => self.broadcast(sender, purpose, &tx)?,
+                    Duty::Bump { purpose, tx, fee, anchor, .. } => {
+                        let vout = anchor.map_or(0, |anchor| anchor.vout);
+                        let handle = Handle { vout, fee, key: None };
+                        sender.send_with_child(&self.role.name, &action(purpose), &tx, handle, &mut self.wallet)?;
+                    }
+                }
+            }
+        }
+        Ok(answers)
+    }
+
+    fn broadcast(&mut self, sender: &Sender, purpose: Purpose, tx: &Transaction) -> Result<(), Error> {
+        let sent = sender.send(&self.role.name, &action(purpose), tx)?;
+        if sent == Sent::Accepted && self.wallet.is_held(&tx.compute_txid()) {
+            self.wallet.sent(&tx.compute_txid())?;
+        }
+        Ok(())
+    }
+}
+
+/// What a transaction is, in the timeline's words.
+fn action(purpose: Purpose) -> String {
+    match purpose {
+        Purpose::Bond(run) => format!("Challenger's bond of run {run}"),
+        Purpose::Contest(slot) => format!("Contest {slot}"),
+        Purpose::Retire(run) => format!("Retire challenger's bond of run {run}"),
+    }
+}
