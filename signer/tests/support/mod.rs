@@ -1,11 +1,14 @@
-//! What the tests of the signer stand on: a disk that loses power, and keys.
+//! What the tests of the signer stand on: a disk that loses power, people with keys, a chain, a network that loses and reorders.
 #![allow(dead_code, reason = "each test file uses its own part")]
+
+pub mod members;
+pub mod network;
+pub mod world;
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use bitcoin::secp256k1::{Keypair, PublicKey, Secp256k1};
 use trestle_signer::store::{Batch, Entry, Store, StoreError};
 
 /// Where a loss of power strikes, counted in commits from now.
@@ -44,6 +47,13 @@ impl Disk {
     /// True between a loss of power and the restart.
     pub fn dead(&self) -> bool {
         self.0.borrow().dead
+    }
+
+    /// Looks at what is on the disk, power or no power.
+    pub fn look(&self, at: impl FnOnce(&Self)) {
+        let dead = std::mem::replace(&mut self.0.borrow_mut().dead, false);
+        at(self);
+        self.0.borrow_mut().dead = dead;
     }
 
     /// Every byte on the disk, for a test to look for what must not be there.
@@ -102,13 +112,3 @@ impl Store for Disk {
     }
 }
 
-/// `count` keys that are the same in every run.
-pub fn keypairs(count: usize) -> Vec<Keypair> {
-    let secp = Secp256k1::new();
-    (0..count).map(|i| Keypair::from_seckey_slice(&secp, &[i as u8 + 1; 32]).unwrap()).collect()
-}
-
-/// The committee of `keypairs`.
-pub fn public_keys(keypairs: &[Keypair]) -> Vec<PublicKey> {
-    keypairs.iter().map(Keypair::public_key).collect()
-}

@@ -1,0 +1,211 @@
+//! Signers on a network that loses, repeats and reorders, on disks that lose power: everything from one seed.
+
+use std::collections::BTreeMap;
+
+use bitcoin::secp256k1::schnorr::Signature;
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
+use trestle_bridge::job::Job;
+use trestle_signer::record::Record;
+use trestle_signer::store::Store;
+use trestle_signer::{Delivery, Duty, Error, Event, Message, Progress, Receiver, Signer};
+
+use super::members::Everyone;
+use super::world::World;
+use super::{Crash, Disk};
+
+/// How bad things are, in percent.
+#[derive(Clone, Copy, Default)]
+pub struct Chaos {
+    /// A message is lost.
+    pub lose: u32,
+    /// A message arrives twice.
+    pub repeat: u32,
+    /// A message overtakes others.
+    pub reorder: u32,
+    /// While an event is processed the power fails, at one of its commits or right after.
+    pub crash: u32,
+    /// A signer's node is a block or two behind.
+    pub lag: u32,
+}
+
+pub const QUIET: Chaos = Chaos { lose: 0, repeat: 0, reorder: 0, crash: 0, lag: 0 };
+pub const STORM: Chaos = Chaos { lose: 15, repeat: 15, reorder: 50, crash: 5, lag: 20 };
+
+struct Mail {
+    from: usize,
+    to: usize,
+    bytes: Vec<u8>,
+}
+
+/// A committee at work.
+pub struct Network {
+    pub everyone: Everyone,
+    pub world: World,
+    pub disks: Vec<Disk>,
+    pub signers: Vec<Signer<Disk>>,
+    pub chaos: Chaos,
+    /// Deliveries, by who got them.
+    pub delivered: Vec<(Receiver, Delivery)>,
+    pub refused: Vec<(usize, String)>,
+    pub suspects: Vec<(usize, String)>,
+    /// Bytes that each signer sent.
+    pub sent: Vec<usize>,
+    mail: Vec<Mail>,
+    rng: StdRng,
+    /// What every signer ever signed: (signer, record key) → (aggregate nonce, partial).
+    ledger: BTreeMap<(usize, Vec<u8>), (Vec<u8>, Vec<u8>)>,
+}
+
+impl Network {
+    pub fn new(everyone: Everyone, seed: u64) -> Self {
+        let disks: Vec<Disk> = everyone.signers.iter().map(|_| Disk::default()).collect();
+        let open = |(disk, key): (&Disk, _)| Signer::open(disk.clone(), key, everyone.bridge.clone()).unwrap();
+        let signers: Vec<_> = disks.iter().zip(&everyone.signers).map(open).collect();
+        let world = World::new(everyone.bridge.clone());
+        Self {
+            world,
+            sent: vec![0; signers.len()],
+            disks,
+            signers,
+            everyone,
+            chaos: QUIET,
+            delivered: Vec::new(),
+            refused: Vec::new(),
+            suspects: Vec::new(),
+            mail: Vec::new(),
+            rng: StdRng::seed_from_u64(seed),
+            ledger: BTreeMap::new(),
+        }
+    }
+
+    fn chance(&mut self, percent: u32) -> bool {
+        self.rng.gen_range(0..100) < percent
+    }
+
+    /// Gives a signer an event, and carries out what it says.
+    pub fn give(&mut self, to: usize, event: Event) {
+        let lag = if self.chance(self.chaos.lag) { self.rng.gen_range(1..3) } else { 0 };
+        let view = self.world.view(lag);
+        if self.chance(self.chaos.crash) {
+            let at = self.rng.gen_range(0..3);
+            self.disks[to].crash(if self.rng.gen_bool(0.5) { Crash::Before(at) } else { Crash::After(at) });
+        }
+        let result = self.signers[to].process(event, &view);
+        self.audit(to);
+        match result {
+            Ok(mut duties) => {
+                // The power may also fail between two duties.
+                let dies = self.chance(self.chaos.crash);
+                if dies {
+                    duties.truncate(self.rng.gen_range(0..=duties.len()));
+                }
+                for duty in duties {
+                    self.carry_out(to, duty);
+                }
+                if dies {
+                    self.restart(to);
+                }
+            }
+            Err(Error::Store(_)) => self.restart(to),
+            Err(error) => panic!("signer {to}: {error}"),
+        }
+        if self.disks[to].dead() {
+            self.restart(to);
+        }
+    }
+
+    /// Opens a signer again on what is on its disk.
+    pub fn restart(&mut self, index: usize) {
+        self.disks[index].restart();
+        let key = &self.everyone.signers[index];
+        self.signers[index] = Signer::open(self.disks[index].clone(), key, self.everyone.bridge.clone()).unwrap();
+        let duties = self.signers[index].process(Event::Restarted, &self.world.view(0)).unwrap();
+        self.audit(index);
+        duties.into_iter().for_each(|duty| self.carry_out(index, duty));
+    }
+
+    /// Signer `index` never signed one sighash twice; what is on its disk is all it can have said.
+    fn audit(&mut self, index: usize) {
+        let was_dead = self.disks[index].dead();
+        self.disks[index].look(|disk| {
+            for (key, value) in disk.scan(b"r").unwrap() {
+                if let Some(Record::Signed { aggregate, partial, .. }) = Record::decode(&value) {
+                    let signed = (aggregate.serialize().to_vec(), partial.serialize().to_vec());
+                    let first = self.ledger.entry((index, key)).or_insert_with(|| signed.clone());
+                    assert_eq!(*first, signed, "signer {index} signed one sighash twice");
+                }
+            }
+        });
+        assert_eq!(was_dead, self.disks[index].dead());
+    }
+
+    fn carry_out(&mut self, from: usize, duty: Duty) {
+        match duty {
+            Duty::Send { to, message } => {
+                if let Message::Partials { partials, .. } = &message {
+                    for partial in partials {
+                        let bytes = partial.serialize().to_vec();
+                        let on_disk = self.ledger.iter().any(|((signer, _), (_, signed))| *signer == from && *signed == bytes);
+                        assert!(on_disk, "signer {from} sent a partial signature that is not on its disk");
+                    }
+                }
+                let bytes = message.encode();
+                assert_eq!(Message::decode(&bytes).unwrap(), message);
+                self.sent[from] += bytes.len();
+                if self.chance(self.chaos.lose) {
+                    return;
+                }
+                if self.chance(self.chaos.repeat) {
+                    self.mail.push(Mail { from, to, bytes: bytes.clone() });
+                }
+                self.mail.push(Mail { from, to, bytes });
+            }
+            Duty::Broadcast { transaction, .. } => self.world.broadcast(&transaction),
+            Duty::Deliver { to, delivery } => {
+                // An operator publishes its bond when it holds all signatures.
+                if let (Receiver::Operator(_), Job::Run(_)) = (to, &delivery.job) {
+                    self.world.pay(&delivery.job);
+                }
+                self.delivered.push((to, delivery));
+            }
+            Duty::Refused { by, reason, .. } => self.refused.push((by, reason)),
+            Duty::Suspect { signer, why } => self.suspects.push((signer, why)),
+            Duty::Watch { .. } => {}
+        }
+    }
+
+    /// Delivers mail until there is none.
+    pub fn settle(&mut self) {
+        while !self.mail.is_empty() {
+            let next = if self.chance(self.chaos.reorder) { self.rng.gen_range(0..self.mail.len()) } else { 0 };
+            let Mail { from, to, bytes } = self.mail.remove(next);
+            let message = Message::decode(&bytes).unwrap();
+            self.give(to, Event::Message { from, message });
+        }
+    }
+
+    /// Mines a block, tells everyone, and delivers the mail.
+    pub fn block(&mut self) {
+        self.world.mine();
+        for signer in 0..self.signers.len() {
+            self.give(signer, Event::Tip);
+        }
+        self.settle();
+    }
+
+    pub fn blocks(&mut self, count: u32) {
+        (0..count).for_each(|_| self.block());
+    }
+
+    /// Asks the leader for a job, as often as it takes to be heard.
+    pub fn request(&mut self, (job, consents): (Job, Vec<Signature>)) {
+        self.give(0, Event::Requested { job: Box::new(job), consents });
+    }
+
+    /// Every signer's progress with the deposit, run or payout that `is` finds.
+    pub fn progress(&self, is: impl Fn(&Job) -> bool) -> Vec<Option<Progress>> {
+        let of = |signer: &Signer<Disk>| signer.jobs().filter(|(_, job, _)| is(job)).map(|(_, _, progress)| progress).max();
+        self.signers.iter().map(of).collect()
+    }
+}
