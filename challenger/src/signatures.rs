@@ -27,24 +27,22 @@ impl Signatures {
         Ok(Self { tree, committee, secp: Secp256k1::verification_only(), keys: HashMap::new() })
     }
 
-    /// Keeps those that verify; returns how many did not.
-    pub fn deliver(&mut self, signatures: &[(SignRequest, Signature)]) -> Result<usize, Error> {
+    /// Keeps signatures, all of them or none.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] if one is not the committee's.
+    pub fn deliver(&mut self, signatures: &[(SignRequest, Signature)]) -> Result<(), Error> {
         let mut batch = sled::Batch::default();
-        let mut bad = 0;
         for (request, signature) in signatures {
             let (committee, tweak) = (&self.committee, request.tweak);
             let key = self.keys.entry(tweak).or_insert_with(|| committee.verifying_key(tweak));
-            match self.secp.verify_schnorr(signature, &Message::from_digest(request.message), key) {
-                Ok(()) => batch.insert(&request.message, &signature.serialize()),
-                Err(_) => {
-                    tracing::warn!(what = request.what, "a signature of the committee is wrong");
-                    bad += 1;
-                }
-            }
+            let verified = self.secp.verify_schnorr(signature, &Message::from_digest(request.message), key);
+            verified.map_err(|_| Error::Refused(format!("the committee's signature of {} is wrong", request.what)))?;
+            batch.insert(&request.message, &signature.serialize()[..]);
         }
         self.tree.apply_batch(batch)?;
         self.tree.flush()?;
-        Ok(bad)
+        Ok(())
     }
 
     fn get(&self, message: &[u8; 32]) -> Result<Option<Signature>, Error> {

@@ -1,1 +1,223 @@
-//! Written by a second helper; see lib.rs.
+//! The operator: fronts withdrawals on Bitcoin, claims them, and is paid back from a vault (PROTOCOL §4, §6).
+//!
+//! ```text
+//!  a run:   AskChallengers ─ FundRun ─ RequestSignatures ─ Broadcast(Run)
+//!  a slot:  FundPayout ─ Broadcast(Payout) ─ Broadcast(Claim) ─ Broadcast(Finalize) ─ Broadcast(Reimburse)
+//!                └────────── Cancel
+//! ```
+//!
+//! Everything is worked out afresh at every tip from the chain and a few records that are on disk before the duty that
+//! rests on them leaves: which serial numbers are taken; which slot fronts which withdrawal, and by which transaction; and
+//! the one statement that a slot's key signs. So an operator may be stopped anywhere, and a duty be done again; a
+//! reorganization needs no code of its own. The store must never be rolled back to an older copy: it would forget what the
+//! one-time keys have signed.
+
+mod delivery;
+mod event;
+mod front;
+mod policy;
+mod run;
+mod settle;
+mod status;
+mod store;
+mod vaults;
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use bitcoin::OutPoint;
+use bitcoin::hashes::{Hash, HashEngine, sha256};
+use bitcoin::secp256k1::Keypair;
+use bitcoin::Transaction;
+use trestle_bridge::parameters::Bridge;
+use trestle_bridge::transactions::{FinalizeKind, Presigned, RunGraph};
+use trestle_rollup::SlotId;
+use trestle_taptree_trace::ots::{CLAIM_LANE, KeyId, SecretSeed};
+
+use crate::phase::Phase;
+use crate::signatures::Signatures;
+use crate::view::View;
+use crate::{Error, is_deep};
+use store::{RunRecord, Store};
+use vaults::Vaults;
+
+pub use event::{Alert, Duty, Event, Purpose};
+pub use policy::Policy;
+pub use status::{RunStage, RunStatus, SlotStage, SlotStatus, Status};
+pub use store::{Front, Loss, Outcome};
+
+/// A run as far as it has come.
+struct Run {
+    record: RunRecord,
+    /// None until it is funded.
+    graph: Option<Arc<RunGraph>>,
+    /// Slots at the front that are over, and deep.
+    over: usize,
+    /// Whether every signature of the graph is held; they are never lost.
+    signed: bool,
+}
+
+/// One operator. See the [module](self).
+pub struct Operator {
+    bridge: Bridge,
+    index: u8,
+    key: Keypair,
+    seed: SecretSeed,
+    policy: Policy,
+    store: Store,
+    signatures: Signatures,
+    runs: Vec<Run>,
+    vaults: Vaults,
+    /// From which vaults which slots can be reimbursed, in every variant.
+    reimbursable: HashSet<(OutPoint, SlotId)>,
+}
+
+impl Operator {
+    /// Opens the operator whose key this is, with what it stored in `db`. All one-time keys come from `seed`; with the seed the
+    /// store must be kept, or a key might sign twice.
+    ///
+    /// # Errors
+    /// If the key is no operator's, or the store is another operator's, damaged, or fails.
+    pub fn open(db: &sled::Db, bridge: Bridge, key: Keypair, seed: SecretSeed, policy: Policy) -> Result<Self, Error> {
+        let own = key.x_only_public_key().0;
+        let index = bridge.parameters.operators.iter().position(|operator| operator.key == own);
+        let index = index.and_then(|index| u8::try_from(index).ok()).ok_or(Error::Stranger { role: "operator", key: own })?;
+        let store = Store::open(db, identity(&bridge, &key, &seed))?;
+        let signatures = Signatures::open(db, "operator/signatures", bridge.committee.clone())?;
+        let mut runs = Vec::new();
+        for record in store.runs()? {
+            let terms = record.funded.as_ref().filter(|_| !record.abandoned).map(|funded| funded.terms.clone());
+            let graph = terms.map(|terms| RunGraph::build(&bridge, terms)).transpose()?.map(Arc::new);
+            runs.push(Run { record, graph, over: 0, signed: false });
+        }
+        let (vaults, reimbursable) = (Vaults::default(), HashSet::new());
+        let mut operator = Self { bridge, index, key, seed, policy, store, signatures, runs, vaults, reimbursable };
+        for run in 0..operator.runs.len() {
+            operator.is_signed(run)?;
+        }
+        Ok(operator)
+    }
+
+    /// Takes an event in and returns all that is to be done now, once everything that it rests on is on disk.
+    ///
+    /// # Errors
+    /// See [`Error`]. [`Error::Refused`] has changed nothing. After [`Error::View`] the event may have been taken in: a
+    /// [`Event::Tip`] goes on from there, and giving the event again does no harm.
+    pub fn process(&mut self, event: Event, view: &dyn View) -> Result<Vec<Duty>, Error> {
+        match event {
+            Event::Tip => {}
+            Event::OpenRun { denomination, slots } => self.open_run(denomination, slots)?,
+            Event::ChallengersJoined { first, challengers } => self.challengers_joined(first, challengers)?,
+            Event::RunFunded { first, tx } => self.run_funded(view, first, tx)?,
+            Event::AbandonRun { first } => self.abandon_run(first)?,
+            Event::SignaturesDelivered(signatures) => self.signatures.deliver(&signatures)?,
+            Event::PayoutFunded { slot, tx } => self.payout_funded(view, slot, tx)?,
+        }
+        self.duties(view)
+    }
+
+    /// Index of the operator in the parameters.
+    pub fn index(&self) -> u8 {
+        self.index
+    }
+
+    /// The runs whose terms are complete.
+    pub fn runs(&self) -> impl Iterator<Item = &Arc<RunGraph>> {
+        self.runs.iter().filter_map(|run| run.graph.as_ref())
+    }
+
+    /// The withdrawal that each slot fronts, or fronted last.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub fn fronts(&self) -> Result<Vec<Front>, Error> {
+        self.store.fronts()
+    }
+
+    /// All that is to be done at this tip.
+    fn duties(&mut self, view: &dyn View) -> Result<Vec<Duty>, Error> {
+        self.vaults.sync(&self.bridge, view)?;
+        let mut duties = Vec::new();
+        for front in self.store.fronts()? {
+            self.tend(view, front, &mut duties)?;
+        }
+        for run in 0..self.runs.len() {
+            match self.runs[run].graph.clone() {
+                None => self.prepare(view, run, &mut duties)?,
+                Some(graph) => self.advance(view, run, &graph, &mut duties)?,
+            }
+        }
+        let lost = |Loss { slot, withdrawal, payout }| Duty::Alert(Alert::Lost { slot, withdrawal, payout });
+        duties.extend(self.store.losses()?.into_iter().map(lost));
+        Ok(duties)
+    }
+
+    /// What a run whose terms are complete needs.
+    fn advance(&mut self, view: &dyn View, run: usize, graph: &RunGraph, duties: &mut Vec<Duty>) -> Result<(), Error> {
+        if self.runs[run].over == graph.slots.len() {
+            return Ok(());
+        }
+        if self.publish(view, run, graph, duties)? {
+            self.walk(view, run, graph, duties)?;
+        }
+        self.request_signatures(run, graph, duties)
+    }
+
+    /// Goes through the slots of a run to the one that it has come to.
+    fn walk(&mut self, view: &dyn View, run: usize, graph: &RunGraph, duties: &mut Vec<Duty>) -> Result<(), Error> {
+        let (confirmations, tip) = (self.bridge.parameters.confirmations, view.height());
+        for (place, slot) in graph.slots.iter().enumerate().skip(self.runs[run].over) {
+            let (kind, since, over) = match Phase::of(slot, view)? {
+                Phase::Waiting => return Ok(()),
+                Phase::Open { since } => {
+                    // Until it is deep, the FinalizeFast that pays this bond might still give way to a Contest.
+                    return self.open_slot(view, graph, slot, is_deep(since, confirmations, tip), duties);
+                }
+                Phase::Claimed { since } => {
+                    self.check_statement(view, graph, slot.id, duties)?;
+                    return self.finalize_fast(view, slot, since, duties);
+                }
+                Phase::Contested { since, entered } => {
+                    duties.push(Duty::Alert(Alert::Contested { slot: slot.id, since }));
+                    return self.finalize_contested(view, slot, since, entered, duties);
+                }
+                Phase::Finalized { kind, since } => {
+                    self.reimburse(view, slot, kind, since, duties)?;
+                    (Some(kind), since, false)
+                }
+                Phase::Reimbursed { kind, since } => (Some(kind), since, true),
+                Phase::Retired { since } => (None, since, true),
+                Phase::Taken { since } => {
+                    duties.push(Duty::Alert(Alert::Taken { slot: slot.id }));
+                    (None, since, true)
+                }
+            };
+            let goes_on = kind == Some(FinalizeKind::Fast);
+            if over && place == self.runs[run].over && is_deep(since, confirmations, tip) {
+                self.runs[run].over = if goes_on { place + 1 } else { graph.slots.len() };
+            }
+            if !goes_on {
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
+    /// Broadcasts a pre-signed transaction, and bumps it once `waited` blocks are more than patience.
+    fn broadcast(&self, purpose: Purpose, of: &Presigned, tx: Transaction, waited: u32, duties: &mut Vec<Duty>) {
+        duties.push(Duty::Broadcast { purpose, tx: tx.clone() });
+        if waited >= self.policy.patience {
+            duties.push(Duty::Bump { purpose, tx, fee: Some(of.fee()), anchor: of.anchor(), deadline: None });
+        }
+    }
+}
+
+/// What tells whose store it is: a hash of bridge, key and seed.
+fn identity(bridge: &Bridge, key: &Keypair, seed: &SecretSeed) -> [u8; 32] {
+    let id = KeyId { instance: bridge.instance, slot: [0; 6], lane: CLAIM_LANE, message: "store" };
+    let mut engine = sha256::Hash::engine();
+    engine.input(&bridge.instance);
+    engine.input(&key.x_only_public_key().0.serialize());
+    engine.input(&seed.secret(&id));
+    sha256::Hash::from_engine(engine).to_byte_array()
+}

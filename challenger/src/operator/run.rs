@@ -1,0 +1,214 @@
+//! From the wish for a run to its bond on Bitcoin.
+
+use std::sync::Arc;
+
+use bitcoin::{OutPoint, Transaction};
+use trestle_bridge::job::RunJob;
+use trestle_bridge::transactions::slot_run::{MAX_SLOTS, bond_output};
+use trestle_bridge::transactions::{
+    ChallengerInRun, Checkpoint, FinalizeKind, RunGraph, RunTerms, SlotGraph, Vault, claim, reimburse,
+};
+use trestle_rollup::SlotId;
+use trestle_taptree_trace::ots::{self, CLAIM};
+
+use super::store::{FundedRun, RunRecord};
+use super::{Duty, Operator, Purpose, Run};
+use crate::Error;
+use crate::view::View;
+
+impl Operator {
+    /// Takes serial numbers for a new run.
+    pub(super) fn open_run(&mut self, denomination: u8, slots: u32) -> Result<(), Error> {
+        let (mut serial, mut in_the_making) = (0, None);
+        for place in 0..self.runs.len() {
+            let RunRecord { first, slots, abandoned, .. } = self.runs[place].record;
+            if first.denomination == denomination {
+                serial = serial.max(first.serial.saturating_add(slots));
+                if !abandoned && !self.is_signed(place)? {
+                    in_the_making = Some(first);
+                }
+            }
+        }
+        if let Some(first) = in_the_making {
+            return Err(Error::Refused(format!("the run that begins with {first} is in the making")));
+        }
+        let possible = (1..=MAX_SLOTS).contains(&slots) && serial.checked_add(slots).is_some();
+        if self.bridge.denomination(denomination).is_none() || !possible {
+            return Err(Error::Refused(format!("there is no run of {slots} slots of denomination {denomination} from {serial} on")));
+        }
+        let first = SlotId { operator: self.index, denomination, serial };
+        let record = RunRecord { first, slots, challengers: None, funded: None, abandoned: false };
+        self.store.put_run(&record)?;
+        self.runs.push(Run { record, graph: None, over: 0, signed: false });
+        Ok(())
+    }
+
+    pub(super) fn challengers_joined(&mut self, first: SlotId, challengers: Vec<ChallengerInRun>) -> Result<(), Error> {
+        let run = self.run(first)?;
+        let mut record = self.runs[run].record.clone();
+        if record.challengers.is_some() || record.abandoned {
+            return Ok(());
+        }
+        // What others hand in is tried before it is relied on; bond and checkpoint are not theirs.
+        let nowhere = Checkpoint { height: 0, entry: [0; 32] };
+        let terms = self.terms(&record, challengers.clone(), OutPoint::null(), nowhere);
+        terms.check(&self.bridge).map_err(|wrong| Error::Refused(format!("the challengers' parts in {first}: {wrong}")))?;
+        record.challengers = Some(challengers);
+        self.store.put_run(&record)?;
+        self.runs[run].record = record;
+        Ok(())
+    }
+
+    pub(super) fn run_funded(&mut self, view: &dyn View, first: SlotId, funding: Transaction) -> Result<(), Error> {
+        let run = self.run(first)?;
+        let mut record = self.runs[run].record.clone();
+        if record.abandoned {
+            return Ok(());
+        }
+        if let Some(funded) = &record.funded {
+            let same = funded.funding.compute_txid() == funding.compute_txid();
+            return same.then_some(()).ok_or_else(|| Error::Refused(format!("the run {first} is funded by another transaction")));
+        }
+        let (Some(challengers), Some(checkpoint)) = (record.challengers.clone(), self.checkpoint(view)?) else {
+            return Err(Error::Refused(format!("the run {first} is not to be funded yet")));
+        };
+        let bond = bond_output(&self.bridge, &self.claim_key(first), record.slots)?;
+        if funding.output.first() != Some(&bond) || funding.input.is_empty() {
+            return Err(Error::Refused(format!("the transaction does not pay the bond of {first}")));
+        }
+        let terms = self.terms(&record, challengers, OutPoint::new(funding.compute_txid(), 0), checkpoint);
+        let graph = RunGraph::build(&self.bridge, terms.clone())?;
+        record.funded = Some(FundedRun { funding, terms });
+        self.store.put_run(&record)?;
+        self.runs[run].record = record;
+        self.runs[run].graph = Some(Arc::new(graph));
+        Ok(())
+    }
+
+    pub(super) fn abandon_run(&mut self, first: SlotId) -> Result<(), Error> {
+        let run = self.run(first)?;
+        if self.is_signed(run)? {
+            return Err(Error::Refused(format!("the run {first} is signed, and may be on Bitcoin")));
+        }
+        let record = RunRecord { abandoned: true, ..self.runs[run].record.clone() };
+        self.store.put_run(&record)?;
+        self.runs[run] = Run { record, graph: None, over: 0, signed: false };
+        Ok(())
+    }
+
+    /// The place of the run that begins with this slot.
+    fn run(&self, first: SlotId) -> Result<usize, Error> {
+        let run = self.runs.iter().position(|run| run.record.first == first);
+        run.ok_or_else(|| Error::Refused(format!("{first} begins no run of this operator")))
+    }
+
+    /// What a run needs until its terms are complete.
+    pub(super) fn prepare(&mut self, view: &dyn View, run: usize, duties: &mut Vec<Duty>) -> Result<(), Error> {
+        let RunRecord { first, slots, ref challengers, abandoned, .. } = self.runs[run].record;
+        if abandoned {
+            return Ok(());
+        }
+        if challengers.is_none() {
+            duties.push(Duty::AskChallengers { first, slots });
+        } else if self.checkpoint(view)?.is_some() {
+            duties.push(Duty::FundRun { first, bond: bond_output(&self.bridge, &self.claim_key(first), slots)? });
+        }
+        Ok(())
+    }
+
+    /// Asks for the signatures that are missing: of the run, or of the Reimburse of those slots of it that are next.
+    pub(super) fn request_signatures(
+        &mut self,
+        run: usize,
+        graph: &RunGraph,
+        duties: &mut Vec<Duty>,
+    ) -> Result<(), Error> {
+        let unspent = &self.vaults.stock(graph.terms.denomination).unspent;
+        let vaults: Vec<Vault> = unspent.iter().map(|(vault, _)| *vault).collect();
+        let mut complete = self.is_signed(run)?;
+        for slot in graph.slots.iter().skip(self.runs[run].over).take(2) {
+            for vault in &vaults {
+                complete = complete && self.is_reimbursable(vault, slot)?;
+            }
+        }
+        if !complete {
+            duties.push(Duty::RequestSignatures(Box::new(RunJob { terms: graph.terms.clone(), vaults })));
+        }
+        Ok(())
+    }
+
+    /// Whether every signature of the run's own transactions is held.
+    pub(super) fn is_signed(&mut self, run: usize) -> Result<bool, Error> {
+        let run = &mut self.runs[run];
+        let Some(graph) = &run.graph else { return Ok(false) };
+        if !run.signed {
+            for presigned in graph.presigned() {
+                if !self.signatures.holds(presigned)? {
+                    return Ok(false);
+                }
+            }
+            run.signed = true;
+        }
+        Ok(true)
+    }
+
+    /// Whether the slot can be reimbursed from the vault, however its claim ends.
+    pub(super) fn is_reimbursable(&mut self, vault: &Vault, slot: &SlotGraph) -> Result<bool, Error> {
+        if self.reimbursable.contains(&(vault.outpoint, slot.id)) {
+            return Ok(true);
+        }
+        for kind in FinalizeKind::ALL {
+            if !self.signatures.holds(&reimburse(&self.bridge, vault, slot, kind)?)? {
+                return Ok(false);
+            }
+        }
+        self.reimbursable.insert((vault.outpoint, slot.id));
+        Ok(true)
+    }
+
+    /// Broadcasts the funding of a run all of whose signatures are held. Returns whether it is in a block.
+    pub(super) fn publish(
+        &mut self,
+        view: &dyn View,
+        run: usize,
+        graph: &RunGraph,
+        duties: &mut Vec<Duty>,
+    ) -> Result<bool, Error> {
+        if view.confirmed(&graph.terms.bond.txid)?.is_some() {
+            return Ok(true);
+        }
+        if self.is_signed(run)?
+            && let Some(funded) = &self.runs[run].record.funded
+        {
+            let purpose = Purpose::Run(self.runs[run].record.first);
+            duties.push(Duty::Broadcast { purpose, tx: funded.funding.clone() });
+        }
+        Ok(false)
+    }
+
+    /// The one-time key of the slot's claim.
+    fn claim_key(&self, slot: SlotId) -> ots::PublicKey {
+        self.seed.public_key(&CLAIM, &claim::key_id(&self.bridge, slot))
+    }
+
+    fn terms(&self, run: &RunRecord, challengers: Vec<ChallengerInRun>, bond: OutPoint, checkpoint: Checkpoint) -> RunTerms {
+        let slots = (0..run.slots).map(|place| SlotId { serial: run.first.serial + place, ..run.first });
+        RunTerms {
+            operator: run.first.operator,
+            denomination: run.first.denomination,
+            first_serial: run.first.serial,
+            slots: run.slots,
+            bond,
+            checkpoint,
+            claim_keys: slots.map(|slot| self.claim_key(slot)).collect(),
+            challengers,
+        }
+    }
+
+    /// The last block that is deep; none while the Layer 2 has no such block.
+    fn checkpoint(&self, view: &dyn View) -> Result<Option<Checkpoint>, Error> {
+        let height = view.height().saturating_sub(u32::from(self.bridge.parameters.confirmations));
+        let entry = view.ledger().entry(height)?;
+        Ok(entry.map(|entry| Checkpoint { height, entry: entry.digest() }))
+    }
+}
