@@ -12,8 +12,8 @@ use trestle_rollup::{AdminOperation, SlotId, Tag};
 
 use crate::parameters::Bridge;
 use crate::transactions::{
-    BuildError, CooperativeTerms, DepositTerms, FinalizeKind, Presigned, RunError, RunGraph, RunTerms, SignRequest, SlotGraph, Tweak,
-    Vault, reimburse,
+    BuildError, CooperativeTerms, DepositTerms, FinalizeKind, Presigned, RunError, RunGraph, RunTerms, SignRequest,
+    SlotGraph, Tweak, Vault, reimburse,
 };
 
 /// One thing that the committee signs.
@@ -134,7 +134,13 @@ impl Job {
     ///
     /// # Errors
     /// If there is no such stage, an earlier signature is missing, or something in the job is wrong.
-    pub fn signed(&self, bridge: &Bridge, runs: &[RunGraph], index: usize, earlier: &[Vec<Signature>]) -> Result<Vec<Signed>, JobError> {
+    pub fn signed(
+        &self,
+        bridge: &Bridge,
+        runs: &[RunGraph],
+        index: usize,
+        earlier: &[Vec<Signature>],
+    ) -> Result<Vec<Signed>, JobError> {
         if index >= self.stages() {
             return Err(JobError::Stage { index, stages: self.stages() });
         }
@@ -150,7 +156,13 @@ impl Job {
     ///
     /// # Errors
     /// As [`Self::signed`].
-    pub fn stage(&self, bridge: &Bridge, runs: &[RunGraph], index: usize, earlier: &[Vec<Signature>]) -> Result<Vec<SignRequest>, JobError> {
+    pub fn stage(
+        &self,
+        bridge: &Bridge,
+        runs: &[RunGraph],
+        index: usize,
+        earlier: &[Vec<Signature>],
+    ) -> Result<Vec<SignRequest>, JobError> {
         Ok(self.signed(bridge, runs, index, earlier)?.iter().flat_map(Signed::requests).collect())
     }
 }
@@ -167,7 +179,13 @@ impl Signed {
 }
 
 impl DepositJob {
-    fn signed(&self, bridge: &Bridge, runs: &[RunGraph], index: usize, earlier: &[Vec<Signature>]) -> Result<Vec<Signed>, JobError> {
+    fn signed(
+        &self,
+        bridge: &Bridge,
+        runs: &[RunGraph],
+        index: usize,
+        earlier: &[Vec<Signature>],
+    ) -> Result<Vec<Signed>, JobError> {
         if index == 0 {
             return Ok(vec![Signed::Message(self.terms.mint_request(bridge)?)]);
         }

@@ -1,4 +1,4 @@
-//! The transactions of the bridge, and access to the chain they live on.
+#![doc = include_str!("../README.md")]
 
 pub mod chain;
 pub mod connector;

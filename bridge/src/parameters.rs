@@ -181,7 +181,11 @@ impl BridgeParameters {
             operators: members.operators.into_iter().map(|key| OperatorIdentity { key }).collect(),
             challengers: members.challengers,
             sequencers: members.sequencers,
-            denominations: vec![Amount::from_sat(1_000_000), Amount::from_sat(10_000_000), Amount::from_sat(100_000_000)],
+            denominations: vec![
+                Amount::from_sat(1_000_000),
+                Amount::from_sat(10_000_000),
+                Amount::from_sat(100_000_000),
+            ],
             deposit_fee: Amount::from_sat(2_000),
             withdrawal_fee: Amount::from_sat(10_000),
             refund_delay: Height::from(2_016),
@@ -316,7 +320,12 @@ fn check_keys(parameters: &BridgeParameters) -> Result<(), ParametersError> {
     count("sequencers", parameters.sequencers.len(), 255)?;
     let signers: Vec<_> = parameters.signers.iter().map(|key| key.x_only_public_key().0).collect();
     let operators: Vec<_> = parameters.operators.iter().map(|operator| operator.key).collect();
-    let lists = [("signer", &signers), ("operator", &operators), ("challenger", &parameters.challengers), ("sequencer", &parameters.sequencers)];
+    let lists = [
+        ("signer", &signers),
+        ("operator", &operators),
+        ("challenger", &parameters.challengers),
+        ("sequencer", &parameters.sequencers),
+    ];
     for (list, keys) in lists {
         let mut seen = HashSet::new();
         if let Some(index) = keys.iter().position(|key| !seen.insert(key)) {
@@ -331,10 +340,25 @@ fn check_blocks(p: &BridgeParameters) -> Result<(), ParametersError> {
     let delta1 = u32::from(p.delta1.value());
     let blocks = [
         ("confirmations", k, 1, "a block that nothing was built on is not settled"),
-        ("delta1", delta1, k + 1, "a challenger looks at a claim when it is `confirmations` deep, and needs time to contest"),
+        (
+            "delta1",
+            delta1,
+            k + 1,
+            "a challenger looks at a claim when it is `confirmations` deep, and needs time to contest",
+        ),
         ("delta2", u32::from(p.delta2.value()), 2 * delta1 + 1, "the lanes are entered within 2·delta1 and take time"),
-        ("refund_delay", u32::from(p.refund_delay.value()), 3 * k, "a deposit is confirmed when it is `confirmations` deep"),
-        ("operator_window", u32::from(p.operator_window), k, "an operator fronts what is `confirmations` deep, and its payout has to be mined"),
+        (
+            "refund_delay",
+            u32::from(p.refund_delay.value()),
+            3 * k,
+            "a deposit is confirmed when it is `confirmations` deep",
+        ),
+        (
+            "operator_window",
+            u32::from(p.operator_window),
+            k,
+            "an operator fronts what is `confirmations` deep, and its payout has to be mined",
+        ),
         ("grace", u32::from(p.grace), k, "a payout made at the end of the window has to be mined"),
     ];
     for (name, got, least, why) in blocks {
@@ -356,7 +380,12 @@ fn check_amounts(bridge: &Bridge) -> Result<(), ParametersError> {
     let amounts = [
         ("connector", p.connector, dust, "less is dust, and not relayed"),
         ("deposit_fee", p.deposit_fee, confirm::cost(bridge), "it pays for Confirm and its anchor"),
-        ("withdrawal_fee", p.withdrawal_fee, cooperative::fee(bridge, bridge.vault_script(), p.presigned_fee_rate), "it pays for a cooperative payout"),
+        (
+            "withdrawal_fee",
+            p.withdrawal_fee,
+            cooperative::fee(bridge, bridge.vault_script(), p.presigned_fee_rate),
+            "it pays for a cooperative payout",
+        ),
         ("bond", p.bond, contest + dust, "it pays for Contest, with a connector for every challenger"),
         ("challenger_bond", p.challenger_bond, contest, "a challenger must not contest for nothing"),
     ];

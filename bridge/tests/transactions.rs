@@ -9,8 +9,8 @@ use trestle_bridge::job::{DepositJob, Job, JobError, OpenSlots, RunJob, Signed, 
 use trestle_bridge::transactions::claim::Statement;
 use trestle_bridge::transactions::refund::Refund;
 use trestle_bridge::transactions::{
-    BuildError, CompleteError, CooperativeTerms, DepositTerms, FinalizeKind, Presigned, Reveal, RunError, RunGraph, TxKind, Vault,
-    contest, cooperative, deal, payout, reimburse,
+    BuildError, CompleteError, CooperativeTerms, DepositTerms, FinalizeKind, Presigned, Reveal, RunError, RunGraph,
+    TxKind, Vault, contest, cooperative, deal, payout, reimburse,
 };
 use trestle_rollup::{Account, SlotId, WithdrawalId};
 
@@ -51,7 +51,9 @@ fn complete(s: &Secrets) -> Vec<(Presigned, Transaction)> {
     let last = s.challengers.len() - 1; // whose leaf is the deepest
     let (secret, _) = contest::secret(bridge, &s.challenger_seed(last), last as u16, SLOT);
     add(&slot.contest, Reveal::Contest(last, &secret));
-    for one in [&slot.finalize_fast, &slot.finalize_unentered, &slot.finalize_slow, &slot.retire, &graph.challenger_retires[0]] {
+    for one in
+        [&slot.finalize_fast, &slot.finalize_unentered, &slot.finalize_slow, &slot.retire, &graph.challenger_retires[0]]
+    {
         add(one, Reveal::Nothing);
     }
     let vault = deposit(s).vault(bridge, &mint).unwrap();
@@ -135,13 +137,22 @@ fn fees_and_values_are_those_of_the_parameters() {
         // Confirm and Cooperative pay what the deposit, or the terms, leave; the others to the satoshi, for the longest witness.
         let fixed = !matches!(presigned.kind, TxKind::Confirm | TxKind::Cooperative | TxKind::Claim);
         assert!(!fixed || fee == least, "{}", presigned.name);
-        assert!(tx.output.iter().all(|o| o.script_pubkey.is_op_return() || o.value >= o.script_pubkey.minimal_non_dust()
+        assert!(tx.output.iter().all(|o| o.script_pubkey.is_op_return()
+            || o.value >= o.script_pubkey.minimal_non_dust()
             || *o == anchor::output()));
         assert_eq!(presigned.anchor().is_none(), presigned.kind == TxKind::Reimburse);
-        assert_eq!(presigned.kind == TxKind::Claim, tx.input[0].witness.iter().any(|item| item.len() > 200), "{}", presigned.name);
+        assert_eq!(
+            presigned.kind == TxKind::Claim,
+            tx.input[0].witness.iter().any(|item| item.len() > 200),
+            "{}",
+            presigned.name
+        );
     }
     let (confirm, _) = &complete(&s)[0];
-    assert_eq!(confirm.tx.output[0], TxOut { value: p.denominations[0], script_pubkey: s.bridge.vault_script().clone() });
+    assert_eq!(
+        confirm.tx.output[0],
+        TxOut { value: p.denominations[0], script_pubkey: s.bridge.vault_script().clone() }
+    );
     assert_eq!(confirm.prevouts[0].value, p.denominations[0] + p.deposit_fee);
 }
 
@@ -154,7 +165,10 @@ fn the_bond_shrinks_by_one_step_a_slot_and_comes_back_whole() {
     assert_eq!(step, Amount::from_sat(2 * (436 + 167) + 2 * 240 + 330));
     assert!(bonds.windows(2).all(|pair| pair[0] - pair[1] == step));
     let last = graph.slots.last().unwrap().finalize_fast.tx.output[0].clone();
-    assert_eq!(last, TxOut { value: s.bridge.parameters.bond, script_pubkey: s.bridge.operator(0).unwrap().script_pubkey() });
+    assert_eq!(
+        last,
+        TxOut { value: s.bridge.parameters.bond, script_pubkey: s.bridge.operator(0).unwrap().script_pubkey() }
+    );
     for slot in &graph.slots {
         let ends = [&slot.finalize_unentered, &slot.finalize_slow, &slot.retire];
         assert!(ends.iter().all(|end| end.tx.output[0].script_pubkey == last.script_pubkey));
@@ -212,13 +226,19 @@ fn terms_that_are_wrong_are_refused_with_what_is_wrong() {
     assert!(matches!(refused(&|t| t.first_serial = u32::MAX), RunError::Slots { .. }));
     assert!(matches!(refused(&|t| t.slots = 3), RunError::Count { list: "claim keys", expected: 3, got: 2 }));
     assert!(matches!(refused(&|t| drop(t.challengers.pop())), RunError::Count { list: "challengers", .. }));
-    assert!(matches!(refused(&|t| t.challengers[1].contest_hashes.truncate(1)), RunError::Count { list: "contest hashes", .. }));
+    assert!(matches!(
+        refused(&|t| t.challengers[1].contest_hashes.truncate(1)),
+        RunError::Count { list: "contest hashes", .. }
+    ));
     assert!(matches!(refused(&|t| t.challengers[1].bond = t.bond), RunError::SharedBond(_)));
     assert!(matches!(refused(&|t| t.operator = 9), RunError::Build(BuildError::Operator { index: 9, .. })));
     assert!(matches!(refused(&|t| t.denomination = 9), RunError::Build(BuildError::Denomination { index: 9, .. })));
     assert!(matches!(refused(&|t| t.checkpoint.height = u32::MAX), RunError::Height(_)));
     assert!(matches!(refused(&|t| t.claim_keys[1] = t.claim_keys[0].clone()), RunError::Reuse { slot: 1 }));
-    assert!(matches!(refused(&|t| t.challengers[0].contest_hashes[1] = t.challengers[2].contest_hashes[0]), RunError::Reuse { slot: 1 }));
+    assert!(matches!(
+        refused(&|t| t.challengers[0].contest_hashes[1] = t.challengers[2].contest_hashes[0]),
+        RunError::Reuse { slot: 1 }
+    ));
     assert!(matches!(refused(&|t| t.claim_keys[1].0[3] = t.claim_keys[1].0[7]), RunError::ClaimKey { slot: 1, .. }));
     assert!(matches!(refused(&|t| t.claim_keys[1].0.truncate(13)), RunError::ClaimKey { slot: 1, .. }));
 }
@@ -238,7 +258,10 @@ fn nothing_is_completed_with_a_signature_that_does_not_verify() {
     let signatures = s.sign_all(&slot.claim.requests());
     assert!(matches!(slot.claim.complete(&signatures, Reveal::Nothing), Err(CompleteError::Reveal { .. })));
     let signatures = s.sign_all(&slot.contest.requests());
-    assert!(matches!(slot.contest.complete(&signatures, Reveal::Contest(3, &[0; 32])), Err(CompleteError::Reveal { .. })));
+    assert!(matches!(
+        slot.contest.complete(&signatures, Reveal::Contest(3, &[0; 32])),
+        Err(CompleteError::Reveal { .. })
+    ));
 }
 
 #[test]
@@ -254,9 +277,8 @@ fn a_vault_pays_only_for_slots_of_its_denomination() {
 fn a_cooperative_payout_takes_no_more_than_the_withdrawal_fee_and_no_less_than_is_relayed() {
     let s = secrets();
     let vault = Vault { outpoint: outpoint("vault"), denomination: 0 };
-    let build = |fee| {
-        CooperativeTerms { withdrawal: WithdrawalId(1), vault, destination: destination(), fee }.build(&s.bridge)
-    };
+    let build =
+        |fee| CooperativeTerms { withdrawal: WithdrawalId(1), vault, destination: destination(), fee }.build(&s.bridge);
     let most = s.bridge.parameters.withdrawal_fee;
     assert!(build(most).is_ok());
     assert!(build(most + Amount::ONE_SAT).is_err());
@@ -285,7 +307,9 @@ fn a_deposit_is_signed_in_three_stages_of_which_each_needs_the_ones_before() {
     assert_eq!(job.stage(&s.bridge, &[], 1, &earlier), Err(JobError::UnknownSlot(slots[0])));
     // Reimburse spends what Confirm makes, with the mint signature in it.
     let confirm = deposit(&s).confirm(&s.bridge, &earlier[0][0]).unwrap();
-    let Signed::Reimburse(first) = &job.signed(&s.bridge, &runs, 1, &earlier).unwrap()[0] else { panic!("no Reimburse") };
+    let Signed::Reimburse(first) = &job.signed(&s.bridge, &runs, 1, &earlier).unwrap()[0] else {
+        panic!("no Reimburse")
+    };
     assert_eq!(first.presigned.tx.input[0].previous_output, confirm.outpoint(0));
     assert_eq!((first.slot, first.kind), (slots[0], FinalizeKind::Fast));
     let json = serde_json::to_string(&job).unwrap();
@@ -313,7 +337,8 @@ fn a_run_of_20_slots_by_10_signers_is_built_within_a_second() {
 
 #[test]
 fn the_runway_survives_any_one_operator_and_all_challengers_but_one() {
-    let runs = |slots: &[(u8, u32)]| slots.iter().map(|&(operator, slots)| OpenSlots { operator, slots }).collect::<Vec<_>>();
+    let runs =
+        |slots: &[(u8, u32)]| slots.iter().map(|&(operator, slots)| OpenSlots { operator, slots }).collect::<Vec<_>>();
     let rows: [(&[(u8, u32)], u32, u32, u32); 8] = [
         (&[], 1, 0, 0),
         (&[(0, 20)], 1, 0, 0),

@@ -16,8 +16,8 @@ use trestle_bridge::transactions::claim::Statement;
 use trestle_bridge::transactions::envelope::Posting;
 use trestle_bridge::transactions::refund::Refund;
 use trestle_bridge::transactions::{
-    CooperativeTerms, DepositTerms, FinalizeKind, Presigned, Reveal, RunGraph, SlotGraph, Vault, challenger_bond, contest, payout,
-    reimburse,
+    CooperativeTerms, DepositTerms, FinalizeKind, Presigned, Reveal, RunGraph, SlotGraph, Vault, challenger_bond,
+    contest, payout, reimburse,
 };
 use trestle_bridge::wallet::Funding;
 use trestle_cli::regtest::{Miner, Node};
@@ -108,7 +108,8 @@ impl Setup {
 
     fn deposit(&mut self) -> DepositTerms {
         let refund_key = self.secrets.user.x_only_public_key().0;
-        let mut terms = DepositTerms { outpoint: OutPoint::null(), denomination: 0, account: Account([3; 32]), refund_key };
+        let mut terms =
+            DepositTerms { outpoint: OutPoint::null(), denomination: 0, account: Account([3; 32]), refund_key };
         terms.outpoint = self.pay(&terms.deposit_output(&self.secrets.bridge).unwrap());
         terms
     }
@@ -123,7 +124,8 @@ impl Setup {
     /// A run whose bonds are there, from the genesis block.
     fn graph(&mut self, slots: u32) -> RunGraph {
         let bridge = self.secrets.bridge.clone();
-        let bonds: Vec<_> = bridge.parameters.challengers.iter().map(|_| self.pay(&challenger_bond::output(&bridge))).collect();
+        let bonds: Vec<_> =
+            bridge.parameters.challengers.iter().map(|_| self.pay(&challenger_bond::output(&bridge))).collect();
         let mut terms = self.secrets.run(slots, 0, OutPoint::null(), &bonds);
         terms.bond = self.pay(&terms.bond_output(&bridge).unwrap());
         RunGraph::build(&bridge, terms).unwrap()
@@ -205,7 +207,10 @@ fn an_uncontested_run_pays_for_itself_to_its_last_slot() {
         s.reimburse(vault, slot, FinalizeKind::Fast);
     }
     let last = &graph.slots[2].finalize_fast.tx.output[0];
-    assert_eq!((last.value, &last.script_pubkey), (s.secrets.bridge.parameters.bond, &s.secrets.bridge.operator(0).unwrap().script_pubkey()));
+    assert_eq!(
+        (last.value, &last.script_pubkey),
+        (s.secrets.bridge.parameters.bond, &s.secrets.bridge.operator(0).unwrap().script_pubkey())
+    );
 }
 
 #[test]
@@ -237,7 +242,9 @@ fn only_a_challenger_contests_and_only_by_its_own_leaf() {
     let graph = s.graph(1);
     let slot = &graph.slots[0];
     s.claim(slot);
-    let secret = |challenger| contest::secret(&s.secrets.bridge, &s.secrets.challenger_seed(challenger), challenger as u16, slot.id).0;
+    let secret = |challenger| {
+        contest::secret(&s.secrets.bridge, &s.secrets.challenger_seed(challenger), challenger as u16, slot.id).0
+    };
     s.assert_refused(&s.complete(&slot.contest, Reveal::Contest(0, &[1; 32])), SCRIPT_FAILED);
     s.assert_refused(&s.complete(&slot.contest, Reveal::Contest(0, &secret(1))), SCRIPT_FAILED);
     // Contest's leaf with the signature that was made for another leaf.
@@ -274,7 +281,12 @@ fn bonds_go_back_when_the_run_is_over_and_not_before() {
 fn a_withdrawal_is_paid_cooperatively_and_the_payout_can_be_replaced() {
     let mut s = Setup::new();
     let vault = s.vault();
-    let terms = |fee| CooperativeTerms { withdrawal: WithdrawalId(5), vault, destination: destination(), fee: Amount::from_sat(fee) };
+    let terms = |fee| CooperativeTerms {
+        withdrawal: WithdrawalId(5),
+        vault,
+        destination: destination(),
+        fee: Amount::from_sat(fee),
+    };
     let first = terms(1_000).build(&s.secrets.bridge).unwrap();
     s.node.chain().broadcast(&[&s.complete(&first, Reveal::Nothing)]).unwrap();
     let second = terms(3_000).build(&s.secrets.bridge).unwrap();
@@ -346,7 +358,14 @@ fn every_statement_that_is_signed_can_be_claimed_and_read_back() {
     let graph = s.graph(1);
     let slot = &graph.slots[0];
     let committee = s.secrets.sign_all(&slot.claim.requests());
-    let edges = [(0, 0), (0xffff, 0xffff_ffff), (0, 0xffff_ffff), (0x7777, 0x7777_7777), (0x8888, 0x8888_8888), (1, 0x8000_0000)];
+    let edges = [
+        (0, 0),
+        (0xffff, 0xffff_ffff),
+        (0, 0xffff_ffff),
+        (0x7777, 0x7777_7777),
+        (0x8888, 0x8888_8888),
+        (1, 0x8000_0000),
+    ];
     let random = (0..60).map(|_| (rand::random(), rand::random()));
     for (n, prefix) in edges.into_iter().chain(random) {
         let signature = s.secrets.claim(slot.id, statement(n, prefix));
@@ -371,33 +390,51 @@ fn a_claim_that_the_operator_did_not_sign_is_no_valid_transaction() {
 
     type Change<'a> = Box<dyn FnOnce(&mut Vec<Vec<u8>>) + 'a>;
     let attacks: Vec<(&str, Change)> = vec![
-        ("a digit lowered by hashing on", Box::new(|i| {
-            i[link_of(0)] = hash(&i[link_of(0)]);
-            i[index_of(0)] = vec![5];
-        })),
-        ("a digit lowered, the checksum's said to be higher", Box::new(|i| {
-            i[link_of(0)] = hash(&i[link_of(0)]);
-            i[index_of(0)] = vec![5];
-            i[index_of(12)] = vec![];
-        })),
-        ("a digit lowered and another said to be higher", Box::new(|i| {
-            i[link_of(0)] = hash(&i[link_of(0)]);
-            i[index_of(0)] = vec![5];
-            i[index_of(1)] = vec![2];
-        })),
+        (
+            "a digit lowered by hashing on",
+            Box::new(|i| {
+                i[link_of(0)] = hash(&i[link_of(0)]);
+                i[index_of(0)] = vec![5];
+            }),
+        ),
+        (
+            "a digit lowered, the checksum's said to be higher",
+            Box::new(|i| {
+                i[link_of(0)] = hash(&i[link_of(0)]);
+                i[index_of(0)] = vec![5];
+                i[index_of(12)] = vec![];
+            }),
+        ),
+        (
+            "a digit lowered and another said to be higher",
+            Box::new(|i| {
+                i[link_of(0)] = hash(&i[link_of(0)]);
+                i[index_of(0)] = vec![5];
+                i[index_of(1)] = vec![2];
+            }),
+        ),
         ("a digit said to be higher", Box::new(|i| i[index_of(0)] = vec![3])),
         ("a digit said to be in the upper half", Box::new(|i| i[upper_of(0)] = vec![1])),
         ("a digit said to be in the lower half", Box::new(|i| i[upper_of(5)] = vec![])),
-        ("a digit of -1, whose link is the end of the chain", Box::new(|i| {
-            i[link_of(0)] = key.0[0].to_vec();
-            i[index_of(0)] = vec![8];
-        })),
-        ("an index that reaches the next digit's link, which is the end of the chain", Box::new(|i| {
-            i[link_of(1)] = key.0[0].to_vec();
-            i[index_of(0)] = vec![9];
-        })),
+        (
+            "a digit of -1, whose link is the end of the chain",
+            Box::new(|i| {
+                i[link_of(0)] = key.0[0].to_vec();
+                i[index_of(0)] = vec![8];
+            }),
+        ),
+        (
+            "an index that reaches the next digit's link, which is the end of the chain",
+            Box::new(|i| {
+                i[link_of(1)] = key.0[0].to_vec();
+                i[index_of(0)] = vec![9];
+            }),
+        ),
         ("an index that reaches the own index", Box::new(|i| i[index_of(0)] = vec![47])),
-        ("an index that is the end of the chain and reaches itself", Box::new(|i| i[index_of(13)] = key.0[13].to_vec())),
+        (
+            "an index that is the end of the chain and reaches itself",
+            Box::new(|i| i[index_of(13)] = key.0[13].to_vec()),
+        ),
         ("a negative index", Box::new(|i| i[index_of(0)] = vec![0x81])),
         ("an index that reaches below everything", Box::new(|i| i[index_of(0)] = vec![0x7f])),
         ("an index of five bytes", Box::new(|i| i[index_of(0)] = vec![4, 0, 0, 0, 0])),
@@ -405,24 +442,36 @@ fn a_claim_that_the_operator_did_not_sign_is_no_valid_transaction() {
         ("a half that is a long 1", Box::new(|i| i[upper_of(5)] = vec![1, 0])),
         ("a half that is a long 0", Box::new(|i| i[upper_of(0)] = vec![0])),
         ("two links swapped", Box::new(|i| i.swap(link_of(0), link_of(1)))),
-        ("two digits swapped", Box::new(|i| {
-            i.swap(link_of(0), link_of(1));
-            i.swap(index_of(0), index_of(1));
-        })),
-        ("message and checksum swapped", Box::new(|i| {
-            i.swap(link_of(11), link_of(12));
-            i.swap(index_of(11), index_of(12));
-        })),
-        ("the checksum's digits swapped", Box::new(|i| {
-            i.swap(link_of(12), link_of(13));
-            i.swap(index_of(12), index_of(13));
-            i.swap(upper_of(12), upper_of(13));
-        })),
+        (
+            "two digits swapped",
+            Box::new(|i| {
+                i.swap(link_of(0), link_of(1));
+                i.swap(index_of(0), index_of(1));
+            }),
+        ),
+        (
+            "message and checksum swapped",
+            Box::new(|i| {
+                i.swap(link_of(11), link_of(12));
+                i.swap(index_of(11), index_of(12));
+            }),
+        ),
+        (
+            "the checksum's digits swapped",
+            Box::new(|i| {
+                i.swap(link_of(12), link_of(13));
+                i.swap(index_of(12), index_of(13));
+                i.swap(upper_of(12), upper_of(13));
+            }),
+        ),
         ("an item more, at the bottom", Box::new(|i| i.insert(0, vec![1]))),
         ("an item more, between signature and digits", Box::new(|i| i.insert(1, vec![1]))),
         ("an item less", Box::new(|i| drop(i.remove(1)))),
         ("no signature of the committee", Box::new(|i| i[0] = vec![])),
-        ("a signature by somebody else", Box::new(|i| i[0] = sign(&s.secrets.user, slot.claim.requests()[0].message).serialize().to_vec())),
+        (
+            "a signature by somebody else",
+            Box::new(|i| i[0] = sign(&s.secrets.user, slot.claim.requests()[0].message).serialize().to_vec()),
+        ),
     ];
     for (name, attack) in attacks {
         let tx = tampered(&claim, attack);

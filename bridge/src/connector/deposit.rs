@@ -12,8 +12,8 @@ use super::Leaf;
 
 /// The point of which nobody knows the secret, from BIP 341: the key path of a deposit is closed.
 pub const NUMS: [u8; 32] = [
-    0x50, 0x92, 0x9b, 0x74, 0xc1, 0xa0, 0x49, 0x54, 0xb7, 0x8b, 0x4b, 0x60, 0x35, 0xe9, 0x7a, 0x5e, 0x07, 0x8a, 0x5a, 0x0f, 0x28,
-    0xec, 0x96, 0xd5, 0x47, 0xbf, 0xee, 0x9a, 0xce, 0x80, 0x3a, 0xc0,
+    0x50, 0x92, 0x9b, 0x74, 0xc1, 0xa0, 0x49, 0x54, 0xb7, 0x8b, 0x4b, 0x60, 0x35, 0xe9, 0x7a, 0x5e, 0x07, 0x8a, 0x5a,
+    0x0f, 0x28, 0xec, 0x96, 0xd5, 0x47, 0xbf, 0xee, 0x9a, 0xce, 0x80, 0x3a, 0xc0,
 ];
 
 /// `tr(NUMS,{pk(P),and_v(v:pk(user),older(T_refund))})`.
@@ -30,7 +30,8 @@ impl Deposit {
     /// ([`crate::parameters::BridgeParameters::check`]).
     pub fn new(committee: XOnlyPublicKey, user: XOnlyPublicKey, refund_delay: relative::Height) -> Self {
         let pk = |key| fragment(Terminal::Check(Arc::new(fragment(Terminal::PkK(key)))));
-        let delay = RelLockTime::from_consensus(refund_delay.to_consensus_u32()).expect("the delay is 1 to 65535 blocks");
+        let delay =
+            RelLockTime::from_consensus(refund_delay.to_consensus_u32()).expect("the delay is 1 to 65535 blocks");
         let user_leaf = fragment(Terminal::AndV(
             Arc::new(fragment(Terminal::Verify(Arc::new(pk(user))))),
             Arc::new(fragment(Terminal::Older(delay))),

@@ -22,7 +22,12 @@ pub fn output(bridge: &Bridge) -> TxOut {
 }
 
 /// RetireChallenger of the bond at `bond`, of a run that ends at height `end`.
-pub(super) fn retire(bridge: &Bridge, bond: OutPoint, end: Height, challenger: XOnlyPublicKey) -> Result<Presigned, BuildError> {
+pub(super) fn retire(
+    bridge: &Bridge,
+    bond: OutPoint,
+    end: Height,
+    challenger: XOnlyPublicKey,
+) -> Result<Presigned, BuildError> {
     let rate = bridge.parameters.presigned_fee_rate;
     Draft::new(TxKind::RetireChallenger, bond)
         .committee(bond, output(bridge), AT_ONCE, None)

@@ -45,7 +45,8 @@ impl Statement {
         let input = claim.input.first().ok_or(OtsError::Witness("the transaction has no input"))?;
         let message = Bond::read_claim(claim_key, &input.witness)?;
         let [high, low] = message.field(0)[..] else { return Err(OtsError::Witness("N is not two bytes")) };
-        let block_prefix = message.field(1).try_into().map_err(|_| OtsError::Witness("the prefix is not four bytes"))?;
+        let block_prefix =
+            message.field(1).try_into().map_err(|_| OtsError::Witness("the prefix is not four bytes"))?;
         Ok(Statement { n: u16::from_be_bytes([high, low]), block_prefix })
     }
 }
@@ -56,7 +57,14 @@ pub fn key_id(bridge: &Bridge, slot: SlotId) -> KeyId<'static> {
 }
 
 /// Claim of the slot `id`, whose bond is `bond` at `outpoint`.
-pub(super) fn build(bridge: &Bridge, id: SlotId, outpoint: OutPoint, bond: TxOut, own: &Bond, kill: &Kill) -> Result<Presigned, BuildError> {
+pub(super) fn build(
+    bridge: &Bridge,
+    id: SlotId,
+    outpoint: OutPoint,
+    bond: TxOut,
+    own: &Bond,
+    kill: &Kill,
+) -> Result<Presigned, BuildError> {
     let rate = bridge.parameters.presigned_fee_rate;
     let value = bond.value;
     Draft::new(TxKind::Claim, id)

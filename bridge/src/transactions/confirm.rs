@@ -108,7 +108,14 @@ pub(crate) fn cost(bridge: &Bridge) -> Amount {
     draft.fee(bridge.parameters.presigned_fee_rate) + anchor::VALUE
 }
 
-fn draft(bridge: &Bridge, outpoint: OutPoint, deposit: TxOut, leaf: crate::connector::Leaf, tag: ScriptBuf, value: Amount) -> Draft {
+fn draft(
+    bridge: &Bridge,
+    outpoint: OutPoint,
+    deposit: TxOut,
+    leaf: crate::connector::Leaf,
+    tag: ScriptBuf,
+    value: Amount,
+) -> Draft {
     Draft::new(TxKind::Confirm, outpoint)
         .leaves(outpoint, deposit, vec![leaf], &[64])
         .output(bridge.vault_script().clone(), value)

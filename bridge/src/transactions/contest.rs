@@ -34,14 +34,22 @@ pub fn secret(bridge: &Bridge, seed: &SecretSeed, challenger: u16, slot: SlotId)
 }
 
 /// Contest of the slot `id`, whose kill output is `kill` at `outpoint`.
-pub(super) fn build(bridge: &Bridge, id: SlotId, outpoint: OutPoint, output: TxOut, kill: &Kill) -> Result<Presigned, BuildError> {
+pub(super) fn build(
+    bridge: &Bridge,
+    id: SlotId,
+    outpoint: OutPoint,
+    output: TxOut,
+    kill: &Kill,
+) -> Result<Presigned, BuildError> {
     let rate = bridge.parameters.presigned_fee_rate;
     draft(bridge, id, outpoint, output, kill).change(BOND as usize, rate)?.finish(&bridge.committee, rate)
 }
 
 /// What Contest takes of a bond: its fee, the connectors, the anchor.
 pub(crate) fn cost(bridge: &Bridge) -> Amount {
-    let kill = Kill::new(bridge.committee.key(), &vec![hash160::Hash::all_zeros(); bridge.parameters.challengers.len()]);
+    // Of different leaves, as they will be: of equal ones only the shallowest would count.
+    let hashes = (0..bridge.parameters.challengers.len()).map(|index| hash160::Hash::hash(&index.to_le_bytes()));
+    let kill = Kill::new(bridge.committee.key(), &hashes.collect::<Vec<_>>());
     let nothing = TxOut { value: Amount::ZERO, script_pubkey: kill.script_pubkey() };
     let id = SlotId { operator: 0, denomination: 0, serial: 0 };
     let draft = draft(bridge, id, OutPoint::null(), nothing, &kill);

@@ -43,7 +43,11 @@ impl CooperativeTerms {
         let most = bridge.parameters.withdrawal_fee;
         if self.fee > most {
             let needed = vault.value - most;
-            return Err(BuildError::TooSmall { name, inputs: vault.value.checked_sub(self.fee).unwrap_or(Amount::ZERO), needed });
+            return Err(BuildError::TooSmall {
+                name,
+                inputs: vault.value.checked_sub(self.fee).unwrap_or(Amount::ZERO),
+                needed,
+            });
         }
         let value = vault.value - self.fee;
         let least = self.destination.minimal_non_dust();

@@ -47,7 +47,13 @@ impl Posting {
     ///
     /// # Errors
     /// If the reveal would be heavier than nodes relay.
-    pub fn new(bridge: &Bridge, envelope: &Envelope, key: XOnlyPublicKey, change: ScriptBuf, fee_rate: FeeRate) -> Result<Self, PostingError> {
+    pub fn new(
+        bridge: &Bridge,
+        envelope: &Envelope,
+        key: XOnlyPublicKey,
+        change: ScriptBuf,
+        fee_rate: FeeRate,
+    ) -> Result<Self, PostingError> {
         let posting = Posting { carrier: Carrier::new(key, envelope, bridge.tag), change, fee_rate };
         match posting.weight() {
             weight if weight > MAX_WEIGHT => Err(PostingError::TooHeavy(weight)),
@@ -76,7 +82,12 @@ impl Posting {
     }
 
     fn transaction(&self, outpoint: OutPoint) -> Transaction {
-        let input = TxIn { previous_output: outpoint, script_sig: ScriptBuf::new(), sequence: AT_ONCE, witness: Witness::new() };
+        let input = TxIn {
+            previous_output: outpoint,
+            script_sig: ScriptBuf::new(),
+            sequence: AT_ONCE,
+            witness: Witness::new(),
+        };
         let output = TxOut { value: Amount::ZERO, script_pubkey: self.change.clone() };
         Transaction { version: Version::TWO, lock_time: LockTime::ZERO, input: vec![input], output: vec![output] }
     }
@@ -94,7 +105,12 @@ impl Posting {
 impl Reveal {
     /// What the poster signs with its key, untweaked.
     pub fn message(&self) -> [u8; 32] {
-        leaf_message(&mut SighashCache::new(&self.tx), 0, std::slice::from_ref(&self.prevout), self.carrier.reveal_leaf())
+        leaf_message(
+            &mut SighashCache::new(&self.tx),
+            0,
+            std::slice::from_ref(&self.prevout),
+            self.carrier.reveal_leaf(),
+        )
     }
 
     /// The transaction with the poster's signature.

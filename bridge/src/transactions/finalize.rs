@@ -52,24 +52,40 @@ pub(super) fn fast(
 }
 
 /// FinalizeUnentered of this Contest.
-pub(super) fn unentered(bridge: &Bridge, id: SlotId, contest: &Presigned, operator: OperatorConnector) -> Result<Presigned, BuildError> {
+pub(super) fn unentered(
+    bridge: &Bridge,
+    id: SlotId,
+    contest: &Presigned,
+    operator: OperatorConnector,
+) -> Result<Presigned, BuildError> {
     let delay = Sequence::from_height(bridge.parameters.delta1.value());
     let entries = (0..bridge.parameters.challengers.len()).map(contest::entry);
-    let draft = std::iter::once(contest::BOND).chain(entries).fold(Draft::new(TxKind::FinalizeUnentered, id), |draft, vout| {
-        draft.committee(contest.outpoint(vout), contest.tx.output[vout as usize].clone(), delay, None)
-    });
+    let draft =
+        std::iter::once(contest::BOND).chain(entries).fold(Draft::new(TxKind::FinalizeUnentered, id), |draft, vout| {
+            draft.committee(contest.outpoint(vout), contest.tx.output[vout as usize].clone(), delay, None)
+        });
     finish(bridge, draft, operator.script_pubkey(), operator)
 }
 
 /// FinalizeSlow of this Contest.
-pub(super) fn slow(bridge: &Bridge, id: SlotId, contest: &Presigned, operator: OperatorConnector) -> Result<Presigned, BuildError> {
+pub(super) fn slow(
+    bridge: &Bridge,
+    id: SlotId,
+    contest: &Presigned,
+    operator: OperatorConnector,
+) -> Result<Presigned, BuildError> {
     let delay = Sequence::from_height(bridge.parameters.delta2.value());
     let bond = contest.tx.output[contest::BOND as usize].clone();
     let draft = Draft::new(TxKind::FinalizeSlow, id).committee(contest.outpoint(contest::BOND), bond, delay, None);
     finish(bridge, draft, operator.script_pubkey(), operator)
 }
 
-fn finish(bridge: &Bridge, draft: Draft, bond: ScriptBuf, operator: OperatorConnector) -> Result<Presigned, BuildError> {
+fn finish(
+    bridge: &Bridge,
+    draft: Draft,
+    bond: ScriptBuf,
+    operator: OperatorConnector,
+) -> Result<Presigned, BuildError> {
     let rate = bridge.parameters.presigned_fee_rate;
     draft
         .output(bond, Amount::ZERO)

@@ -17,10 +17,16 @@ use crate::parameters::Bridge;
 ///
 /// # Errors
 /// If there is no such denomination or the payment is dust.
-pub fn outputs(bridge: &Bridge, withdrawal: WithdrawalId, destination: ScriptBuf, slot: SlotId) -> Result<[TxOut; 2], BuildError> {
+pub fn outputs(
+    bridge: &Bridge,
+    withdrawal: WithdrawalId,
+    destination: ScriptBuf,
+    slot: SlotId,
+) -> Result<[TxOut; 2], BuildError> {
     let name = || format!("payout of withdrawal {withdrawal}");
     let denomination = bridge.denomination(slot.denomination);
-    let denomination = denomination.ok_or_else(|| BuildError::Denomination { name: name(), index: slot.denomination })?;
+    let denomination =
+        denomination.ok_or_else(|| BuildError::Denomination { name: name(), index: slot.denomination })?;
     let value = denomination.checked_sub(bridge.parameters.withdrawal_fee).unwrap_or(Amount::ZERO);
     let least = destination.minimal_non_dust();
     if value < least {

@@ -203,12 +203,21 @@ impl Presigned {
             match spend {
                 Spend::Committee(root) => {
                     let message = key_path_message(&mut cache, input, &self.prevouts);
-                    let what = if self.spends.len() == 1 { self.name.clone() } else { format!("{}, input {input}", self.name) };
+                    let what = if self.spends.len() == 1 {
+                        self.name.clone()
+                    } else {
+                        format!("{}, input {input}", self.name)
+                    };
                     requests.push(SignRequest { what, message, tweak: Tweak::KeyPath(*root) });
                 }
                 Spend::Leaves(leaves) => requests.extend(leaves.iter().enumerate().map(|(index, leaf)| {
-                    let what = if leaves.len() == 1 { self.name.clone() } else { format!("{}, leaf {index}", self.name) };
-                    SignRequest { what, message: leaf_message(&mut cache, input, &self.prevouts, leaf), tweak: Tweak::None }
+                    let what =
+                        if leaves.len() == 1 { self.name.clone() } else { format!("{}, leaf {index}", self.name) };
+                    SignRequest {
+                        what,
+                        message: leaf_message(&mut cache, input, &self.prevouts, leaf),
+                        tweak: Tweak::None,
+                    }
                 })),
                 Spend::Party => {}
             }
@@ -246,10 +255,17 @@ impl Presigned {
         Ok(tx)
     }
 
-    fn witness(&self, input: usize, spend: &Spend, own: &[Signature], reveal: Reveal) -> Result<Witness, CompleteError> {
+    fn witness(
+        &self,
+        input: usize,
+        spend: &Spend,
+        own: &[Signature],
+        reveal: Reveal,
+    ) -> Result<Witness, CompleteError> {
         let mut cache = SighashCache::new(&self.tx);
         let verify = |key: &XOnlyPublicKey, message, signature: &Signature| {
-            let verified = Secp256k1::verification_only().verify_schnorr(signature, &Message::from_digest(message), key);
+            let verified =
+                Secp256k1::verification_only().verify_schnorr(signature, &Message::from_digest(message), key);
             verified.map_err(|_| CompleteError::Signature { name: self.name.clone(), input })
         };
         match (spend, reveal) {
@@ -266,7 +282,9 @@ impl Presigned {
             (Spend::Leaves(leaves), _) => {
                 let (index, items): (usize, _) = match (self.kind, reveal) {
                     (TxKind::Claim, Reveal::Claim(claim)) => (0, Bond::claim_items(&own[0], claim)),
-                    (TxKind::Contest, Reveal::Contest(j, secret)) if j < leaves.len() => (j, Kill::contest_items(&own[j], secret)),
+                    (TxKind::Contest, Reveal::Contest(j, secret)) if j < leaves.len() => {
+                        (j, Kill::contest_items(&own[j], secret))
+                    }
                     (TxKind::Confirm, Reveal::Nothing) => (0, vec![own[0].serialize().to_vec()]),
                     _ => return Err(CompleteError::Reveal { name: self.name.clone(), input }),
                 };
@@ -287,7 +305,10 @@ impl Presigned {
 
 /// Deals a row of signatures out to the transactions whose requests, one after the other, they answer. `None` if there are not
 /// exactly as many.
-pub fn deal<'p, 's>(presigned: impl IntoIterator<Item = &'p Presigned>, signatures: &'s [Signature]) -> Option<Vec<(&'p Presigned, &'s [Signature])>> {
+pub fn deal<'p, 's>(
+    presigned: impl IntoIterator<Item = &'p Presigned>,
+    signatures: &'s [Signature],
+) -> Option<Vec<(&'p Presigned, &'s [Signature])>> {
     let mut rest = signatures;
     let mut dealt = Vec::new();
     for one in presigned {
@@ -315,7 +336,12 @@ pub(super) fn key_path_message(cache: &mut SighashCache<&Transaction>, input: us
         .to_byte_array()
 }
 
-pub(super) fn leaf_message(cache: &mut SighashCache<&Transaction>, input: usize, prevouts: &[TxOut], leaf: &Leaf) -> [u8; 32] {
+pub(super) fn leaf_message(
+    cache: &mut SighashCache<&Transaction>,
+    input: usize,
+    prevouts: &[TxOut],
+    leaf: &Leaf,
+) -> [u8; 32] {
     cache
         .taproot_script_spend_signature_hash(input, &Prevouts::All(prevouts), leaf.hash(), TapSighashType::Default)
         .expect("there is a prevout for every input")
@@ -343,8 +369,20 @@ impl Draft {
         Draft { kind, name, tx, prevouts: Vec::new(), spends: Vec::new(), witness_weights: Vec::new() }
     }
 
-    fn input(mut self, outpoint: OutPoint, prevout: TxOut, sequence: Sequence, spend: Spend, witness_weight: usize) -> Self {
-        self.tx.input.push(TxIn { previous_output: outpoint, script_sig: ScriptBuf::new(), sequence, witness: Witness::new() });
+    fn input(
+        mut self,
+        outpoint: OutPoint,
+        prevout: TxOut,
+        sequence: Sequence,
+        spend: Spend,
+        witness_weight: usize,
+    ) -> Self {
+        self.tx.input.push(TxIn {
+            previous_output: outpoint,
+            script_sig: ScriptBuf::new(),
+            sequence,
+            witness: Witness::new(),
+        });
         self.prevouts.push(prevout);
         self.spends.push(spend);
         self.witness_weights.push(witness_weight);
@@ -352,7 +390,13 @@ impl Draft {
     }
 
     /// An input that the committee signs on the key path.
-    pub fn committee(self, outpoint: OutPoint, prevout: TxOut, sequence: Sequence, root: Option<bitcoin::TapNodeHash>) -> Self {
+    pub fn committee(
+        self,
+        outpoint: OutPoint,
+        prevout: TxOut,
+        sequence: Sequence,
+        root: Option<bitcoin::TapNodeHash>,
+    ) -> Self {
         self.input(outpoint, prevout, sequence, Spend::Committee(root), KEY_PATH_WEIGHT)
     }
 

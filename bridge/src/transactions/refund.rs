@@ -32,7 +32,12 @@ impl Refund {
     ///
     /// # Errors
     /// If there is no such denomination, or the fee leaves dust.
-    pub fn new(bridge: &Bridge, terms: &DepositTerms, destination: ScriptBuf, fee_rate: FeeRate) -> Result<Self, BuildError> {
+    pub fn new(
+        bridge: &Bridge,
+        terms: &DepositTerms,
+        destination: ScriptBuf,
+        fee_rate: FeeRate,
+    ) -> Result<Self, BuildError> {
         let prevout = terms.deposit_output(bridge)?;
         let deposit = bridge.deposit(terms.refund_key);
         let leaf = deposit.refund_leaf();
@@ -52,7 +57,11 @@ impl Refund {
         let weight = tx.weight() + Weight::from_wu(2 + leaf.witness_weight([64]) as u64);
         let needed = fee_rate.fee_wu(weight).and_then(|fee| fee.checked_add(least)).unwrap_or(Amount::MAX_MONEY);
         if prevout.value < needed {
-            return Err(BuildError::TooSmall { name: format!("refund of {}", terms.outpoint), inputs: prevout.value, needed });
+            return Err(BuildError::TooSmall {
+                name: format!("refund of {}", terms.outpoint),
+                inputs: prevout.value,
+                needed,
+            });
         }
         tx.output[0].value = prevout.value - (needed - least);
         Ok(Refund { tx, prevout, leaf })

@@ -19,7 +19,12 @@ use crate::parameters::Bridge;
 ///
 /// # Errors
 /// If vault and slot are not of one denomination.
-pub fn reimburse(bridge: &Bridge, vault: &Vault, slot: &SlotGraph, kind: FinalizeKind) -> Result<Presigned, BuildError> {
+pub fn reimburse(
+    bridge: &Bridge,
+    vault: &Vault,
+    slot: &SlotGraph,
+    kind: FinalizeKind,
+) -> Result<Presigned, BuildError> {
     let rate = bridge.parameters.presigned_fee_rate;
     let of = format!("{} from {} ({kind:?})", slot.id, vault.outpoint);
     if slot.id.denomination != vault.denomination {

@@ -147,7 +147,11 @@ pub fn bond_output(bridge: &Bridge, first_claim_key: &ots::PublicKey, slots: u32
 impl RunTerms {
     /// The id of the slot at `place` in the run.
     pub fn slot(&self, place: u32) -> SlotId {
-        SlotId { operator: self.operator, denomination: self.denomination, serial: self.first_serial.saturating_add(place) }
+        SlotId {
+            operator: self.operator,
+            denomination: self.denomination,
+            serial: self.first_serial.saturating_add(place),
+        }
     }
 
     /// The output that has to be at [`Self::bond`].
@@ -164,7 +168,8 @@ impl RunTerms {
     /// # Errors
     /// If that is no height.
     pub fn end(&self) -> Result<Height, RunError> {
-        let end = self.checkpoint.height.checked_add(retire::RUN_BLOCKS).and_then(|end| Height::from_consensus(end).ok());
+        let end =
+            self.checkpoint.height.checked_add(retire::RUN_BLOCKS).and_then(|end| Height::from_consensus(end).ok());
         end.ok_or(RunError::Height(self.checkpoint.height))
     }
 
@@ -174,7 +179,9 @@ impl RunTerms {
     /// The first thing that is wrong.
     pub fn check(&self, bridge: &Bridge) -> Result<(), RunError> {
         let name = || format!("run {}", self.slot(0));
-        bridge.denomination(self.denomination).ok_or_else(|| BuildError::Denomination { name: name(), index: self.denomination })?;
+        bridge
+            .denomination(self.denomination)
+            .ok_or_else(|| BuildError::Denomination { name: name(), index: self.denomination })?;
         bridge.operator(self.operator).ok_or_else(|| BuildError::Operator { name: name(), index: self.operator })?;
         if self.slots == 0 || self.slots > MAX_SLOTS || self.first_serial.checked_add(self.slots).is_none() {
             return Err(RunError::Slots { slots: self.slots, first_serial: self.first_serial });
@@ -233,7 +240,8 @@ impl RunGraph {
             slots.push(SlotGraph { id, claim, contest, finalize_fast, finalize_unentered, finalize_slow, retire });
         }
         let retires = terms.challengers.iter().zip(&bridge.parameters.challengers);
-        let challenger_retires = retires.map(|(own, key)| challenger_bond::retire(bridge, own.bond, end, *key)).collect::<Result<_, _>>()?;
+        let challenger_retires =
+            retires.map(|(own, key)| challenger_bond::retire(bridge, own.bond, end, *key)).collect::<Result<_, _>>()?;
         Ok(RunGraph { terms, slots, challenger_retires })
     }
 
@@ -257,7 +265,8 @@ impl RunGraph {
 impl SlotGraph {
     /// Its transactions, in the order in which the committee signs.
     pub fn presigned(&self) -> impl Iterator<Item = &Presigned> {
-        [&self.claim, &self.contest, &self.finalize_fast, &self.finalize_unentered, &self.finalize_slow, &self.retire].into_iter()
+        [&self.claim, &self.contest, &self.finalize_fast, &self.finalize_unentered, &self.finalize_slow, &self.retire]
+            .into_iter()
     }
 
     /// The Finalize of this kind.

@@ -49,7 +49,8 @@ fn x_only(keys: &[Keypair]) -> Vec<XOnlyPublicKey> {
 impl Secrets {
     /// A bridge on regtest with so many signers and challengers and two operators, after `change` was made to its parameters.
     pub fn new(signers: usize, challengers: usize, change: impl FnOnce(&mut BridgeParameters)) -> Self {
-        let (signers, operators, challengers) = (keys("signer", signers), keys("operator", 2), keys("challenger", challengers));
+        let (signers, operators, challengers) =
+            (keys("signer", signers), keys("operator", 2), keys("challenger", challengers));
         let members = Members {
             signers: signers.iter().map(Keypair::public_key).collect(),
             operators: x_only(&operators),
@@ -116,7 +117,8 @@ impl Secrets {
 
     /// Terms of a run whose bonds do not exist.
     pub fn made_up_run(&self, slots: u32) -> RunTerms {
-        let bonds: Vec<_> = (0..self.challengers.len()).map(|index| outpoint(&format!("challenger bond {index}"))).collect();
+        let bonds: Vec<_> =
+            (0..self.challengers.len()).map(|index| outpoint(&format!("challenger bond {index}"))).collect();
         self.run(slots, 100, outpoint("bond"), &bonds)
     }
 }

@@ -1,6 +1,7 @@
 //! Secrets and public keys.
 
 use bitcoin::hashes::{Hash, hash160};
+use bitcoin::hex::{DisplayHex, FromHex};
 use hkdf::Hkdf;
 use serde::{Deserialize, Serialize};
 use sha2::Sha256;
@@ -28,8 +29,27 @@ pub struct KeyId<'a> {
 pub struct SecretSeed([u8; 32]);
 
 /// The ends of the chains of one key, in the order of [`Message::signed_digits`].
+///
+/// Serialized as one string of hex digits.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct PublicKey(pub Vec<Link>);
+
+impl From<PublicKey> for String {
+    fn from(key: PublicKey) -> String {
+        key.0.concat().to_lower_hex_string()
+    }
+}
+
+impl TryFrom<String> for PublicKey {
+    type Error = OtsError;
+
+    fn try_from(text: String) -> Result<Self, OtsError> {
+        let bytes = Vec::<u8>::from_hex(&text).map_err(|_| OtsError::KeyText)?;
+        let (links, []) = bytes.as_chunks() else { return Err(OtsError::KeyText) };
+        Ok(PublicKey(links.to_vec()))
+    }
+}
 
 impl std::fmt::Debug for SecretSeed {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -62,7 +82,8 @@ impl SecretSeed {
                 got: digits.len(),
             });
         }
-        let links = self.chains(layout, id).into_iter().zip(&digits).map(|(s, d)| hash_times(s, MAX_DIGIT - d)).collect();
+        let links =
+            self.chains(layout, id).into_iter().zip(&digits).map(|(s, d)| hash_times(s, MAX_DIGIT - d)).collect();
         Ok(Signature { digits, links })
     }
 

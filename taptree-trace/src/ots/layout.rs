@@ -23,10 +23,8 @@ pub struct Layout {
 /// What a claim says: "my slot is fulfilled in the Layer 2 at height h0 + N, and block h0 + N starts so"
 /// (docs/protocol.md, Claim). N is 16 bits, big endian; the prefix is the first four bytes of the block's
 /// hash in the order in which it is hashed (the last four as it is displayed).
-pub const CLAIM: Layout = Layout {
-    name: "claim",
-    fields: &[Field { name: "N", bytes: 2 }, Field { name: "block_hash", bytes: 4 }],
-};
+pub const CLAIM: Layout =
+    Layout { name: "claim", fields: &[Field { name: "N", bytes: 2 }, Field { name: "block_hash", bytes: 4 }] };
 
 /// A message: one digit an item, the checksum not included.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -83,6 +83,9 @@ pub enum OtsError {
         /// The link found on it.
         second: usize,
     },
+    /// A text is no public key.
+    #[error("a one-time public key is hex digits, 40 for each of its links")]
+    KeyText,
     /// A witness does not hold what [`script_verify`] takes.
     #[error("the witness is not a signature: {0}")]
     Witness(&'static str),

@@ -7,8 +7,8 @@ use super::{DIGIT_BITS, Layout, Link, MAX_DIGIT, PublicKey};
 
 /// A script that takes the items of [`super::Signature::witness`] and goes on only if `key` signed them.
 ///
-/// Stack effect: consumes the items, leaves nothing; the alternative stack is as before. Size: about 58
-/// bytes a digit (docs/sizes.md). Peak: 3 items a digit and 9 more.
+/// Stack effect: consumes the items, leaves nothing; the alternative stack is as before. Size: about 59
+/// bytes a digit. Peak: 3 items a digit and 9 more.
 ///
 /// Digits out of range cannot pass. `upper` is a boolean by the rule on OP_IF (BIP 342). An `index` below 0 stops
 /// OP_PICK. One above 7 picks an item below the digit's own chain, which has to equal the end of that chain: an index

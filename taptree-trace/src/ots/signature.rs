@@ -35,7 +35,12 @@ impl Signature {
     fn opens(&self, key: &PublicKey) -> bool {
         self.links.len() == key.0.len()
             && self.digits.len() == key.0.len()
-            && self.digits.iter().zip(&self.links).zip(&key.0).all(|((&d, &link), &end)| d <= MAX_DIGIT && hash_times(link, d) == end)
+            && self
+                .digits
+                .iter()
+                .zip(&self.links)
+                .zip(&key.0)
+                .all(|((&d, &link), &end)| d <= MAX_DIGIT && hash_times(link, d) == end)
     }
 }
 
