@@ -21,9 +21,8 @@ use std::path::{Path, PathBuf};
 
 use bdk_wallet::coin_selection::LargestFirstCoinSelection;
 use bdk_wallet::error::CreateTxError;
-use bdk_wallet::file_store::Store;
 use bdk_wallet::template::Bip86;
-use bdk_wallet::{ChangeSet, KeychainKind, PersistedWallet, TxOrdering};
+use bdk_wallet::{KeychainKind, PersistedWallet, TxOrdering};
 use bitcoin::bip32::{DerivationPath, Xpriv};
 use bitcoin::secp256k1::{All, Secp256k1};
 use bitcoin::transaction::Version;
@@ -146,7 +145,7 @@ impl Funding {
 
 /// The wallet. One process opens it at a time.
 pub struct Wallet {
-    inner: PersistedWallet<Store<ChangeSet>>,
+    inner: PersistedWallet<store::Log>,
     store: store::Files,
     /// m/86'/coin'/0'.
     account: Xpriv,

@@ -1,34 +1,40 @@
-//! The wallet's files: `wallet.db`, an append-only log of `bdk_wallet`'s changes, and `lock`.
+//! The wallet's files: `lock`, and `wallet.db`, to which every change is appended.
+//!
+//! The log is a first line that says what it is, then frames: length and first four bytes of the SHA-256 of what
+//! follows, both of 4 bytes, then a change as JSON. A frame that a crash left half written is the last one; nobody was
+//! told of it, and it is dropped. Anything else that cannot be read is left for a person to see.
 
-use std::fs::{File, TryLockError};
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use bdk_wallet::file_store::{Store, StoreError};
+use bdk_wallet::chain::Merge;
 use bdk_wallet::template::Bip86;
-use bdk_wallet::{ChangeSet, KeychainKind, LoadWithPersistError, PersistedWallet};
+use bdk_wallet::{ChangeSet, KeychainKind, LoadWithPersistError, PersistedWallet, WalletPersister};
 use bitcoin::Network;
 use bitcoin::bip32::Xpriv;
+use bitcoin::hashes::{Hash, sha256};
 
-use super::{WalletError, internal};
+use super::WalletError;
 
-const MAGIC: &[u8] = b"trestle wallet 1";
+const FIRST_LINE: &[u8] = b"trestle wallet 1\n";
+/// Length and checksum.
+const HEADER: usize = 8;
+/// A log of more frames is written anew when it is opened.
+const LONG: usize = 1_000;
 
 /// The open files of a wallet.
 pub(super) struct Files {
     pub(super) directory: PathBuf,
-    path: PathBuf,
-    store: Store<ChangeSet>,
-    /// The same file as `store`, to flush it to the disk.
-    file: File,
+    log: Log,
     /// Locked while the wallet is open; the system unlocks it when the process ends.
     _lock: File,
 }
 
 impl Files {
     /// Writes down all changes; they are on the disk when this returns.
-    pub(super) fn persist(&mut self, wallet: &mut PersistedWallet<Store<ChangeSet>>) -> Result<(), WalletError> {
-        let written = wallet.persist(&mut self.store).map_err(|e| failed(&self.path, e))?;
-        if written { self.file.sync_data().map_err(|e| failed(&self.path, e)) } else { Ok(()) }
+    pub(super) fn persist(&mut self, wallet: &mut PersistedWallet<Log>) -> Result<(), WalletError> {
+        wallet.persist(&mut self.log).map(|_| ()).map_err(|e| failed(&self.log.path, e))
     }
 }
 
@@ -41,7 +47,7 @@ pub(super) fn open(
     directory: &Path,
     network: Network,
     [external, change]: [Bip86<Xpriv>; 2],
-) -> Result<(PersistedWallet<Store<ChangeSet>>, Files), WalletError> {
+) -> Result<(PersistedWallet<Log>, Files), WalletError> {
     std::fs::create_dir_all(directory).map_err(|e| failed(directory, e))?;
     let lock_path = directory.join("lock");
     let lock = File::create(&lock_path).map_err(|e| failed(&lock_path, e))?;
@@ -51,54 +57,191 @@ pub(super) fn open(
         Err(TryLockError::Error(e)) => return Err(failed(&lock_path, e)),
     }
     let path = directory.join("wallet.db");
-    let mut store = open_log(&path)?;
-    let loaded = PersistedWallet::load(
-        &mut store,
-        bdk_wallet::LoadParams::new()
-            .descriptor(KeychainKind::External, Some(external.clone()))
-            .descriptor(KeychainKind::Internal, Some(change.clone()))
-            .check_network(network),
-    );
-    let wallet = match loaded {
+    let mut log = Log::open(&path).map_err(|e| failed(&path, e))?;
+    let expected = bdk_wallet::LoadParams::new()
+        .descriptor(KeychainKind::External, Some(external.clone()))
+        .descriptor(KeychainKind::Internal, Some(change.clone()))
+        .check_network(network);
+    let wallet = match PersistedWallet::load(&mut log, expected) {
         Ok(Some(wallet)) => wallet,
         Ok(None) => {
             let parameters = bdk_wallet::CreateParams::new(external, change).network(network);
-            PersistedWallet::create(&mut store, parameters).map_err(|e| failed(&path, e))?
+            PersistedWallet::create(&mut log, parameters).map_err(|e| failed(&path, e))?
         }
         Err(LoadWithPersistError::Persist(e)) => return Err(failed(&path, e)),
         Err(LoadWithPersistError::InvalidChangeSet(e)) => {
             return Err(WalletError::OtherWallet { path: directory.into(), reason: e.to_string() });
         }
     };
-    let file = File::open(&path).map_err(|e| failed(&path, e))?;
-    file.sync_all().map_err(|e| failed(&path, e))?;
-    Ok((wallet, Files { directory: directory.into(), path, store, file, _lock: lock }))
+    Ok((wallet, Files { directory: directory.into(), log, _lock: lock }))
 }
 
-/// Opens the log. One that a crash cut short in its last entry loses that entry, which nobody was told of; anything
-/// else that cannot be read is left for a person to see.
-fn open_log(path: &Path) -> Result<Store<ChangeSet>, WalletError> {
-    if !path.exists() || std::fs::metadata(path).is_ok_and(|m| m.len() < MAGIC.len() as u64) {
-        let _ = std::fs::remove_file(path);
-        return Store::create(MAGIC, path).map_err(|e| failed(path, e));
+/// An append-only log of changes.
+#[derive(Debug)]
+pub(super) struct Log {
+    path: PathBuf,
+    file: File,
+    /// Length of what is written whole; an append that failed may have left more.
+    length: u64,
+}
+
+impl Log {
+    /// Opens a log, made where there is none, and mends its end.
+    fn open(path: &Path) -> io::Result<Self> {
+        let bytes = match std::fs::read(path) {
+            Ok(bytes) => bytes,
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Vec::new(),
+            Err(e) => return Err(e),
+        };
+        let contents = Contents::read(&bytes)?;
+        if contents.length != bytes.len() {
+            let lost = bytes.len() - contents.length;
+            tracing::warn!(path = %path.display(), lost, "the wallet's log ends in half a change, from a crash; it is dropped");
+        }
+        if contents.length == 0 || contents.length != bytes.len() || contents.frames > LONG {
+            return Self::write_anew(path, &contents.merged);
+        }
+        let file = OpenOptions::new().append(true).open(path)?;
+        Ok(Self { path: path.into(), file, length: contents.length as u64 })
     }
-    let (error, readable) = match Store::load(MAGIC, path) {
-        Ok((store, _)) => return Ok(store),
-        Err(error) => (error.error, error.changeset),
-    };
-    let is_cut_short = matches!(&error, StoreError::Io(e) if e.kind() == std::io::ErrorKind::UnexpectedEof);
-    if !is_cut_short {
-        return Err(failed(path, error));
+
+    /// Replaces a log by one with a single frame, at once.
+    fn write_anew(path: &Path, merged: &ChangeSet) -> io::Result<Self> {
+        let new = path.with_extension("new");
+        let mut bytes = FIRST_LINE.to_vec();
+        if !merged.is_empty() {
+            bytes.extend(frame(merged)?);
+        }
+        let mut file = File::create(&new)?;
+        file.write_all(&bytes)?;
+        file.sync_all()?;
+        std::fs::rename(&new, path)?;
+        if let Some(directory) = path.parent() {
+            File::open(directory)?.sync_all()?;
+        }
+        let file = OpenOptions::new().append(true).open(path)?;
+        Ok(Self { path: path.into(), file, length: bytes.len() as u64 })
     }
-    tracing::warn!(path = %path.display(), "the wallet's log ends in half an entry, from a crash; it is dropped");
-    let mended = path.with_extension("mended");
-    let _ = std::fs::remove_file(&mended);
-    let mut store = Store::create(MAGIC, &mended).map_err(|e| failed(&mended, e))?;
-    if let Some(changes) = readable {
-        store.append(changes.as_ref()).map_err(|e| failed(&mended, e))?;
+}
+
+impl WalletPersister for Log {
+    type Error = io::Error;
+
+    fn initialize(log: &mut Self) -> io::Result<ChangeSet> {
+        Contents::read(&std::fs::read(&log.path)?).map(|contents| contents.merged)
     }
-    drop(store);
-    File::open(&mended).and_then(|f| f.sync_all()).map_err(|e| failed(&mended, e))?;
-    std::fs::rename(&mended, path).map_err(|e| failed(path, e))?;
-    Store::load(MAGIC, path).map(|(store, _)| store).map_err(internal)
+
+    fn persist(log: &mut Self, change: &ChangeSet) -> io::Result<()> {
+        let bytes = frame(change)?;
+        // What a failed append left behind would hide all that follows it.
+        log.file.set_len(log.length)?;
+        log.file.write_all(&bytes)?;
+        log.file.sync_data()?;
+        log.length += bytes.len() as u64;
+        Ok(())
+    }
+}
+
+fn frame(change: &ChangeSet) -> io::Result<Vec<u8>> {
+    let body = serde_json::to_vec(change)?;
+    let length = u32::try_from(body.len()).map_err(io::Error::other)?;
+    Ok([&length.to_be_bytes()[..], &checksum(&body), &body].concat())
+}
+
+fn checksum(body: &[u8]) -> [u8; 4] {
+    let [a, b, c, d, ..] = sha256::Hash::hash(body).to_byte_array();
+    [a, b, c, d]
+}
+
+/// What is in a log.
+struct Contents {
+    merged: ChangeSet,
+    frames: usize,
+    /// Bytes up to the end of the last whole frame; 0 where not even the first line is whole.
+    length: usize,
+}
+
+impl Contents {
+    fn read(bytes: &[u8]) -> io::Result<Self> {
+        let mut contents = Self { merged: ChangeSet::default(), frames: 0, length: 0 };
+        let Some(mut rest) = bytes.strip_prefix(FIRST_LINE) else {
+            let is_cut_short = FIRST_LINE.starts_with(bytes);
+            return if is_cut_short { Ok(contents) } else { Err(io::Error::other("it is no wallet of this version")) };
+        };
+        while !rest.is_empty() {
+            let Some((body, sum, after)) = split_frame(rest) else { break };
+            if checksum(body) != sum {
+                if after.is_empty() || rest.iter().all(|byte| *byte == 0) {
+                    break;
+                }
+                return Err(io::Error::other(format!("change {} is damaged", contents.frames)));
+            }
+            contents.merged.merge(serde_json::from_slice(body)?);
+            contents.frames += 1;
+            rest = after;
+        }
+        contents.length = bytes.len() - rest.len();
+        Ok(contents)
+    }
+}
+
+/// The body of a frame that is there in full length, its checksum, and what comes after it.
+fn split_frame(bytes: &[u8]) -> Option<(&[u8], [u8; 4], &[u8])> {
+    let (header, rest) = bytes.split_first_chunk::<HEADER>()?;
+    let [a, b, c, d, sum @ ..] = *header;
+    let (body, after) = rest.split_at_checked(u32::from_be_bytes([a, b, c, d]) as usize)?;
+    Some((body, sum, after))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn change(height: u32) -> ChangeSet {
+        let mut change = ChangeSet::default();
+        change.local_chain.blocks.insert(height, Some(bitcoin::BlockHash::all_zeros()));
+        change
+    }
+
+    #[test]
+    fn a_log_cut_anywhere_holds_the_changes_before_the_cut() {
+        let frames: Vec<_> = (0..3).map(|height| frame(&change(height)).unwrap()).collect();
+        let whole = [FIRST_LINE, &frames.concat()].concat();
+        for cut in 0..=whole.len() {
+            let contents = Contents::read(&whole[..cut]).unwrap();
+            let mut end = FIRST_LINE.len();
+            let ends: Vec<_> = frames.iter().map(|frame| { end += frame.len(); end }).collect();
+            assert_eq!(contents.frames, ends.iter().filter(|end| **end <= cut).count());
+            assert_eq!(contents.merged.local_chain.blocks.len(), contents.frames);
+            assert!(contents.length <= cut);
+        }
+        let zeros = [&whole[..], &[0; 100]].concat();
+        assert_eq!(Contents::read(&zeros).unwrap().length, whole.len());
+    }
+
+    #[test]
+    fn a_log_that_is_damaged_before_its_end_is_refused() {
+        let mut log = [FIRST_LINE, &frame(&change(0)).unwrap(), &frame(&change(1)).unwrap()].concat();
+        log[FIRST_LINE.len() + HEADER + 5] ^= 1;
+        assert!(Contents::read(&log).is_err());
+        assert!(Contents::read(b"something else").is_err());
+    }
+
+    #[test]
+    fn a_long_log_is_written_anew_with_the_same_contents() {
+        let directory = std::env::temp_dir().join(format!("trestle-wallet-log-{:x}", rand::random::<u64>()));
+        std::fs::create_dir(&directory).unwrap();
+        let path = directory.join("wallet.db");
+        let mut log = Log::open(&path).unwrap();
+        let changes = LONG as u32 + 1;
+        (0..changes).for_each(|height| log.file.write_all(&frame(&change(height)).unwrap()).unwrap());
+        let long = std::fs::metadata(&path).unwrap().len();
+        let mut log = Log::open(&path).unwrap();
+        assert!(log.length < long);
+        Log::persist(&mut log, &change(changes)).unwrap();
+        let merged = Log::initialize(&mut log).unwrap();
+        assert_eq!(merged.local_chain.blocks.len(), LONG + 2);
+        assert_eq!(Contents::read(&std::fs::read(&path).unwrap()).unwrap().frames, 2);
+        std::fs::remove_dir_all(&directory).unwrap();
+    }
 }
