@@ -2,22 +2,23 @@
 
 use trestle_bridge::parameters::BridgeParameters;
 
-/// Margins, in blocks.
+/// When an operator acts, in blocks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Policy {
+pub struct Policy {
     /// Least rest of the operator's window in which a withdrawal is still fronted.
     pub front: u32,
     /// Rest of the window from which on an unconfirmed payout is bumped.
     pub bump: u32,
-    /// Rest of the time in which a payout counts from which on an unconfirmed one is cancelled: payout and cancellation then fight for
-    /// so many blocks in which either is good.
+    /// Rest of the time in which a payout counts from which on an unconfirmed one is cancelled.
     pub cancel: u32,
+    /// How long other transactions may stay unconfirmed before they are bumped.
+    pub patience: u32,
 }
 
 impl Policy {
     /// Fronts in the first three quarters of the window, bumps in the last, cancels in the second half of the grace.
     pub fn new(parameters: &BridgeParameters) -> Self {
         let (window, grace) = (u32::from(parameters.operator_window), u32::from(parameters.grace));
-        Self { front: (window / 4).max(1), bump: window / 4, cancel: grace / 2 }
+        Self { front: (window / 4).max(1), bump: window / 4, cancel: grace / 2, patience: 3 }
     }
 }
