@@ -3,135 +3,131 @@
 use std::fmt;
 
 use bitcoin::secp256k1::schnorr::Signature;
-use bitcoin::{Amount, OutPoint, Transaction, TxOut, Txid};
-use trestle_bridge::job::RunJob;
-use trestle_bridge::transactions::{ChallengerInRun, FinalizeKind, SignRequest};
+use bitcoin::{Amount, Transaction, TxOut, Txid};
+use trestle_bridge::transactions::{ChallengerInRun, RunTerms};
 use trestle_rollup::{SlotId, WithdrawalId};
+use trestle_signer::event::Delivery;
 
-/// What happens to an operator. Every event may come twice; one that has become pointless changes nothing.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// Something happened. A run is named by its first slot. Every event may be given twice; one that has become pointless changes
+/// nothing.
+#[derive(Debug, Clone)]
 pub enum Event {
-    /// The chain moved on, or the operator was just opened. Only for the tip of the whole chain, never for a block on the
-    /// way there: what an old state asks for may be paid for nothing.
+    /// The chain moved on, or the operator was just opened: look again at everything. Only for the tip of the whole chain, never
+    /// for a block on the way there: what an old state asks for may be paid for nothing.
     Tip,
-    /// A person wants a new run. Refused while another one of the denomination is in the making, so that a run is not made twice.
-    OpenRun {
+    /// The operator's owner wants a run. Refused while another one of the denomination is in the making, so that giving it twice makes
+    /// one run.
+    NewRun {
         /// Index of the denomination.
         denomination: u8,
-        /// Number of slots.
+        /// How many slots.
         slots: u32,
     },
-    /// The challengers answered [`Duty::AskChallengers`].
-    ChallengersJoined {
-        /// First slot of the run.
-        first: SlotId,
-        /// One a challenger, in the order of the parameters.
+    /// The challengers answered [`Duty::InviteChallengers`].
+    Joined {
+        /// The run.
+        run: SlotId,
+        /// Their parts, in the order of the parameters.
         challengers: Vec<ChallengerInRun>,
     },
-    /// The wallet made, and did not broadcast, the transaction that [`Duty::FundRun`] asked for.
+    /// The wallet answered [`Duty::FundRun`].
     RunFunded {
-        /// First slot of the run.
-        first: SlotId,
-        /// Its output 0 is the bond. Every input is a segwit one.
+        /// The run.
+        run: SlotId,
+        /// The signed transaction, which was not broadcast. It spends witness outputs only.
         tx: Transaction,
     },
-    /// A person gives up a run of which the committee's signatures have not come. What funded it may be released.
+    /// The owner gives up a run of which the committee's signatures have not come. The transaction that funded it, if any, may be
+    /// released.
     AbandonRun {
-        /// First slot of the run.
-        first: SlotId,
+        /// The run.
+        run: SlotId,
     },
-    /// Somebody delivered signatures of the committee, in whatever order and however often ([`Operator::read`](super::Operator::read)
-    /// takes them out of a signer's delivery). Every one is verified; if one is wrong, none is kept and the event is refused.
-    SignaturesDelivered(Vec<(SignRequest, Signature)>),
-    /// The wallet made, and did not broadcast, the transaction that [`Duty::FundPayout`] asked for.
+    /// The committee's signatures came: of a run of this operator, or of a deposit with slots of it. Every one is verified; if one is
+    /// wrong none is kept.
+    Delivered(Box<Delivery>),
+    /// The wallet answered [`Duty::FundPayout`].
     PayoutFunded {
-        /// The slot that fronts.
+        /// The slot.
         slot: SlotId,
-        /// Its outputs 0 and 1 are those asked for. Every input is a segwit one.
+        /// The signed transaction, which was not broadcast. It spends witness outputs that are in blocks.
         tx: Transaction,
     },
 }
 
-/// What a transaction to be broadcast is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Purpose {
-    /// Funds the run that begins with this slot.
-    Run(SlotId),
-    /// Pays a withdrawal.
-    Payout(SlotId, WithdrawalId),
-    /// Claims that the slot is fulfilled.
-    Claim(SlotId),
-    /// Ends the claim.
-    Finalize(SlotId, FinalizeKind),
-    /// Pays the operator back from this vault.
-    Reimburse(SlotId, OutPoint),
-    /// Takes back the bond of a run that is over.
-    Retire(SlotId),
-}
-
-/// What the caller is to do. Each may be done any number of times, and is asked for again while it is needed.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// What the caller is to do. Each may be done any number of times; one that is lost comes again with a later [`Event::Tip`].
+///
+/// A tip gives all that is due; any other event gives what follows from it alone, and nothing if it is given again.
+#[derive(Debug, Clone, PartialEq)]
 pub enum Duty {
-    /// Ask every challenger for its part in a run; the answer is [`Event::ChallengersJoined`].
-    AskChallengers {
-        /// First slot of the run.
-        first: SlotId,
-        /// Number of slots.
+    /// Ask every challenger for its part in a run, for [`Event::Joined`].
+    InviteChallengers {
+        /// The run's first slot.
+        run: SlotId,
+        /// How many slots follow each other from there.
         slots: u32,
     },
-    /// Make a transaction with this output 0; the answer is [`Event::RunFunded`].
+    /// Have the wallet make and sign a transaction whose output 0 is this one, without broadcasting it, for [`Event::RunFunded`].
     FundRun {
-        /// First slot of the run.
-        first: SlotId,
-        /// The bond.
-        bond: TxOut,
+        /// The run.
+        run: SlotId,
+        /// The first slot's bond.
+        output: TxOut,
     },
-    /// Ask the committee for the signatures of this job; the answer is [`Event::SignaturesDelivered`]. Its consents are the operator's
-    /// ([`Operator::consent`](super::Operator::consent)) and the challengers'. Comes again while signatures are missing: of the
-    /// run itself, or of Reimburse from a vault whose deposit's delivery was lost.
-    RequestSignatures(Box<RunJob>),
-    /// Make a transaction with these as its outputs 0 and 1; the answer is [`Event::PayoutFunded`]. A transaction that was
-    /// made for this slot and withdrawal before, and not handed over, must never be broadcast.
+    /// Ask the committee to sign a run; the signatures come as [`Event::Delivered`]. Comes again while signatures are missing: of the
+    /// run itself, or of a Reimburse from a vault that is there (the delivery of its deposit was lost).
+    RequestRun {
+        /// The run.
+        terms: Box<RunTerms>,
+        /// The operator's consent ([`trestle_signer::consent`]); the challengers add theirs.
+        consent: Signature,
+    },
+    /// Have the wallet make and sign a transaction with these as outputs 0 and 1, without broadcasting it, for [`Event::PayoutFunded`].
+    /// It spends coins that are in blocks, and can be replaced (BIP 125). One that was made before for this slot and not handed over must
+    /// never be broadcast.
     FundPayout {
-        /// The slot that fronts.
+        /// The slot.
         slot: SlotId,
         /// The withdrawal.
         withdrawal: WithdrawalId,
-        /// Payment and tag.
+        /// The payment and the tag.
         outputs: [TxOut; 2],
-        /// Height of the last block in which the payout counts.
-        deadline: u32,
-    },
-    /// Spend an input of this payout back to the wallet, at a fee that replaces it and is mined soon: it may not count if
-    /// it is mined later.
-    Cancel {
-        /// The slot that fronts.
-        slot: SlotId,
-        /// The payout to be replaced.
-        payout: Transaction,
     },
     /// Broadcast a transaction, unless it is known.
     Broadcast {
-        /// What it is.
-        purpose: Purpose,
+        /// What it is and of what: `Claim 0/1/3`.
+        name: String,
         /// The transaction.
+        tx: Transaction,
+        /// How to pay more for it; none for the wallet's own, which the wallet can bump by itself.
+        child: Option<Child>,
+    },
+    /// A payout that was broadcast is slow, and its time runs out: pay more for it, by a child.
+    Bump {
+        /// The slot.
+        slot: SlotId,
+        /// The payout.
         tx: Transaction,
     },
-    /// Pay more for a transaction that was broadcast, by a child.
-    Bump {
-        /// What it is.
-        purpose: Purpose,
-        /// The transaction.
+    /// A payout that was broadcast must not be mined any more: spend one of its inputs otherwise, at a fee that replaces it and is mined
+    /// soon.
+    Cancel {
+        /// The slot.
+        slot: SlotId,
+        /// The payout.
         tx: Transaction,
-        /// What it pays itself, where that is known here; the wallet knows the payout's.
-        fee: Option<Amount>,
-        /// Its pay-to-anchor output; without one the child spends an output of the operator's own.
-        anchor: Option<OutPoint>,
-        /// Height of the block by which it should be mined, if there is such a height.
-        deadline: Option<u32>,
     },
     /// Tell people. Comes again with every tip for as long as it is so.
     Alert(Alert),
+}
+
+/// How a child can pay for a pre-signed transaction when the fee market demands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Child {
+    /// The output that the child spends: an anchor, or the operator's own output, `tr(its key)`.
+    pub vout: u32,
+    /// The fee that the transaction pays by itself.
+    pub fee: Amount,
 }
 
 /// What people have to know.
@@ -175,19 +171,6 @@ pub enum Alert {
         /// The slot.
         slot: SlotId,
     },
-}
-
-impl fmt::Display for Purpose {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Run(first) => write!(f, "Run funding {first}"),
-            Self::Payout(slot, withdrawal) => write!(f, "Payout of withdrawal {withdrawal} by {slot}"),
-            Self::Claim(slot) => write!(f, "Claim {slot}"),
-            Self::Finalize(slot, kind) => write!(f, "Finalize{kind:?} {slot}"),
-            Self::Reimburse(slot, _) => write!(f, "Reimburse {slot}"),
-            Self::Retire(slot) => write!(f, "Retire {slot}"),
-        }
-    }
 }
 
 impl fmt::Display for Alert {

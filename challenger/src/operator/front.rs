@@ -11,7 +11,7 @@ use trestle_bridge::transactions::{RunGraph, SlotGraph, payout, retire};
 use trestle_rollup::native::View as State;
 use trestle_rollup::{Assignment, Event as LedgerEvent, SlotId, WithdrawalId};
 
-use super::{Duty, Front, Loss, Operator, Outcome, Purpose};
+use super::{Duty, Front, Loss, Operator, Outcome};
 use crate::view::View;
 use crate::{Error, is_deep};
 
@@ -82,23 +82,25 @@ impl Operator {
     }
 
     /// Takes the wallet's payout over, if it is what was asked for and still asked for.
-    pub(super) fn payout_funded(&mut self, view: &dyn View, slot: SlotId, tx: Transaction) -> Result<(), Error> {
-        let Some(mut front) = self.store.front(slot)?.filter(|front| front.outcome.is_none()) else { return Ok(()) };
+    pub(super) fn payout_funded(&mut self, view: &dyn View, slot: SlotId, tx: Transaction) -> Result<Vec<Duty>, Error> {
+        let nothing = Ok(Vec::new());
+        let Some(mut front) = self.store.front(slot)?.filter(|front| front.outcome.is_none()) else { return nothing };
         if let Some(payout) = &front.payout {
-            let same = payout.compute_txid() == tx.compute_txid();
-            return same.then_some(()).ok_or_else(|| Error::Refused(format!("{slot} fronts by another transaction")));
+            let other = || Error::Refused(format!("{slot} fronts by another transaction"));
+            return if payout.compute_txid() == tx.compute_txid() { nothing } else { Err(other()) };
         }
         let state = view.ledger().state_at_tip();
-        let Some(withdrawal) = state.withdrawal(front.withdrawal)? else { return Ok(()) };
+        let Some(withdrawal) = state.withdrawal(front.withdrawal)? else { return nothing };
         let outputs = payout::outputs(&self.bridge, front.withdrawal, withdrawal.destination.script_pubkey(), slot)?;
         if tx.output.get(..2) != Some(&outputs[..]) || tx.input.is_empty() {
             return Err(Error::Refused(format!("the transaction is not the payout that {slot} asked for")));
         }
-        if self.is_wanted(&state, &front)?.is_some() {
-            front.payout = Some(tx);
-            self.store.put_front(&front)?;
+        if !self.is_wanted(&state, &front)? {
+            return nothing;
         }
-        Ok(())
+        front.payout = Some(tx.clone());
+        self.store.put_front(&front)?;
+        Ok(vec![publish(&front, tx)])
     }
 
     /// What a withdrawal that is being fronted needs.
@@ -110,10 +112,10 @@ impl Operator {
         let state = view.ledger().state_at_tip();
         let (slot, withdrawal) = (front.slot, front.withdrawal);
         let Some(payout) = front.payout.clone() else {
-            let Some(deadline) = self.is_wanted(&state, &front)? else { return self.store.remove_front(slot) };
-            let Some(asked) = state.withdrawal(withdrawal)? else { return self.store.remove_front(slot) };
+            let asked = state.withdrawal(withdrawal)?;
+            let (Some(asked), true) = (asked, self.is_wanted(&state, &front)?) else { return self.store.remove_front(slot) };
             let outputs = payout::outputs(&self.bridge, withdrawal, asked.destination.script_pubkey(), slot)?;
-            duties.push(Duty::FundPayout { slot, withdrawal, outputs, deadline });
+            duties.push(Duty::FundPayout { slot, withdrawal, outputs });
             return Ok(());
         };
         let txid = payout.compute_txid();
@@ -146,24 +148,21 @@ impl Operator {
                 front.cancelling = true;
                 self.store.put_front(&front)?;
             }
-            duties.push(Duty::Cancel { slot, payout });
+            duties.push(Duty::Cancel { slot, tx: payout });
             return Ok(());
         };
-        let purpose = Purpose::Payout(slot, withdrawal);
-        duties.push(Duty::Broadcast { purpose, tx: payout.clone() });
+        duties.push(publish(&front, payout.clone()));
         if time.window.is_none_or(|last| last - tip <= self.policy.bump) {
-            duties.push(Duty::Bump { purpose, tx: payout, fee: None, anchor: None, deadline: Some(time.counts) });
+            duties.push(Duty::Bump { slot, tx: payout });
         }
         Ok(())
     }
 
-    /// The last block in which a payout that is sent now counts, if there is time to send one at all.
-    fn is_wanted(&self, state: &State, front: &Front) -> Result<Option<u32>, Error> {
-        if state.slot(front.slot)?.is_some() {
-            return Ok(None);
-        }
+    /// Whether a payout that was not sent yet should be.
+    fn is_wanted(&self, state: &State, front: &Front) -> Result<bool, Error> {
         let time = self.time(state, front.withdrawal)?.filter(|time| time.window.is_some());
-        Ok(time.map(|time| time.counts).filter(|last| last - state.height() > self.policy.cancel))
+        let in_time = time.is_some_and(|time| time.counts - state.height() > self.policy.cancel);
+        Ok(in_time && state.slot(front.slot)?.is_none())
     }
 
     /// How long a withdrawal is this operator's from the next block on; none if it is not. No height in it is before the next.
@@ -195,6 +194,12 @@ impl Front {
     fn is_live(&self) -> bool {
         matches!(self.outcome, None | Some(Outcome::Fulfilled))
     }
+}
+
+/// Broadcasts a payout.
+fn publish(front: &Front, payout: Transaction) -> Duty {
+    let name = format!("Payout of withdrawal {} by {}", front.withdrawal, front.slot);
+    Duty::Broadcast { name, tx: payout, child: None }
 }
 
 /// The height at which another transaction spent what the payout spends.

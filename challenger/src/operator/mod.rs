@@ -1,9 +1,9 @@
 //! The operator: fronts withdrawals on Bitcoin, claims them, and is paid back from a vault (PROTOCOL §4, §6).
 //!
 //! ```text
-//!  a run:   AskChallengers ─ FundRun ─ RequestSignatures ─ Broadcast(Run)
-//!  a slot:  FundPayout ─ Broadcast(Payout) ─ Broadcast(Claim) ─ Broadcast(Finalize) ─ Broadcast(Reimburse)
-//!                └────────── Cancel
+//!  a run:   NewRun ─▶ InviteChallengers ─▶ Joined ─▶ FundRun ─▶ RunFunded ─▶ RequestRun ─▶ Delivered ─▶ funding broadcast
+//!  a slot:  FundPayout ─▶ PayoutFunded ─▶ payout ─▶ Claim ─▶ Finalize ─▶ Reimburse
+//!                                           └─▶ Cancel
 //! ```
 //!
 //! Everything is worked out afresh at every tip from the chain and a few records that are on disk before the duty that
@@ -30,7 +30,7 @@ use bitcoin::hashes::{Hash, HashEngine, sha256};
 use bitcoin::secp256k1::Keypair;
 use bitcoin::Transaction;
 use trestle_bridge::parameters::Bridge;
-use trestle_bridge::transactions::{FinalizeKind, Presigned, RunGraph};
+use trestle_bridge::transactions::{FinalizeKind, Presigned, RunGraph, TxKind};
 use trestle_rollup::SlotId;
 use trestle_taptree_trace::ots::{CLAIM_LANE, KeyId, SecretSeed};
 
@@ -38,11 +38,11 @@ use crate::phase::Phase;
 use crate::signatures::Signatures;
 use crate::view::View;
 use crate::{Error, is_deep};
+use policy::Policy;
 use store::{RunRecord, Store};
 use vaults::Vaults;
 
-pub use event::{Alert, Duty, Event, Purpose};
-pub use policy::Policy;
+pub use event::{Alert, Child, Duty, Event};
 pub use status::{RunStage, RunStatus, SlotStage, SlotStatus, Status};
 pub use store::{Front, Loss, Outcome};
 
@@ -59,7 +59,7 @@ struct Run {
 
 /// One operator. See the [module](self).
 pub struct Operator {
-    bridge: Bridge,
+    bridge: Arc<Bridge>,
     index: u8,
     key: Keypair,
     seed: SecretSeed,
@@ -73,15 +73,16 @@ pub struct Operator {
 }
 
 impl Operator {
-    /// Opens the operator whose key this is, with what it stored in `db`. All one-time keys come from `seed`; with the seed the
-    /// store must be kept, or a key might sign twice.
+    /// Opens operator `index`, whose key this is, with what it stored in `db`. All its one-time keys come from `seed`; with the
+    /// seed the store must be kept, or a key might sign twice.
     ///
     /// # Errors
-    /// If the key is no operator's, or the store is another operator's, damaged, or fails.
-    pub fn open(db: &sled::Db, bridge: Bridge, key: Keypair, seed: SecretSeed, policy: Policy) -> Result<Self, Error> {
+    /// If the key is not that operator's, or the store is another operator's, damaged, or fails.
+    pub fn open(db: &sled::Db, index: u8, key: Keypair, seed: SecretSeed, bridge: Arc<Bridge>) -> Result<Self, Error> {
         let own = key.x_only_public_key().0;
-        let index = bridge.parameters.operators.iter().position(|operator| operator.key == own);
-        let index = index.and_then(|index| u8::try_from(index).ok()).ok_or(Error::Stranger { role: "operator", key: own })?;
+        if bridge.operator(index).is_none_or(|operator| operator.0 != own) {
+            return Err(Error::Stranger { role: "operator", key: own });
+        }
         let store = Store::open(db, identity(&bridge, &key, &seed))?;
         let signatures = Signatures::open(db, "operator/signatures", bridge.committee.clone())?;
         let mut runs = Vec::new();
@@ -90,6 +91,7 @@ impl Operator {
             let graph = terms.map(|terms| RunGraph::build(&bridge, terms)).transpose()?.map(Arc::new);
             runs.push(Run { record, graph, over: 0, signed: false });
         }
+        let policy = Policy::new(&bridge.parameters);
         let (vaults, reimbursable) = (Vaults::default(), HashSet::new());
         let mut operator = Self { bridge, index, key, seed, policy, store, signatures, runs, vaults, reimbursable };
         for run in 0..operator.runs.len() {
@@ -98,22 +100,21 @@ impl Operator {
         Ok(operator)
     }
 
-    /// Takes an event in and returns all that is to be done now, once everything that it rests on is on disk.
+    /// Takes an event in and returns what is to be done, once everything that it rests on is on disk.
     ///
     /// # Errors
-    /// See [`Error`]. [`Error::Refused`] has changed nothing. After [`Error::View`] the event may have been taken in: a
-    /// [`Event::Tip`] goes on from there, and giving the event again does no harm.
+    /// See [`Error`]. An event that is refused has changed nothing; neither has one for which the chain could not be read, but
+    /// [`Event::Tip`], which goes on from where it stopped when it is given again.
     pub fn process(&mut self, event: Event, view: &dyn View) -> Result<Vec<Duty>, Error> {
         match event {
-            Event::Tip => {}
-            Event::OpenRun { denomination, slots } => self.open_run(denomination, slots)?,
-            Event::ChallengersJoined { first, challengers } => self.challengers_joined(first, challengers)?,
-            Event::RunFunded { first, tx } => self.run_funded(view, first, tx)?,
-            Event::AbandonRun { first } => self.abandon_run(first)?,
-            Event::SignaturesDelivered(signatures) => self.signatures.deliver(&signatures)?,
-            Event::PayoutFunded { slot, tx } => self.payout_funded(view, slot, tx)?,
+            Event::Tip => self.tip(view),
+            Event::NewRun { denomination, slots } => self.new_run(denomination, slots),
+            Event::Joined { run, challengers } => self.joined(view, run, challengers),
+            Event::RunFunded { run, tx } => self.run_funded(view, run, tx),
+            Event::AbandonRun { run } => self.abandon_run(run),
+            Event::Delivered(delivery) => self.delivered(&delivery),
+            Event::PayoutFunded { slot, tx } => self.payout_funded(view, slot, tx),
         }
-        self.duties(view)
     }
 
     /// Index of the operator in the parameters.
@@ -135,7 +136,7 @@ impl Operator {
     }
 
     /// All that is to be done at this tip.
-    fn duties(&mut self, view: &dyn View) -> Result<Vec<Duty>, Error> {
+    fn tip(&mut self, view: &dyn View) -> Result<Vec<Duty>, Error> {
         self.vaults.sync(&self.bridge, view)?;
         let mut duties = Vec::new();
         for front in self.store.fronts()? {
@@ -182,7 +183,7 @@ impl Operator {
                     return self.finalize_contested(view, slot, since, entered, duties);
                 }
                 Phase::Finalized { kind, since } => {
-                    self.reimburse(view, slot, kind, since, duties)?;
+                    self.reimburse(slot, kind, duties)?;
                     (Some(kind), since, false)
                 }
                 Phase::Reimbursed { kind, since } => (Some(kind), since, true),
@@ -202,14 +203,17 @@ impl Operator {
         }
         Ok(())
     }
+}
 
-    /// Broadcasts a pre-signed transaction, and bumps it once `waited` blocks are more than patience.
-    fn broadcast(&self, purpose: Purpose, of: &Presigned, tx: Transaction, waited: u32, duties: &mut Vec<Duty>) {
-        duties.push(Duty::Broadcast { purpose, tx: tx.clone() });
-        if waited >= self.policy.patience {
-            duties.push(Duty::Bump { purpose, tx, fee: Some(of.fee()), anchor: of.anchor(), deadline: None });
-        }
-    }
+/// Broadcasts a pre-signed transaction, which a child can bump by its anchor, or by output 0, the operator's own.
+fn broadcast(of: &Presigned, tx: Transaction) -> Duty {
+    let child = Child { vout: of.anchor().map_or(0, |anchor| anchor.vout), fee: of.fee() };
+    let name = match of.kind {
+        // The name has the vault too, which is more than people want to read.
+        TxKind::Reimburse => of.name.split(" from ").next().unwrap_or(&of.name).into(),
+        _ => of.name.clone(),
+    };
+    Duty::Broadcast { name, tx, child: Some(child) }
 }
 
 /// What tells whose store it is: a hash of bridge, key and seed.

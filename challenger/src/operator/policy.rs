@@ -2,23 +2,22 @@
 
 use trestle_bridge::parameters::BridgeParameters;
 
-/// When an operator acts, in blocks.
+/// Margins, in blocks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Policy {
+pub(super) struct Policy {
     /// Least rest of the operator's window in which a withdrawal is still fronted.
     pub front: u32,
     /// Rest of the window from which on an unconfirmed payout is bumped.
     pub bump: u32,
-    /// Rest of the time in which a payout counts from which on an unconfirmed one is cancelled.
+    /// Rest of the time in which a payout counts from which on an unconfirmed one is cancelled: payout and cancellation then fight for
+    /// so many blocks in which either is good.
     pub cancel: u32,
-    /// How long other transactions may stay unconfirmed before they are bumped.
-    pub patience: u32,
 }
 
 impl Policy {
     /// Fronts in the first three quarters of the window, bumps in the last, cancels in the second half of the grace.
     pub fn new(parameters: &BridgeParameters) -> Self {
         let (window, grace) = (u32::from(parameters.operator_window), u32::from(parameters.grace));
-        Self { front: (window / 4).max(1), bump: window / 4, cancel: grace / 2, patience: 3 }
+        Self { front: (window / 4).max(1), bump: window / 4, cancel: grace / 2 }
     }
 }

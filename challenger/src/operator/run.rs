@@ -3,22 +3,23 @@
 use std::sync::Arc;
 
 use bitcoin::{OutPoint, Transaction};
-use trestle_bridge::job::RunJob;
+use trestle_bridge::job::{Job, RunJob};
 use trestle_bridge::transactions::slot_run::{MAX_SLOTS, bond_output};
 use trestle_bridge::transactions::{
     ChallengerInRun, Checkpoint, FinalizeKind, RunGraph, RunTerms, SlotGraph, Vault, claim, reimburse,
 };
 use trestle_rollup::SlotId;
+use trestle_signer::consent;
 use trestle_taptree_trace::ots::{self, CLAIM};
 
 use super::store::{FundedRun, RunRecord};
-use super::{Duty, Operator, Purpose, Run};
+use super::{Duty, Operator, Run};
 use crate::Error;
 use crate::view::View;
 
 impl Operator {
     /// Takes serial numbers for a new run.
-    pub(super) fn open_run(&mut self, denomination: u8, slots: u32) -> Result<(), Error> {
+    pub(super) fn new_run(&mut self, denomination: u8, slots: u32) -> Result<Vec<Duty>, Error> {
         let (mut serial, mut in_the_making) = (0, None);
         for place in 0..self.runs.len() {
             let RunRecord { first, slots, abandoned, .. } = self.runs[place].record;
@@ -40,14 +41,14 @@ impl Operator {
         let record = RunRecord { first, slots, challengers: None, funded: None, abandoned: false };
         self.store.put_run(&record)?;
         self.runs.push(Run { record, graph: None, over: 0, signed: false });
-        Ok(())
+        Ok(vec![Duty::InviteChallengers { run: first, slots }])
     }
 
-    pub(super) fn challengers_joined(&mut self, first: SlotId, challengers: Vec<ChallengerInRun>) -> Result<(), Error> {
+    pub(super) fn joined(&mut self, view: &dyn View, first: SlotId, challengers: Vec<ChallengerInRun>) -> Result<Vec<Duty>, Error> {
         let run = self.run(first)?;
         let mut record = self.runs[run].record.clone();
         if record.challengers.is_some() || record.abandoned {
-            return Ok(());
+            return Ok(Vec::new());
         }
         // What others hand in is tried before it is relied on; bond and checkpoint are not theirs.
         let nowhere = Checkpoint { height: 0, entry: [0; 32] };
@@ -56,18 +57,20 @@ impl Operator {
         record.challengers = Some(challengers);
         self.store.put_run(&record)?;
         self.runs[run].record = record;
-        Ok(())
+        let mut duties = Vec::new();
+        self.prepare(view, run, &mut duties)?;
+        Ok(duties)
     }
 
-    pub(super) fn run_funded(&mut self, view: &dyn View, first: SlotId, funding: Transaction) -> Result<(), Error> {
+    pub(super) fn run_funded(&mut self, view: &dyn View, first: SlotId, funding: Transaction) -> Result<Vec<Duty>, Error> {
         let run = self.run(first)?;
         let mut record = self.runs[run].record.clone();
         if record.abandoned {
-            return Ok(());
+            return Ok(Vec::new());
         }
         if let Some(funded) = &record.funded {
-            let same = funded.funding.compute_txid() == funding.compute_txid();
-            return same.then_some(()).ok_or_else(|| Error::Refused(format!("the run {first} is funded by another transaction")));
+            let other = || Error::Refused(format!("the run {first} is funded by another transaction"));
+            return if funded.funding.compute_txid() == funding.compute_txid() { Ok(Vec::new()) } else { Err(other()) };
         }
         let (Some(challengers), Some(checkpoint)) = (record.challengers.clone(), self.checkpoint(view)?) else {
             return Err(Error::Refused(format!("the run {first} is not to be funded yet")));
@@ -81,11 +84,12 @@ impl Operator {
         record.funded = Some(FundedRun { funding, terms });
         self.store.put_run(&record)?;
         self.runs[run].record = record;
+        let duty = self.request(&graph.terms);
         self.runs[run].graph = Some(Arc::new(graph));
-        Ok(())
+        Ok(vec![duty])
     }
 
-    pub(super) fn abandon_run(&mut self, first: SlotId) -> Result<(), Error> {
+    pub(super) fn abandon_run(&mut self, first: SlotId) -> Result<Vec<Duty>, Error> {
         let run = self.run(first)?;
         if self.is_signed(run)? {
             return Err(Error::Refused(format!("the run {first} is signed, and may be on Bitcoin")));
@@ -93,7 +97,7 @@ impl Operator {
         let record = RunRecord { abandoned: true, ..self.runs[run].record.clone() };
         self.store.put_run(&record)?;
         self.runs[run] = Run { record, graph: None, over: 0, signed: false };
-        Ok(())
+        Ok(Vec::new())
     }
 
     /// The place of the run that begins with this slot.
@@ -109,9 +113,9 @@ impl Operator {
             return Ok(());
         }
         if challengers.is_none() {
-            duties.push(Duty::AskChallengers { first, slots });
+            duties.push(Duty::InviteChallengers { run: first, slots });
         } else if self.checkpoint(view)?.is_some() {
-            duties.push(Duty::FundRun { first, bond: bond_output(&self.bridge, &self.claim_key(first), slots)? });
+            duties.push(Duty::FundRun { run: first, output: bond_output(&self.bridge, &self.claim_key(first), slots)? });
         }
         Ok(())
     }
@@ -132,9 +136,14 @@ impl Operator {
             }
         }
         if !complete {
-            duties.push(Duty::RequestSignatures(Box::new(RunJob { terms: graph.terms.clone(), vaults })));
+            duties.push(self.request(&graph.terms));
         }
         Ok(())
+    }
+
+    fn request(&self, terms: &RunTerms) -> Duty {
+        let job = Job::Run(RunJob { terms: terms.clone(), vaults: Vec::new() });
+        Duty::RequestRun { terms: Box::new(terms.clone()), consent: consent::sign(&self.bridge, &job, &self.key) }
     }
 
     /// Whether every signature of the run's own transactions is held.
@@ -177,13 +186,16 @@ impl Operator {
         if view.confirmed(&graph.terms.bond.txid)?.is_some() {
             return Ok(true);
         }
-        if self.is_signed(run)?
-            && let Some(funded) = &self.runs[run].record.funded
-        {
-            let purpose = Purpose::Run(self.runs[run].record.first);
-            duties.push(Duty::Broadcast { purpose, tx: funded.funding.clone() });
-        }
+        duties.extend(self.funding(run)?);
         Ok(false)
+    }
+
+    /// Broadcasts the funding of a run, if all its signatures are held.
+    pub(super) fn funding(&mut self, run: usize) -> Result<Option<Duty>, Error> {
+        let is_signed = self.is_signed(run)?;
+        let RunRecord { first, funded, .. } = &self.runs[run].record;
+        let broadcast = |funded: &FundedRun| Duty::Broadcast { name: format!("Run {first}"), tx: funded.funding.clone(), child: None };
+        Ok(funded.as_ref().filter(|_| is_signed).map(broadcast))
     }
 
     /// The one-time key of the slot's claim.

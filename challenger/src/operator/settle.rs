@@ -6,7 +6,7 @@ use trestle_bridge::transactions::{FinalizeKind, Reveal, RunGraph, SlotGraph, Va
 use trestle_rollup::SlotId;
 use trestle_taptree_trace::ots::CLAIM;
 
-use super::{Alert, Duty, Operator, Purpose};
+use super::{Alert, Duty, Operator, broadcast};
 use crate::statement::{holds, statement_at};
 use crate::view::View;
 use crate::{Error, is_deep};
@@ -30,7 +30,7 @@ impl Operator {
         if view.height() >= end {
             let fronting = self.store.front(slot.id)?.is_some_and(|front| front.outcome.is_none());
             if let Some(tx) = self.signatures.complete(&slot.retire, Reveal::Nothing)?.filter(|_| !fronting) {
-                self.broadcast(Purpose::Retire(slot.id), &slot.retire, tx, view.height() - end, duties);
+                duties.push(broadcast(&slot.retire, tx));
             }
         } else if settled && !used {
             self.front(view, graph, slot, duties)?;
@@ -58,9 +58,7 @@ impl Operator {
         let id = claim::key_id(&self.bridge, slot.id);
         let signature = self.seed.sign(&CLAIM, &id, &statement.message())?;
         if let Some(tx) = self.signatures.complete(&slot.claim, Reveal::Claim(&signature))? {
-            let height = graph.terms.checkpoint.height + u32::from(statement.n);
-            let since = height + u32::from(self.bridge.parameters.confirmations);
-            self.broadcast(Purpose::Claim(slot.id), &slot.claim, tx, view.height() - since, duties);
+            duties.push(broadcast(&slot.claim, tx));
         }
         Ok(true)
     }
@@ -144,23 +142,16 @@ impl Operator {
         duties: &mut Vec<Duty>,
     ) -> Result<(), Error> {
         let presigned = slot.finalize(kind);
-        if let Some(waited) = (view.height() + 1).checked_sub(from)
+        if view.height() + 1 >= from
             && let Some(tx) = self.signatures.complete(presigned, Reveal::Nothing)?
         {
-            self.broadcast(Purpose::Finalize(slot.id, kind), presigned, tx, waited, duties);
+            duties.push(broadcast(presigned, tx));
         }
         Ok(())
     }
 
-    /// Reimburses a claim that was finalized at height `since`.
-    pub(super) fn reimburse(
-        &mut self,
-        view: &dyn View,
-        slot: &SlotGraph,
-        kind: FinalizeKind,
-        since: u32,
-        duties: &mut Vec<Duty>,
-    ) -> Result<(), Error> {
+    /// Reimburses a finalized claim.
+    pub(super) fn reimburse(&mut self, slot: &SlotGraph, kind: FinalizeKind, duties: &mut Vec<Duty>) -> Result<(), Error> {
         let Some(vault) = self.choose_vault(slot, kind)? else {
             duties.push(Duty::Alert(Alert::NoVault { slot: slot.id }));
             return Ok(());
@@ -169,8 +160,7 @@ impl Operator {
         let message = presigned.party_message().expect("Reimburse has an input of the operator's");
         let own = sign_key_path(&self.key, message);
         if let Some(tx) = self.signatures.complete(&presigned, Reveal::Party(&own))? {
-            let purpose = Purpose::Reimburse(slot.id, vault.outpoint);
-            self.broadcast(purpose, &presigned, tx, view.height() - since, duties);
+            duties.push(broadcast(&presigned, tx));
         }
         Ok(())
     }

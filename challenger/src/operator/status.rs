@@ -24,7 +24,7 @@ pub struct Status {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct RunStatus {
     /// Its first slot.
-    pub first: SlotId,
+    pub run: SlotId,
     /// How far it is.
     pub stage: RunStage,
     /// The height from which on its bond can only go back; none before it is funded.
@@ -122,7 +122,7 @@ impl Operator {
         for run in &self.runs {
             let of_run = self.run_status(run, view)?;
             let unused = |slot: &&SlotStatus| matches!(slot.stage, SlotStage::Waiting | SlotStage::Idle);
-            if let (RunStage::Live, Some(count)) = (of_run.stage, status.unused.get_mut(usize::from(of_run.first.denomination))) {
+            if let (RunStage::Live, Some(count)) = (of_run.stage, status.unused.get_mut(usize::from(of_run.run.denomination))) {
                 *count += of_run.slots.iter().filter(unused).count() as u32;
             }
             status.runs.push(of_run);
@@ -134,7 +134,7 @@ impl Operator {
         let record = &run.record;
         let slot = |place: u32| SlotId { serial: record.first.serial.saturating_add(place), ..record.first };
         let waiting = (0..record.slots).map(|place| SlotStatus { slot: slot(place), stage: SlotStage::Waiting });
-        let mut status = RunStatus { first: record.first, stage: RunStage::Inviting, end: None, slots: waiting.collect() };
+        let mut status = RunStatus { run: record.first, stage: RunStage::Inviting, end: None, slots: waiting.collect() };
         let Some(graph) = &run.graph else {
             status.stage = match record {
                 _ if record.abandoned => RunStage::Abandoned,
