@@ -160,7 +160,7 @@ impl Follower {
         let genesis = self.genesis();
         let cursor = cursor.unwrap_or(genesis);
         let entry = self.ledger.entry(cursor.height)?;
-        if !entry.is_some_and(|entry| entry.block_hash == cursor.hash.to_byte_array()) {
+        if entry.is_none_or(|entry| entry.block_hash != cursor.hash.to_byte_array()) {
             if cursor.height <= genesis.height {
                 return Err(FollowError::OtherCursor(cursor));
             }

@@ -90,33 +90,33 @@ impl Electrum {
     /// it was idle.
     fn exchange<T>(&self, name: &str, ask: impl Fn(&RawClient<TcpStream>) -> Result<T, Error>) -> Answer<T> {
         let mut connection = self.connection.lock().unwrap_or_else(|e| e.into_inner());
-        let was_open = connection.is_some();
-        loop {
-            let client = match &*connection {
-                Some(client) => client,
-                None => connection.insert(self.connect().map_err(CallError::Other)?),
-            };
-            match ask(client) {
-                Ok(answer) => return Ok(answer),
-                Err(Error::Protocol(error)) => return Err(CallError::Server(message(&error))),
-                Err(error @ (Error::IOError(_) | Error::SharedIOError(_) | Error::Mpsc | Error::CouldntLockReader)) => {
-                    *connection = None;
-                    if !was_open || is_timeout(&error) {
-                        return Err(CallError::Other(self.unreachable(error)));
-                    }
-                    *connection = Some(self.connect().map_err(CallError::Other)?);
-                    let client = connection.as_ref().expect("assigned above");
-                    return ask(client).map_err(|error| match error {
-                        Error::Protocol(error) => CallError::Server(message(&error)),
-                        error => CallError::Other(self.unreachable(error)),
-                    });
-                }
-                Err(error) => {
-                    *connection = None;
-                    return Err(CallError::Other(self.bad_answer(name, error)));
-                }
+        if let Some(client) = connection.take() {
+            match ask(&client) {
+                Err(error) if is_broken(&error) && !is_timeout(&error) => {}
+                answer => return self.settle(name, &mut connection, client, answer),
             }
         }
+        let client = self.connect().map_err(CallError::Other)?;
+        let answer = ask(&client);
+        self.settle(name, &mut connection, client, answer)
+    }
+
+    /// Keeps the connection for the next exchange, unless the answer casts doubt on it.
+    fn settle<T>(
+        &self,
+        name: &str,
+        connection: &mut Option<RawClient<TcpStream>>,
+        client: RawClient<TcpStream>,
+        answer: Result<T, Error>,
+    ) -> Answer<T> {
+        if matches!(answer, Ok(_) | Err(Error::Protocol(_))) {
+            *connection = Some(client);
+        }
+        answer.map_err(|error| match error {
+            Error::Protocol(error) => CallError::Server(message(&error)),
+            error if is_broken(&error) => CallError::Other(self.unreachable(error)),
+            error => CallError::Other(self.bad_answer(name, error)),
+        })
     }
 
     /// An exchange whose refusal has no meaning to the caller.
@@ -392,6 +392,10 @@ fn first_cause(error: Error) -> Error {
         Error::AllAttemptsErrored(mut causes) if !causes.is_empty() => first_cause(causes.swap_remove(0)),
         error => error,
     }
+}
+
+fn is_broken(error: &Error) -> bool {
+    matches!(error, Error::IOError(_) | Error::SharedIOError(_) | Error::Mpsc | Error::CouldntLockReader)
 }
 
 fn is_timeout(error: &Error) -> bool {
