@@ -1,0 +1,253 @@
+//! A row a transition: what happened before, the event, and the duties.
+
+use trestle_bridge::transactions::claim::Statement;
+use trestle_challenger::Error;
+use trestle_challenger::watchtower::{Duty, Event};
+
+use crate::world::{CONFIRMATIONS, DELTA1, World, shown, slot};
+
+/// What happens in a row.
+#[derive(Clone, Copy, Debug)]
+enum Step {
+    Invite,
+    /// An invitation to a run that shares slots with the other.
+    InviteOverlapping,
+    FundBond,
+    /// The wallet funds something else.
+    FundOther,
+    Propose,
+    /// Terms with another checkpoint.
+    ProposeOther,
+    /// Terms in which this challenger's secrets are not its own.
+    ProposeStolen,
+    Deliver,
+    /// One signature is wrong.
+    DeliverWrong,
+    Tip,
+    /// Everything up to the run's and the challenger's bonds on Bitcoin.
+    Setup,
+    /// The same, of a run in which this challenger was not asked.
+    SetupStranger,
+    /// The operator's bond is mined.
+    Publish,
+    /// What the watchtower wants broadcast is mined.
+    Mine,
+    Blocks(u32),
+    Disconnect(usize),
+    Restart,
+    /// A withdrawal is paid for slot 0.
+    Fulfil,
+    /// Slot 0 is claimed, as of this many blocks before the tip.
+    Claim(u32),
+    /// Slot 0 is claimed about another block than the one so deep.
+    ClaimOtherBlock(u32),
+    /// Slot 0 is claimed about the block that will be so many after the tip.
+    ClaimFuture(u32),
+    /// Slot 0 is claimed about the checkpoint.
+    ClaimCheckpoint,
+    ContestByOther,
+    FinalizeFast,
+    /// The chain is as high as the end of the run.
+    RunEnd,
+}
+use Step::*;
+
+fn run(world: &mut World, step: Step) -> Result<Vec<Duty>, Error> {
+    let k = u32::from(CONFIRMATIONS);
+    match step {
+        Invite => return world.process(Event::Invited { run: slot(0), slots: 2 }),
+        InviteOverlapping => return world.process(Event::Invited { run: slot(1), slots: 2 }),
+        FundBond => {
+            let tx = world.bond.clone();
+            return world.process(Event::BondFunded { run: slot(0), tx });
+        }
+        FundOther => {
+            let tx = world.funding.clone();
+            return world.process(Event::BondFunded { run: slot(0), tx });
+        }
+        Propose => {
+            let terms = world.graph.terms.clone();
+            return world.process(Event::Proposed(Box::new(terms)));
+        }
+        ProposeOther => {
+            let mut terms = world.graph.terms.clone();
+            terms.checkpoint.entry[0] ^= 1;
+            return world.process(Event::Proposed(Box::new(terms)));
+        }
+        ProposeStolen => {
+            let mut terms = world.graph.terms.clone();
+            terms.challengers[1].contest_hashes.swap(0, 1);
+            return world.process(Event::Proposed(Box::new(terms)));
+        }
+        Deliver => {
+            let delivery = world.delivery();
+            return world.process(Event::Delivered(Box::new(delivery)));
+        }
+        DeliverWrong => {
+            let mut delivery = world.delivery();
+            delivery.signatures[0].swap(0, 1);
+            return world.process(Event::Delivered(Box::new(delivery)));
+        }
+        Tip => return world.process(Event::Tip),
+        Setup => {
+            for step in [Invite, FundBond, Propose, Deliver, Publish, Mine] {
+                run(world, step)?;
+            }
+        }
+        SetupStranger => {
+            run(world, Deliver)?;
+            run(world, Publish)?;
+        }
+        Publish => {
+            let funding = world.funding.clone();
+            world.chain.mine(vec![funding]);
+        }
+        Mine => {
+            let duties = world.process(Event::Tip)?;
+            world.carry_out(&duties);
+            world.mine();
+        }
+        Blocks(count) => world.mine_empty(count),
+        Disconnect(depth) => drop(world.chain.disconnect(depth)),
+        Restart => world.restart(),
+        Fulfil => {
+            world.fulfil(0);
+            world.mine_empty(2 * k);
+        }
+        Claim(depth) => {
+            let claim = world.claim(0, world.statement(world.height() - depth));
+            world.chain.mine(vec![claim]);
+        }
+        ClaimOtherBlock(depth) => {
+            let mut statement = world.statement(world.height() - depth);
+            statement.block_prefix[3] ^= 1;
+            let claim = world.claim(0, statement);
+            world.chain.mine(vec![claim]);
+        }
+        ClaimFuture(after) => {
+            let n = u16::try_from(world.height() + after - world.graph.terms.checkpoint.height).unwrap();
+            let claim = world.claim(0, Statement { n, block_prefix: [1, 2, 3, 4] });
+            world.chain.mine(vec![claim]);
+        }
+        ClaimCheckpoint => {
+            let claim = world.claim(0, world.statement(world.graph.terms.checkpoint.height));
+            world.chain.mine(vec![claim]);
+        }
+        ContestByOther => {
+            let contest = world.other_contest(0);
+            world.chain.mine(vec![contest]);
+        }
+        FinalizeFast => {
+            let presigned = world.graph.slots[0].finalize_fast.clone();
+            let finalize = world.complete(&presigned, trestle_bridge::transactions::Reveal::Nothing);
+            world.chain.mine(vec![finalize]);
+        }
+        RunEnd => world.chain.ahead = world.graph.terms.end().unwrap().to_consensus_u32() - world.height(),
+    }
+    Ok(Vec::new())
+}
+
+#[test]
+fn every_transition_is_as_the_table_says() {
+    const OTHER: &str = "4 is False(OtherBlock)";
+    const FALSE: &str = "4 is False(NotFulfilled)";
+    const NONE: &str = "4 is False(NoSuchBlock)";
+    const CONTEST: &str = "broadcast contest 4";
+    const BUMP: &str = "bump contest 4";
+    let k = u32::from(CONFIRMATIONS);
+    #[rustfmt::skip]
+    let table: &[(&[Step], Step, &[&str])] = &[
+        // Joining a run.
+        (&[], Tip, &[]),
+        (&[], Invite, &["fund bond"]),
+        (&[Invite], Invite, &["fund bond"]),
+        (&[Invite, Restart], Tip, &["fund bond"]),
+        (&[Invite], InviteOverlapping, &["refused: slots of this run are in the run of 0/0/4 too"]),
+        (&[], FundBond, &["refused: nobody has invited this challenger to a run of 0/0/4"]),
+        (&[Invite], FundOther, &["refused: output 0 is not the bond"]),
+        (&[Invite], FundBond, &["join"]),
+        (&[Invite, FundBond], FundBond, &["join"]),
+        (&[Invite, FundBond, Restart], Tip, &["join"]),
+        (&[], Propose, &["refused: nobody has invited this challenger to a run of 0/0/4"]),
+        (&[Invite], Propose, &["refused: this challenger's part in the run of 0/0/4 is another one"]),
+        (&[Invite, FundBond], ProposeStolen, &["refused: this challenger's part in the run of 0/0/4 is another one"]),
+        (&[Invite, FundBond], Propose, &["consent", "request"]),
+        (&[Invite, FundBond, Propose, Restart], Tip, &["consent", "request"]),
+        (&[Invite, FundBond, Propose], ProposeOther, &["refused: the run of 0/0/4 has other terms"]),
+        // Terms whose checkpoint is not what this node has are not consented to.
+        (&[Invite, FundBond], ProposeOther, &[]),
+        (&[Invite, FundBond, Propose, Disconnect(1)], Tip, &[]),
+        // What the committee signed counts more than what an operator proposed.
+        (&[Invite, FundBond, ProposeOther, Deliver, Publish], Tip, &["broadcast bond"]),
+        (&[Invite, FundBond, Propose], DeliverWrong, &["refused: the committee's signature of Claim 0/0/4 is wrong"]),
+        (&[Invite, FundBond, Propose], Deliver, &[]),
+        (&[Invite, FundBond, Propose, Deliver], Deliver, &[]),
+        (&[Invite, FundBond, Deliver], Tip, &[]),
+        // Its bond goes out when the operator's is out, and comes back when the run is over.
+        (&[Invite, FundBond, Propose, Deliver, Publish], Tip, &["broadcast bond"]),
+        (&[Invite, FundBond, Propose, Publish], Tip, &["consent", "request"]),
+        (&[Setup], Tip, &[]),
+        (&[Setup, Restart], Tip, &[]),
+        (&[Setup, Disconnect(1), Blocks(2)], Tip, &["broadcast bond"]),
+        (&[Setup, RunEnd], Tip, &["broadcast retire"]),
+        // A true claim.
+        (&[Setup, Fulfil, Claim(k)], Tip, &["4 is True"]),
+        (&[Setup, Fulfil, Claim(k), Restart], Tip, &["4 is True"]),
+        (&[Setup, Fulfil, Claim(1)], Tip, &[]),
+        (&[Setup, Fulfil, Claim(1), Blocks(k - 2)], Tip, &["4 is True"]),
+        (&[Setup, Fulfil, Claim(k), Disconnect(1)], Tip, &[]),
+        (&[Setup, Fulfil, Claim(k), ContestByOther], Tip, &["4 is True"]),
+        // False ones.
+        (&[Setup, Blocks(k), Claim(k)], Tip, &[FALSE, CONTEST]),
+        (&[Setup, Blocks(k), Claim(k), Restart], Tip, &[FALSE, CONTEST]),
+        (&[Setup, Blocks(k), Claim(k), Tip], Tip, &[FALSE, CONTEST]),
+        (&[Setup, Blocks(k), Claim(k), Blocks(k + 1)], Tip, &[FALSE, CONTEST, BUMP]),
+        (&[Setup, Blocks(k), Claim(k), Mine], Tip, &[FALSE]),
+        (&[Setup, Blocks(k), Claim(k), Mine, Disconnect(1)], Tip, &[FALSE, CONTEST]),
+        (&[Setup, Blocks(k), Claim(k), ContestByOther], Tip, &[FALSE]),
+        (&[Setup, Fulfil, ClaimOtherBlock(k)], Tip, &[OTHER, CONTEST]),
+        (&[Setup, Fulfil, ClaimFuture(1)], Tip, &[NONE, CONTEST]),
+        (&[Setup, Fulfil, ClaimFuture(500)], Tip, &[NONE, CONTEST]),
+        (&[Setup, Fulfil, ClaimCheckpoint], Tip, &[NONE, CONTEST]),
+        // Too late to contest: it is reported all the same.
+        (&[Setup, Blocks(k), Claim(k), Blocks(DELTA1 as u32), FinalizeFast], Tip, &[FALSE]),
+        (&[Setup, Blocks(k), Claim(k), Blocks(DELTA1 as u32), FinalizeFast, Blocks(k)], Tip, &[FALSE]),
+        (&[Setup, Blocks(k), Claim(k), Blocks(DELTA1 as u32), FinalizeFast, Blocks(k), Tip], Tip, &[]),
+        // Without a part in the run it reports.
+        (&[SetupStranger, Blocks(k), Claim(k)], Tip, &[FALSE]),
+    ];
+    for (before, event, duties) in table {
+        let mut world = World::new(2);
+        for step in *before {
+            run(&mut world, *step).unwrap_or_else(|error| panic!("{before:?}, at {step:?}: {error}"));
+        }
+        let got = match run(&mut world, *event) {
+            Ok(duties) => shown(&duties),
+            Err(error) => vec![error.to_string()],
+        };
+        assert_eq!(got, *duties, "{before:?}, then {event:?}");
+    }
+}
+
+#[test]
+fn a_payout_with_too_few_blocks_on_top_at_the_claimed_block_makes_the_claim_false() {
+    let k = u32::from(CONFIRMATIONS);
+    for (depth, verdict) in [(k, "4 is True"), (k + 1, "4 is False(NotFulfilled)")] {
+        let mut world = World::new(2);
+        run(&mut world, Setup).unwrap();
+        run(&mut world, Fulfil).unwrap();
+        // The payout is 2 K below the tip.
+        run(&mut world, Claim(depth)).unwrap();
+        assert_eq!(shown(&run(&mut world, Tip).unwrap())[0], verdict);
+    }
+}
+
+#[test]
+fn verdicts_are_on_disk() {
+    let mut world = World::new(2);
+    for step in [Setup, Fulfil, Claim(3), Tip, Restart] {
+        run(&mut world, step).unwrap();
+    }
+    let reports = world.tower.reports().unwrap();
+    assert_eq!((reports.len(), reports[0].slot, reports[0].height), (1, slot(0), Some(world.height() - 4)));
+}

@@ -1,0 +1,391 @@
+//! A bridge with known keys, a chain that can be reorganized, an operator that claims what it likes, and the watchtower's
+//! hands.
+
+use bitcoin::absolute::LockTime;
+use bitcoin::block::{Header, Version};
+use bitcoin::consensus::serialize;
+use bitcoin::hashes::{Hash as _, hash160};
+use bitcoin::relative::Height;
+use bitcoin::secp256k1::schnorr::Signature;
+use bitcoin::secp256k1::{Keypair, Message, Secp256k1, SecretKey};
+use bitcoin::{
+    Amount, Block, BlockHash, CompactTarget, OutPoint, ScriptBuf, Sequence, Transaction, TxIn, TxMerkleNode, TxOut, Txid,
+    Witness, transaction,
+};
+use musig2::secp::Scalar;
+use trestle_bridge::job::{Job, RunJob};
+use trestle_bridge::parameters::{Bridge, BridgeParameters, Genesis, Members};
+use trestle_bridge::transactions::claim::{self, Statement};
+use trestle_bridge::transactions::slot_run::bond_output;
+use trestle_bridge::transactions::{
+    ChallengerInRun, Checkpoint, Presigned, Reveal, RunGraph, RunTerms, SignRequest, contest, payout,
+};
+use trestle_challenger::watchtower::{Duty, Event, Purpose, Watchtower};
+use trestle_challenger::{Error, Mined, View, ViewError};
+use trestle_rollup::envelope::Kind;
+use trestle_rollup::tag::mint_message;
+use trestle_rollup::{Account, Destination, Envelope, Ledger, SlotId, Tag, WithdrawalId, tagged_hash};
+use trestle_signer::Delivery;
+use trestle_taptree_trace::ots::{CLAIM, SecretSeed};
+
+/// K.
+pub const CONFIRMATIONS: u16 = 3;
+/// Δ1.
+pub const DELTA1: u16 = 10;
+/// Blocks in which a withdrawal is the committee's.
+const COOPERATIVE: u32 = 2;
+
+const GENESIS: u32 = 100;
+
+pub fn key(name: &str) -> Keypair {
+    let secret = tagged_hash("test key", &[name.as_bytes()]);
+    Keypair::from_secret_key(&Secp256k1::new(), &SecretKey::from_slice(&secret).unwrap())
+}
+
+fn x_only(key: &Keypair) -> [u8; 32] {
+    key.x_only_public_key().0.serialize()
+}
+
+pub fn bridge() -> Bridge {
+    let x_only = |name| key(name).x_only_public_key().0;
+    let members = Members {
+        signers: vec![key("signer").public_key()],
+        operators: vec![x_only("operator")],
+        challengers: vec![x_only("other challenger"), x_only("challenger")],
+        sequencers: vec![x_only("sequencer")],
+    };
+    let genesis = Genesis { height: GENESIS, hash: BlockHash::from_byte_array([0x11; 32]) };
+    Bridge::new(BridgeParameters {
+        confirmations: CONFIRMATIONS,
+        delta1: Height::from(DELTA1),
+        cooperative_window: u16::try_from(COOPERATIVE).unwrap(),
+        operator_window: 60,
+        ..BridgeParameters::regtest(members, genesis)
+    })
+    .unwrap()
+}
+
+/// The committee's signature.
+pub fn sign(bridge: &Bridge, request: &SignRequest) -> Signature {
+    let scalar = Scalar::from_slice(&key("signer").secret_bytes()).unwrap();
+    let secret: [u8; 32] = bridge.committee.key_agg_context(request.tweak).aggregated_seckey([scalar]).unwrap();
+    let secp = Secp256k1::new();
+    let key = Keypair::from_seckey_slice(&secp, &secret).unwrap();
+    secp.sign_schnorr_no_aux_rand(&Message::from_digest(request.message), &key)
+}
+
+/// What the chain tells.
+pub struct Chain {
+    pub ledger: Ledger,
+    /// Transactions of each block above the genesis.
+    pub blocks: Vec<Vec<Transaction>>,
+    /// Blocks that are pretended to be on top, to see what happens in a year.
+    pub ahead: u32,
+    branch: u32,
+}
+
+impl View for Chain {
+    fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+
+    fn spender(&self, outpoint: &OutPoint) -> Result<Option<Mined>, ViewError> {
+        let spends = |tx: &&Transaction| tx.input.iter().any(|input| input.previous_output == *outpoint);
+        Ok(self.find(spends))
+    }
+
+    fn confirmed(&self, txid: &Txid) -> Result<Option<u32>, ViewError> {
+        Ok(self.find(|tx| tx.compute_txid() == *txid).map(|mined| mined.height))
+    }
+
+    fn height(&self) -> u32 {
+        self.ledger.tip().0 + self.ahead
+    }
+}
+
+impl Chain {
+    fn find(&self, wanted: impl Fn(&&Transaction) -> bool) -> Option<Mined> {
+        let mut blocks = (GENESIS + 1..).zip(&self.blocks);
+        blocks.find_map(|(height, block)| block.iter().find(&wanted).map(|tx| Mined { tx: tx.clone(), height }))
+    }
+
+    /// The next block.
+    pub fn mine(&mut self, transactions: Vec<Transaction>) {
+        let (height, entry) = self.ledger.tip();
+        let block = assemble(entry.block_hash, height + 1, self.branch, transactions.clone());
+        self.ledger.extend(&serialize(&block)).unwrap();
+        self.blocks.push(transactions);
+    }
+
+    /// Takes the last blocks away and returns what was in them.
+    pub fn disconnect(&mut self, depth: usize) -> Vec<Transaction> {
+        let kept = self.blocks.len().saturating_sub(depth);
+        let gone = self.blocks.drain(kept..).flatten().collect();
+        self.ledger.rollback(GENESIS + u32::try_from(kept).unwrap()).unwrap();
+        self.branch += 1;
+        gone
+    }
+}
+
+/// The world around one watchtower, that of challenger 1.
+pub struct World {
+    pub bridge: Bridge,
+    pub chain: Chain,
+    pub tower: Watchtower,
+    pub graph: RunGraph,
+    /// The watchtower's bond, not broadcast.
+    pub bond: Transaction,
+    /// The operator's bond, not broadcast.
+    pub funding: Transaction,
+    /// What waits for a block.
+    pub pool: Vec<Transaction>,
+    db: sled::Db,
+    coins: u32,
+    nonce: u64,
+}
+
+impl World {
+    /// A world with a few blocks, in which a run of `slots` slots could be made.
+    pub fn new(slots: u32) -> Self {
+        let bridge = bridge();
+        let db = sled::Config::new().temporary(true).open().unwrap();
+        let ledger = Ledger::open(&db, &bridge.rollup).unwrap();
+        let mut chain = Chain { ledger, blocks: Vec::new(), ahead: 0, branch: 0 };
+        for _ in 0..4 {
+            chain.mine(Vec::new());
+        }
+        let bond = spend(coin(1), vec![trestle_bridge::transactions::challenger_bond::output(&bridge)]);
+        let first_key = operator_seed().public_key(&CLAIM, &claim::key_id(&bridge, slot(0)));
+        let funding = spend(coin(2), vec![bond_output(&bridge, &first_key, slots).unwrap()]);
+        let terms = terms(&bridge, &chain, slots, &bond, &funding);
+        let graph = RunGraph::build(&bridge, terms).unwrap();
+        let tower = open(&db, &bridge);
+        Self { bridge, chain, tower, graph, bond, funding, pool: Vec::new(), db, coins: 2, nonce: 0 }
+    }
+
+    /// Stops the watchtower and starts it again.
+    pub fn restart(&mut self) {
+        self.tower = open(&self.db, &self.bridge);
+    }
+
+    pub fn process(&mut self, event: Event) -> Result<Vec<Duty>, Error> {
+        self.tower.process(event, &self.chain)
+    }
+
+    /// Does what a caller does about duties, but for the answers that the operator and the committee give.
+    pub fn carry_out(&mut self, duties: &[Duty]) {
+        for duty in duties {
+            if let Duty::Broadcast { tx, .. } = duty {
+                self.broadcast(tx.clone());
+            }
+        }
+    }
+
+    pub fn broadcast(&mut self, tx: Transaction) {
+        let txid = tx.compute_txid();
+        if !self.pool.iter().any(|other| other.compute_txid() == txid) && self.chain.confirmed(&txid).unwrap().is_none() {
+            self.pool.push(tx);
+        }
+    }
+
+    /// The next block, with everything that waits and spends what is unspent.
+    pub fn mine(&mut self) {
+        let mut spent = Vec::new();
+        let mut block = Vec::new();
+        for tx in std::mem::take(&mut self.pool) {
+            let inputs: Vec<_> = tx.input.iter().map(|input| input.previous_output).collect();
+            let free = |input: &OutPoint| !spent.contains(input) && self.chain.spender(input).unwrap().is_none();
+            if inputs.iter().all(free) {
+                spent.extend(inputs);
+                block.push(tx);
+            }
+        }
+        self.chain.mine(block);
+    }
+
+    pub fn mine_empty(&mut self, blocks: u32) {
+        (0..blocks).for_each(|_| self.chain.mine(Vec::new()));
+    }
+
+    /// The committee's delivery of the run's signatures.
+    pub fn delivery(&self) -> Delivery {
+        let job = Job::Run(RunJob { terms: self.graph.terms.clone(), vaults: Vec::new() });
+        let requests = job.stage(&self.bridge, &[], 0, &[]).unwrap();
+        Delivery { job, signatures: vec![requests.iter().map(|request| sign(&self.bridge, request)).collect()] }
+    }
+
+    /// A transaction of the graph, signed by the committee.
+    pub fn complete(&self, presigned: &Presigned, reveal: Reveal) -> Transaction {
+        let signatures: Vec<_> = presigned.requests().iter().map(|request| sign(&self.bridge, request)).collect();
+        presigned.complete(&signatures, reveal).unwrap()
+    }
+
+    /// Blocks in which a withdrawal is requested and, in the operator's time, paid for the slot at `place`.
+    pub fn fulfil(&mut self, place: usize) {
+        let account = Account(x_only(&key("user")));
+        let value = self.bridge.denomination(0).unwrap();
+        let fee = 1_000_000;
+        let mints: Vec<_> = (0..2).map(|_| self.mint(account, value)).collect();
+        let destination = Destination::P2wpkh([7; 20]);
+        let withdraw =
+            trestle_rollup::Transaction::Withdraw { from: account, destination, denomination: 0, fee, nonce: self.nonce };
+        self.nonce += 1;
+        let payload = withdraw.sign(&self.bridge.instance, &key("user")).encode();
+        let poster = x_only(&key("poster"));
+        let script = Envelope { kind: Kind::Forced, payload }.script(self.bridge.tag, &poster);
+        let mut forced = spend(self.coin(), vec![output(500, destination.script_pubkey())]);
+        forced.input[0].witness = Witness::from_slice(&[vec![1; 64], script, [&[0xc0][..], &poster].concat()]);
+        let id = WithdrawalId(self.chain.ledger.state_at_tip().meta().unwrap().withdrawals);
+        self.chain.mine(mints.into_iter().chain([forced]).collect());
+        self.mine_empty(COOPERATIVE);
+        let slot = self.graph.slots[place].id;
+        let outputs = payout::outputs(&self.bridge, id, destination.script_pubkey(), slot).unwrap();
+        let paid = spend(self.coin(), outputs.to_vec());
+        self.chain.mine(vec![paid]);
+        assert!(self.chain.ledger.state_at_tip().slot(slot).unwrap().is_some(), "the payout counts");
+    }
+
+    fn mint(&mut self, account: Account, value: Amount) -> Transaction {
+        let input = self.coin();
+        let message = mint_message(&self.bridge.instance, &input.into(), &account, value.to_sat());
+        let untweaked = trestle_bridge::connector::Tweak::None;
+        let request = SignRequest { what: "mint".into(), message, tweak: untweaked };
+        let tag = Tag::Mint { account, signature: sign(&self.bridge, &request).serialize() };
+        let vault = TxOut { value, script_pubkey: self.bridge.vault_script().clone() };
+        spend(input, vec![vault, output(0, tag.script_pubkey(self.bridge.tag))])
+    }
+
+    /// The operator's Claim of the slot at `place` with this statement.
+    pub fn claim(&self, place: usize, statement: Statement) -> Transaction {
+        let slot = &self.graph.slots[place];
+        let id = claim::key_id(&self.bridge, slot.id);
+        let signature = operator_seed().sign(&CLAIM, &id, &statement.message()).unwrap();
+        self.complete(&slot.claim, Reveal::Claim(&signature))
+    }
+
+    /// A statement about a block as the ledger has it.
+    pub fn statement(&self, height: u32) -> Statement {
+        let entry = self.chain.ledger.entry(height).unwrap().unwrap();
+        let n = u16::try_from(height - self.graph.terms.checkpoint.height).unwrap();
+        Statement::new(n, &BlockHash::from_byte_array(entry.block_hash))
+    }
+
+    /// Contest by the other challenger.
+    pub fn other_contest(&self, place: usize) -> Transaction {
+        let slot = &self.graph.slots[place];
+        let (secret, _) = contest::secret(&self.bridge, &other_seed(), 0, slot.id);
+        self.complete(&slot.contest, Reveal::Contest(0, &secret))
+    }
+
+    pub fn height(&self) -> u32 {
+        self.chain.ledger.tip().0
+    }
+
+    fn coin(&mut self) -> OutPoint {
+        self.coins += 1;
+        coin(self.coins)
+    }
+}
+
+/// The slot at a place in the run.
+pub fn slot(place: u32) -> SlotId {
+    SlotId { operator: 0, denomination: 0, serial: 4 + place }
+}
+
+/// The challengers' parts are as the watchtower will make its own.
+fn terms(bridge: &Bridge, chain: &Chain, slots: u32, bond: &Transaction, funding: &Transaction) -> RunTerms {
+    let height = GENESIS + 1;
+    let part = |bond, seed: &SecretSeed, index| {
+        let hashes: Vec<hash160::Hash> = (0..slots).map(|place| contest::secret(bridge, seed, index, slot(place)).1).collect();
+        ChallengerInRun { bond, contest_hashes: hashes }
+    };
+    let keys = (0..slots).map(|place| operator_seed().public_key(&CLAIM, &claim::key_id(bridge, slot(place))));
+    RunTerms {
+        operator: 0,
+        denomination: 0,
+        first_serial: slot(0).serial,
+        slots,
+        bond: OutPoint::new(funding.compute_txid(), 0),
+        checkpoint: Checkpoint { height, entry: chain.ledger.entry(height).unwrap().unwrap().digest() },
+        claim_keys: keys.collect(),
+        challengers: vec![
+            part(coin(3), &other_seed(), 0),
+            part(OutPoint::new(bond.compute_txid(), 0), &tower_seed(), 1),
+        ],
+    }
+}
+
+fn operator_seed() -> SecretSeed {
+    SecretSeed::new([1; 32])
+}
+
+fn other_seed() -> SecretSeed {
+    SecretSeed::new([2; 32])
+}
+
+fn tower_seed() -> SecretSeed {
+    SecretSeed::new([3; 32])
+}
+
+fn open(db: &sled::Db, bridge: &Bridge) -> Watchtower {
+    Watchtower::open(db, bridge.clone(), key("challenger"), tower_seed(), 3).unwrap()
+}
+
+fn coin(number: u32) -> OutPoint {
+    OutPoint::new(Txid::from_byte_array(tagged_hash("test coin", &[&number.to_le_bytes()])), 0)
+}
+
+fn output(value: u64, script_pubkey: ScriptBuf) -> TxOut {
+    TxOut { value: Amount::from_sat(value), script_pubkey }
+}
+
+fn spend(input: OutPoint, output: Vec<TxOut>) -> Transaction {
+    let witness = Witness::from_slice(&[vec![1; 64]]);
+    let sequence = Sequence::ENABLE_RBF_NO_LOCKTIME;
+    Transaction {
+        version: transaction::Version(3),
+        lock_time: LockTime::ZERO,
+        input: vec![TxIn { previous_output: input, script_sig: ScriptBuf::new(), sequence, witness }],
+        output,
+    }
+}
+
+fn assemble(parent: [u8; 32], height: u32, branch: u32, transactions: Vec<Transaction>) -> Block {
+    let mut coinbase = spend(OutPoint::null(), vec![output(0, ScriptBuf::new())]);
+    coinbase.input[0].witness = Witness::from_slice(&[[0u8; 32]]);
+    coinbase.input[0].script_sig = ScriptBuf::builder().push_int(i64::from(height)).push_slice([0; 4]).into_script();
+    let header = Header {
+        version: Version::TWO,
+        prev_blockhash: BlockHash::from_byte_array(parent),
+        merkle_root: TxMerkleNode::all_zeros(),
+        time: branch,
+        bits: CompactTarget::from_consensus(0x207f_ffff),
+        nonce: 0,
+    };
+    let mut block = Block { header, txdata: std::iter::once(coinbase).chain(transactions).collect() };
+    let root = block.witness_root().unwrap();
+    let commitment = Block::compute_witness_commitment(&root, &[0; 32]);
+    let script = [&[0x6a, 0x24, 0xaa, 0x21, 0xa9, 0xed][..], commitment.as_byte_array()].concat();
+    block.txdata[0].output.push(output(0, ScriptBuf::from_bytes(script)));
+    block.header.merkle_root = block.compute_merkle_root().unwrap();
+    block
+}
+
+/// Duties as the tables write them.
+pub fn shown(duties: &[Duty]) -> Vec<String> {
+    let purpose = |purpose: &Purpose| match purpose {
+        Purpose::Bond(_) => "bond".to_string(),
+        Purpose::Contest(slot) => format!("contest {}", slot.serial),
+        Purpose::Retire(_) => "retire".to_string(),
+    };
+    let show = |duty: &Duty| match duty {
+        Duty::FundBond { .. } => "fund bond".to_string(),
+        Duty::Join { .. } => "join".to_string(),
+        Duty::Consent { .. } => "consent".to_string(),
+        Duty::RequestSignatures { .. } => "request".to_string(),
+        Duty::Report(report) => format!("{} is {:?}", report.slot.serial, report.verdict),
+        Duty::Broadcast { purpose: of, .. } => format!("broadcast {}", purpose(of)),
+        Duty::Bump { purpose: of, .. } => format!("bump {}", purpose(of)),
+    };
+    duties.iter().map(show).collect()
+}
