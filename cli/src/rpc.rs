@@ -11,6 +11,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bitcoin::address::NetworkUnchecked;
+use bitcoin::secp256k1::schnorr::Signature;
 use bitcoin::{Address, Txid, XOnlyPublicKey};
 use jsonrpsee::proc_macros::rpc;
 use jsonrpsee::server::middleware::http::HostFilterLayer;
@@ -40,9 +41,10 @@ pub trait Backend: Send + Sync + 'static {
     fn submit(&self, transaction: &[u8]) -> Result<Hex32, RpcError>;
     /// What became of a Layer 2 transaction. One never heard of is [`Receipt::Unknown`], so is a forced one in no block.
     fn receipt(&self, query: ReceiptQuery) -> Result<Receipt, RpcError>;
-    /// Takes the terms of a deposit to the committee, or says why it will not confirm it. The same terms again are no
+    /// Takes the terms of a deposit, with their user's consent ([`trestle_signer::consent`]), to the committee, or says why
+    /// it will not confirm it. The same terms again are no
     /// error: the answer is how far the deposit has come.
-    fn deposit(&self, terms: DepositTerms) -> Result<DepositStatus, RpcError>;
+    fn deposit(&self, terms: DepositTerms, consent: Signature) -> Result<DepositStatus, RpcError>;
     /// The deposits registered for an account, oldest first.
     fn deposits(&self, account: XOnlyPublicKey) -> Result<Vec<DepositStatus>, RpcError>;
     /// The withdrawals that match, oldest first.
@@ -72,7 +74,7 @@ pub trait Api {
     fn receipt(&self, query: ReceiptQuery) -> Result<Receipt, RpcError>;
     /// [`Backend::deposit`].
     #[method(name = "deposit", blocking)]
-    fn deposit(&self, terms: DepositTerms) -> Result<DepositStatus, RpcError>;
+    fn deposit(&self, terms: DepositTerms, consent: Signature) -> Result<DepositStatus, RpcError>;
     /// [`Backend::deposits`].
     #[method(name = "deposits", blocking)]
     fn deposits(&self, account: XOnlyPublicKey) -> Result<Vec<DepositStatus>, RpcError>;
@@ -147,8 +149,8 @@ impl ApiServer for Served {
     fn receipt(&self, query: ReceiptQuery) -> Result<Receipt, RpcError> {
         self.0.receipt(query)
     }
-    fn deposit(&self, terms: DepositTerms) -> Result<DepositStatus, RpcError> {
-        self.0.deposit(terms)
+    fn deposit(&self, terms: DepositTerms, consent: Signature) -> Result<DepositStatus, RpcError> {
+        self.0.deposit(terms, consent)
     }
     fn deposits(&self, account: XOnlyPublicKey) -> Result<Vec<DepositStatus>, RpcError> {
         self.0.deposits(account)

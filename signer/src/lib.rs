@@ -13,6 +13,7 @@ pub mod policy;
 pub mod record;
 pub mod session;
 pub mod slots;
+pub mod status;
 pub mod store;
 pub mod view;
 

@@ -237,17 +237,23 @@ impl Knowledge<'_> {
     }
 
     /// The committee makes no vault that the open slots could not pay out without it.
-    fn runway(&self, job: &DepositJob) -> Result<(), CheckError> {
-        let denomination = job.terms.denomination;
+    /// The open slots of every run of this denomination that binds and whose bond is on the chain.
+    pub fn funded_runs(&self, denomination: u8) -> Result<Vec<OpenSlots>, CheckError> {
         let mut runs = Vec::new();
         for graph in self.binding_runs(denomination) {
-            let bond = graph.terms.bond_output(self.bridge).map_err(|error| Refusal::Malformed(error.to_string()))?;
-            let funded = self.view.output(&graph.terms.bond)?.is_some_and(|(output, _)| output == bond);
+            let bond = graph.slots.first().and_then(|slot| slot.claim.prevouts.first());
+            let funded = self.view.output(&graph.terms.bond)?.is_some_and(|(output, _)| Some(&output) == bond);
             if funded {
                 let slots = slots::open(graph, self.view, self.confirmations())?.len() as u32;
                 runs.push(OpenSlots { operator: graph.terms.operator, slots });
             }
         }
+        Ok(runs)
+    }
+
+    fn runway(&self, job: &DepositJob) -> Result<(), CheckError> {
+        let denomination = job.terms.denomination;
+        let runs = self.funded_runs(denomination)?;
         // The vault of this very deposit may be among the vaults already, if it was signed before.
         let mine: Vec<OutPoint> = self
             .book

@@ -33,7 +33,7 @@ pub fn run(global: &Global, args: &DepositArgs, output: &Output) -> Result<Repor
 
     let unsent = Error::unsent("deposit");
     coins.send(&[&funding.0]).map_err(|e| unsent(e.into()))?;
-    let mut status = session.node.deposit(terms).map_err(|e| unsent(e.into()))?;
+    let mut status = session.node.deposit(terms, session.consent(terms)).map_err(|e| unsent(e.into()))?;
     session.registered(&outpoint);
 
     let (confirmations, delay) = (session.parameters().confirmations, session.parameters().refund_delay);

@@ -31,7 +31,7 @@ pub fn run(global: &Global) -> Result<Report, Error> {
     let unregistered = session.journal.deposits().iter().filter(|d| !d.registered && d.refund.is_none());
     let terms: Vec<_> = unregistered.map(|d| d.terms).filter(|t| sent_or_known(&refused, &t.outpoint.txid)).collect();
     for terms in &terms {
-        session.node.deposit(*terms)?;
+        session.node.deposit(*terms, session.consent(*terms))?;
         session.registered(&terms.outpoint);
     }
     let mut lines: Vec<String> = sent.iter().map(|txid| format!("sent again: {txid}")).collect();

@@ -2,11 +2,15 @@
 
 use std::sync::Arc;
 
+use bitcoin::secp256k1::schnorr::Signature;
 use bitcoin::{Amount, OutPoint, TxOut};
 use trestle_bridge::chain::{self, Chain};
+use trestle_bridge::job::{DepositJob, Job};
 use trestle_bridge::parameters::{Bridge, BridgeParameters, ParametersError};
+use trestle_bridge::transactions::DepositTerms;
 use trestle_bridge::wallet::WalletError;
 use trestle_rollup::SignedTransaction as SignedLayer2;
+use trestle_signer::consent;
 
 use super::error::Error;
 use crate::args::Global;
@@ -112,6 +116,12 @@ impl Session {
             Err(refused @ NodeError::Refused { .. }) => Err(refused.into()),
             Err(why) => Err(Error::Uncertain(why)),
         }
+    }
+
+    /// The wallet's consent to the terms of a deposit, which the committee wants to see.
+    pub fn consent(&self, terms: DepositTerms) -> Signature {
+        let job = Job::Deposit(DepositJob { terms, slots: Vec::new() });
+        consent::sign(&self.bridge, &job, self.keys.refund_pair())
     }
 
     /// Goes on with the node alone, so that other commands can use the wallet.

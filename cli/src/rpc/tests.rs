@@ -40,7 +40,7 @@ impl Backend for Fake {
             ReceiptQuery::Forced(_) => Receipt::Unknown,
         })
     }
-    fn deposit(&self, terms: DepositTerms) -> Result<DepositStatus, RpcError> {
+    fn deposit(&self, terms: DepositTerms, _: Signature) -> Result<DepositStatus, RpcError> {
         Ok(DepositStatus { terms, state: DepositState::Waiting { confirmations: 1, needed: 6 } })
     }
     fn deposits(&self, _: XOnlyPublicKey) -> Result<Vec<DepositStatus>, RpcError> {

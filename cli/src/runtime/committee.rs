@@ -11,6 +11,7 @@ use trestle_bridge::job::Job;
 use trestle_bridge::parameters::Bridge;
 use trestle_challenger::{ChainView, View as _};
 use trestle_rollup::{Assignment, Digest, Fulfilment, SlotId, Withdrawal, WithdrawalId};
+use trestle_signer::status::Standing;
 use trestle_signer::{Delivery, Duty, Event, JobId, LEADER, Message, Receiver, Signer, Spend, View, ViewError};
 
 use super::Error;
@@ -28,13 +29,6 @@ pub struct SignerRole {
     /// Whether it answers; one that does not keeps everything that it has.
     pub online: bool,
     restarted: bool,
-}
-
-impl SignerRole {
-    /// The signer's own state.
-    pub fn machine(&mut self) -> &mut Signer<sled::Tree> {
-        &mut self.machine
-    }
 }
 
 /// The committee.
@@ -77,6 +71,11 @@ impl Signers {
         self.pump(sender)
     }
 
+    /// Whether the leader answers.
+    pub fn is_led(&self) -> bool {
+        self.signers.get(LEADER).is_some_and(|leader| leader.online)
+    }
+
     /// Asks the leader for a job.
     ///
     /// # Errors
@@ -91,9 +90,29 @@ impl Signers {
         std::mem::take(&mut self.deliveries).into_iter().map(|((receiver, _), delivery)| (receiver, delivery)).collect()
     }
 
+    /// What is signed of the run with this bond, as the first signer that answers has it.
+    ///
+    /// # Errors
+    /// Its files.
+    pub fn signatures_for(&mut self, bond: &OutPoint) -> Result<Vec<Delivery>, Error> {
+        match self.signers.iter_mut().find(|signer| signer.online) {
+            Some(signer) => Ok(signer.machine.signatures_for(bond)?),
+            None => Ok(Vec::new()),
+        }
+    }
+
     /// Why a job is not being signed, as the signers last said.
-    pub fn refusal(&self, job: &JobId) -> Option<&str> {
-        self.refusals.get(job).map(String::as_str)
+    pub fn refusal_of(&self, job: &Job) -> Option<&str> {
+        self.refusals.get(&JobId::of(&self.bridge, job)).map(String::as_str)
+    }
+
+    /// How a denomination stands, as the leader knows.
+    ///
+    /// # Errors
+    /// The chain or its files.
+    pub fn standing(&self, denomination: u8) -> Result<Standing, Error> {
+        let Some(leader) = self.signers.get(LEADER) else { return Err(Error::Silent("the committee")) };
+        Ok(leader.machine.standing(denomination, &SignerView(&leader.role.view))?)
     }
 
     fn pump(&mut self, sender: &Sender) -> Result<(), Error> {

@@ -26,7 +26,7 @@ use trestle_bridge::transactions::{BuildError, RunTerms};
 use trestle_bridge::wallet::WalletError;
 use trestle_challenger::{operator as operator_events, watchtower};
 use trestle_rollup::{Digest, Ledger, LedgerError, SlotId};
-use trestle_signer::Receiver;
+use trestle_signer::{Delivery, Receiver};
 
 pub use challenger::ChallengerRole;
 pub use committee::{SignerRole, Signers};
@@ -71,6 +71,9 @@ pub enum Error {
     /// A signer failed.
     #[error("a signer failed: {0}")]
     Signer(#[from] trestle_signer::Error),
+    /// A signer could not say how the bridge stands.
+    #[error(transparent)]
+    Standing(#[from] trestle_signer::policy::CheckError),
     /// The sequencer failed.
     #[error("the sequencer failed: {0}")]
     Sequencer(#[from] trestle_sequencer::Error),
@@ -197,8 +200,23 @@ impl Runtime {
     /// # Errors
     /// A ledger.
     pub fn entries(&self, height: u32) -> Result<Vec<(&str, Option<Digest>)>, Error> {
-        let entry = |role: &Role| Ok(role.ledger().entry(height)?.map(|entry| entry.digest()));
+        let entry = |role: &Role| role.ledger().entry(height).map(|entry| entry.map(|entry| entry.digest()));
         self.roles().map(|role| Ok((role.name.as_str(), entry(role)?))).collect()
+    }
+
+    /// For how many blocks the runs of a denomination, the longest of each operator, still live.
+    ///
+    /// # Errors
+    /// A role's files, or the chain.
+    pub fn run_blocks_left(&self, denomination: u8) -> Result<u32, Error> {
+        let tip = self.ledger().tip().0;
+        let mut shortest = None;
+        for operator in &self.operators {
+            let runs = operator.machine().runs().filter(|run| run.terms.denomination == denomination);
+            let longest = runs.filter_map(|run| run.terms.end().ok()).map(|end| end.to_consensus_u32()).max();
+            shortest = shortest.into_iter().chain(longest).min();
+        }
+        Ok(shortest.map_or(0, |end| end.saturating_sub(tip)))
     }
 
     /// Asks the committee for a job.
@@ -306,12 +324,8 @@ impl Runtime {
         consent: Signature,
         wanted: &mut VecDeque<(usize, Request)>,
     ) -> Result<(), Error> {
-        for signer in self.signers.signers.iter_mut().filter(|signer| signer.online) {
-            for delivery in signer.machine().signatures_for(&terms.bond)? {
-                let event = operator_events::Event::Delivered(Box::new(delivery));
-                let requests = self.operators[operator].give(&self.sender, event)?;
-                wanted.extend(requests.into_iter().map(|request| (operator, request)));
-            }
+        for delivery in self.signers.signatures_for(&terms.bond)? {
+            self.hand_to_operator(operator, delivery, wanted)?;
         }
         let mut consents = vec![consent];
         for challenger in &mut self.challengers {
@@ -332,18 +346,11 @@ impl Runtime {
     /// Hands out what the committee signed.
     fn deliver(&mut self, wanted: &mut VecDeque<(usize, Request)>) -> Result<(), Error> {
         for (receiver, delivery) in self.signers.take_deliveries() {
-            let delivery = Box::new(delivery);
             match receiver {
-                Receiver::Operator(index) => {
-                    let operator = usize::from(index);
-                    if let Some(role) = self.operators.get_mut(operator) {
-                        let requests = role.give(&self.sender, operator_events::Event::Delivered(delivery))?;
-                        wanted.extend(requests.into_iter().map(|request| (operator, request)));
-                    }
-                }
+                Receiver::Operator(index) => self.hand_to_operator(usize::from(index), delivery, wanted)?,
                 Receiver::Challenger(index) => {
                     if let Some(role) = self.challengers.get_mut(index) {
-                        role.give(&self.sender, watchtower::Event::Delivered(delivery))?;
+                        role.give(&self.sender, watchtower::Event::Delivered(Box::new(delivery)))?;
                     }
                 }
                 Receiver::Administrator => tracing::info!("an administrative change is signed"),
@@ -352,15 +359,26 @@ impl Runtime {
         Ok(())
     }
 
+    fn hand_to_operator(
+        &mut self,
+        operator: usize,
+        delivery: Delivery,
+        wanted: &mut VecDeque<(usize, Request)>,
+    ) -> Result<(), Error> {
+        if let Some(role) = self.operators.get_mut(operator) {
+            let requests = role.give(&self.sender, operator_events::Event::Delivered(Box::new(delivery)))?;
+            wanted.extend(requests.into_iter().map(|request| (operator, request)));
+        }
+        Ok(())
+    }
+
     /// Brings a challenger the signatures that it lacks.
     fn make_up(&mut self, challenger: usize, answers: &[Answer]) -> Result<(), Error> {
         for answer in answers {
             let Answer::Lacks(bond) = answer else { continue };
-            for signer in self.signers.signers.iter_mut().filter(|signer| signer.online) {
-                for delivery in signer.machine().signatures_for(bond)? {
-                    let event = watchtower::Event::Delivered(Box::new(delivery));
-                    self.challengers[challenger].give(&self.sender, event)?;
-                }
+            for delivery in self.signers.signatures_for(bond)? {
+                let event = watchtower::Event::Delivered(Box::new(delivery));
+                self.challengers[challenger].give(&self.sender, event)?;
             }
         }
         Ok(())

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use bitcoin::address::NetworkUnchecked;
+use bitcoin::secp256k1::schnorr::Signature;
 use bitcoin::hex::DisplayHex;
 use bitcoin::{Address, Amount, Txid, XOnlyPublicKey};
 use jsonrpsee::core::ClientError;
@@ -122,8 +123,8 @@ impl Node {
     }
 
     /// [`crate::rpc::Backend::deposit`].
-    pub fn deposit(&self, terms: DepositTerms) -> Result<DepositStatus, NodeError> {
-        self.answer(self.client.deposit(terms))
+    pub fn deposit(&self, terms: DepositTerms, consent: Signature) -> Result<DepositStatus, NodeError> {
+        self.answer(self.client.deposit(terms, consent))
     }
 
     /// [`crate::rpc::Backend::deposits`].

@@ -3,6 +3,7 @@
 use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex};
 
+use bitcoin::secp256k1::schnorr::Signature;
 use bitcoin::address::NetworkUnchecked;
 use bitcoin::hashes::Hash;
 use bitcoin::secp256k1::{PublicKey, Secp256k1, SecretKey};
@@ -111,7 +112,7 @@ impl Backend for Fake {
     fn receipt(&self, _: ReceiptQuery) -> Result<Receipt, RpcError> {
         Ok(Receipt::Pending)
     }
-    fn deposit(&self, terms: DepositTerms) -> Result<DepositStatus, RpcError> {
+    fn deposit(&self, terms: DepositTerms, _: Signature) -> Result<DepositStatus, RpcError> {
         self.accepted()?;
         self.with(|f| f.deposits.push(terms));
         Ok(DepositStatus { terms, state: DepositState::Unseen })

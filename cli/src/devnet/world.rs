@@ -1,0 +1,251 @@
+//! A whole bridge on regtest: bitcoind, a miner, every role.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use bitcoin::{Address, Amount, Txid};
+use trestle_bridge::chain::{Chain, ChainError};
+use trestle_bridge::parameters::{BridgeParameters, Genesis};
+use trestle_bridge::wallet::WalletError;
+
+use super::deposits::Deposits;
+use crate::regtest::{ElectrumServer, Miner, Node, NodeOptions, RegtestError};
+use crate::rpc::types::ChainEndpoint;
+use crate::runtime::{self, Cast, Runtime};
+use crate::user::home;
+
+/// Who takes part.
+pub const CAST: Cast = Cast { signers: 3, operators: 2, challengers: 1 };
+
+/// What each operator has to front and bond with, each challenger, and the sequencer, as coins of these amounts.
+const OPERATOR_COINS: [Amount; 4] = [Amount::from_sat(200_000_000); 4];
+const CHALLENGER_COINS: [Amount; 4] = [Amount::from_sat(25_000_000); 4];
+const SEQUENCER_COINS: [Amount; 4] = [Amount::from_sat(10_000_000); 4];
+
+/// Blocks within which whatever the world waits for has to happen.
+const PATIENCE: u32 = 400;
+
+/// Why the world stopped.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// bitcoind, ElectrumX or the miner.
+    #[error(transparent)]
+    Regtest(#[from] RegtestError),
+    /// A role.
+    #[error(transparent)]
+    Runtime(#[from] runtime::Error),
+    /// The files.
+    #[error("{file}: {why}")]
+    File {
+        /// The file.
+        file: PathBuf,
+        /// What is wrong.
+        why: String,
+    },
+    /// Something that should have happened did not.
+    #[error("waited {blocks} blocks in vain until {what}")]
+    Waited {
+        /// What was waited for.
+        what: String,
+        /// How long.
+        blocks: u32,
+    },
+}
+
+impl From<ChainError> for Error {
+    fn from(error: ChainError) -> Self {
+        Self::Regtest(error.into())
+    }
+}
+
+impl From<WalletError> for Error {
+    fn from(error: WalletError) -> Self {
+        Self::Regtest(error.into())
+    }
+}
+
+/// The world. Dropping it stops everything; what it has on disk stays.
+pub struct World {
+    /// Every role.
+    pub runtime: Runtime,
+    /// The deposits that users registered.
+    pub deposits: Deposits,
+    miner: Miner,
+    node: Node,
+    electrum: Option<ElectrumServer>,
+    directory: PathBuf,
+}
+
+impl World {
+    /// Opens the world in `directory`, or makes it there: a chain, a bridge, and money for the roles.
+    ///
+    /// # Errors
+    /// Whatever does not start.
+    pub fn open(directory: &Path, with_electrum: bool, progress: &dyn Fn(&str)) -> Result<Self, Error> {
+        fs::create_dir_all(directory).map_err(|e| file_error(directory, e))?;
+        progress("starting bitcoind on regtest");
+        let options = NodeOptions { directory: Some(directory.join("bitcoind")), rpc_port: None };
+        fs::create_dir_all(directory.join("bitcoind")).map_err(|e| file_error(directory, e))?;
+        let node = Node::start_with(options)?;
+        let mut miner = Miner::open(&node, &directory.join("miner"))?;
+        let roles = directory.join("roles");
+        let file = directory.join("parameters.json");
+        let is_new = !file.exists();
+        if is_new {
+            let tip = node.chain().tip()?;
+            let genesis = Genesis { height: tip.height, hash: tip.hash };
+            let parameters = runtime::regtest_parameters(&roles, CAST, genesis)?;
+            let json = serde_json::to_vec_pretty(&parameters).map_err(|e| file_error(&file, e))?;
+            home::replace(&file, &json).map_err(|e| file_error(&file, e))?;
+        }
+        let json = fs::read(&file).map_err(|e| file_error(&file, e))?;
+        let parameters: BridgeParameters = serde_json::from_slice(&json).map_err(|e| file_error(&file, e))?;
+        let mut runtime = Runtime::open(&roles, parameters, node.chain())?;
+        if is_new {
+            progress("giving the roles money to work with");
+            pay_roles(&mut runtime, &mut miner)?;
+        }
+        let electrum = match with_electrum {
+            true => Some(ElectrumServer::start(&node)?),
+            false => None,
+        };
+        let deposits = Deposits::open(&directory.join("deposits.json")).map_err(|e| file_error(directory, e))?;
+        let mut world = Self { runtime, deposits, miner, node, electrum, directory: directory.into() };
+        world.step()?;
+        Ok(world)
+    }
+
+    /// Where the world keeps its files.
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    /// bitcoind.
+    pub fn node(&self) -> &Node {
+        &self.node
+    }
+
+    /// How users read Bitcoin.
+    pub fn endpoint(&self) -> ChainEndpoint {
+        match &self.electrum {
+            Some(electrum) => ChainEndpoint { url: electrum.url().into(), cookie_file: None },
+            None => ChainEndpoint { url: self.node.url().into(), cookie_file: Some(self.node.cookie_file()) },
+        }
+    }
+
+    /// Height of Bitcoin's tip.
+    ///
+    /// # Errors
+    /// bitcoind.
+    pub fn height(&self) -> Result<u32, Error> {
+        Ok(self.node.chain().tip()?.height)
+    }
+
+    /// Everybody does what is due.
+    ///
+    /// # Errors
+    /// A role.
+    pub fn step(&mut self) -> Result<(), Error> {
+        self.runtime.step()?;
+        if self.runtime.signers.is_led() {
+            for deposit in self.deposits.take_untold() {
+                self.runtime.request(deposit.job(), vec![deposit.consent])?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Mines blocks, one by one, and lets everybody do what is due after each.
+    ///
+    /// # Errors
+    /// bitcoind, or a role.
+    pub fn mine(&mut self, blocks: u32) -> Result<(), Error> {
+        for _ in 0..blocks {
+            self.miner.mine(1)?;
+            self.step()?;
+        }
+        Ok(())
+    }
+
+    /// Mines until `done` answers; returns the answer.
+    ///
+    /// # Errors
+    /// [`Error::Waited`] if it does not within a few hundred blocks, or as [`Self::mine`].
+    pub fn mine_until<T>(
+        &mut self,
+        what: &str,
+        mut done: impl FnMut(&mut Self) -> Result<Option<T>, Error>,
+    ) -> Result<T, Error> {
+        for _ in 0..PATIENCE {
+            if let Some(answer) = done(self)? {
+                return Ok(answer);
+            }
+            self.mine(1)?;
+        }
+        Err(Error::Waited { what: what.into(), blocks: PATIENCE })
+    }
+
+    /// Has every operator open a run of `slots` slots in each of these denominations, and waits until all can be used.
+    ///
+    /// # Errors
+    /// As [`Self::mine_until`].
+    pub fn open_runs(&mut self, denominations: &[u8], slots: u32) -> Result<(), Error> {
+        let confirmations = self.runtime.bridge().parameters.confirmations;
+        self.mine(u32::from(confirmations) + 1)?;
+        for operator in 0..self.runtime.operators.len() {
+            for denomination in denominations {
+                self.runtime.open_run(operator, *denomination, slots)?;
+            }
+        }
+        let denominations = denominations.to_vec();
+        self.mine_until("every run is signed and on Bitcoin", |world| world.has_open_slots(&denominations, slots))?;
+        self.mine(u32::from(confirmations))
+    }
+
+    fn has_open_slots(&self, denominations: &[u8], slots: u32) -> Result<Option<()>, Error> {
+        for denomination in denominations {
+            let runs = self.runtime.signers.standing(*denomination)?.runs;
+            if runs.len() < self.runtime.operators.len() || runs.iter().any(|run| run.slots < slots) {
+                return Ok(None);
+            }
+        }
+        Ok(Some(()))
+    }
+
+    /// Pays out of the miner's coins, and mines a block with it.
+    ///
+    /// # Errors
+    /// bitcoind, or a role.
+    pub fn faucet(&mut self, address: &Address, amount: Amount) -> Result<Txid, Error> {
+        let outpoint = self.miner.fund(address, amount)?;
+        self.step()?;
+        Ok(outpoint.txid)
+    }
+}
+
+/// Gives each role that pays for transactions its coins, in one block.
+fn pay_roles(runtime: &mut Runtime, miner: &mut Miner) -> Result<(), Error> {
+    let mut payments = Vec::new();
+    for operator in &mut runtime.operators {
+        for amount in OPERATOR_COINS {
+            payments.push((operator.wallet().new_address()?, amount));
+        }
+    }
+    for challenger in &mut runtime.challengers {
+        for amount in CHALLENGER_COINS {
+            payments.push((challenger.wallet().new_address()?, amount));
+        }
+    }
+    for amount in SEQUENCER_COINS {
+        payments.push((runtime.sequencer.wallet().new_address()?, amount));
+    }
+    for (address, amount) in payments {
+        miner.pay(address.script_pubkey(), amount)?;
+    }
+    miner.mine(1)?;
+    Ok(())
+}
+
+fn file_error(file: &Path, why: impl std::fmt::Display) -> Error {
+    Error::File { file: file.into(), why: why.to_string() }
+}
