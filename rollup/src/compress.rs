@@ -69,10 +69,22 @@ pub fn sha256d(parts: &[&[u8]]) -> Digest {
 /// Eight words as 32 big-endian bytes.
 const fn constant(words: [u32; 8]) -> Digest {
     let [a, b, c, d, e, f, g, h] = words;
-    let (a, b, c, d) = (a.to_be_bytes(), b.to_be_bytes(), c.to_be_bytes(), d.to_be_bytes());
-    let (e, f, g, h) = (e.to_be_bytes(), f.to_be_bytes(), g.to_be_bytes(), h.to_be_bytes());
+    let (a, b, c, d) = (
+        a.to_be_bytes(),
+        b.to_be_bytes(),
+        c.to_be_bytes(),
+        d.to_be_bytes(),
+    );
+    let (e, f, g, h) = (
+        e.to_be_bytes(),
+        f.to_be_bytes(),
+        g.to_be_bytes(),
+        h.to_be_bytes(),
+    );
     [
-        a[0], a[1], a[2], a[3], b[0], b[1], b[2], b[3], c[0], c[1], c[2], c[3], d[0], d[1], d[2], d[3], //
-        e[0], e[1], e[2], e[3], f[0], f[1], f[2], f[3], g[0], g[1], g[2], g[3], h[0], h[1], h[2], h[3],
+        a[0], a[1], a[2], a[3], b[0], b[1], b[2], b[3], c[0], c[1], c[2], c[3], d[0], d[1], d[2],
+        d[3], //
+        e[0], e[1], e[2], e[3], f[0], f[1], f[2], f[3], g[0], g[1], g[2], g[3], h[0], h[1], h[2],
+        h[3],
     ]
 }

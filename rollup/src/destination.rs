@@ -70,7 +70,9 @@ impl Destination {
     #[must_use]
     pub fn is_paid_by(&self, script: &[u8]) -> bool {
         let (before, after) = self.frame();
-        let payload = script.strip_prefix(before).and_then(|rest| rest.strip_suffix(after));
+        let payload = script
+            .strip_prefix(before)
+            .and_then(|rest| rest.strip_suffix(after));
         payload == Some(self.payload())
     }
 

@@ -1,8 +1,8 @@
 //! What a block did to the Layer 2, for those who act on it. Events are not part of the state.
 
+use crate::destination::Destination;
 use crate::execute::Refusal;
 use crate::identifiers::{Account, OutPoint, SlotId, Txid, WithdrawalId};
-use crate::destination::Destination;
 use crate::tag::AdminOperation;
 
 /// One thing that happened. `txid` is always the Bitcoin transaction that it came from.

@@ -48,6 +48,6 @@ pub use identifiers::{Account, OutPoint, SlotId, Txid, WithdrawalId};
 #[cfg(feature = "std")]
 pub use native::{Draft, Ledger, LedgerError, View};
 pub use parameters::{Parameters, ParametersError};
-pub use state::{AccountState, Fulfilment, Meta, Member, Withdrawal};
+pub use state::{AccountState, Fulfilment, Member, Meta, Withdrawal};
 pub use tag::{AdminOperation, Tag};
 pub use transaction::{SignedTransaction, Transaction};

@@ -5,6 +5,7 @@ mod administration;
 mod batches;
 mod blocks;
 mod conformance;
+mod crash;
 mod encodings;
 mod history;
 mod mints;

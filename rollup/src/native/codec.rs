@@ -12,7 +12,7 @@ const VERSION: u8 = 1;
 
 /// Events as they are kept.
 pub(super) fn encode(events: &[Event]) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(1 + 121 * events.len()); // a transfer's size
+    let mut bytes = Vec::with_capacity(events.len().saturating_mul(113)); // a transfer's size
     bytes.push(VERSION);
     events.iter().for_each(|event| event.put(&mut bytes));
     bytes
