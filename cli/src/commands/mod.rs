@@ -37,6 +37,7 @@ pub fn run(cli: Cli, output: &Output) -> Result<Report, Error> {
         Command::Resume => resume::run(global),
         Command::Status => status::run(global),
         Command::Faucet(args) => faucet::run(global, &args),
-        Command::Demo(_) | Command::Devnet(_) => Err(Error::Bridge("this build has no demo and no devnet".into())),
+        Command::Demo(args) => crate::demo::run(&args, output),
+        Command::Devnet(args) => crate::devnet::run(&args, output),
     }
 }

@@ -1,1 +1,162 @@
-//! See the design.
+//! The demo: a whole bridge on regtest goes through everything it does, and every step is checked.
+
+mod checks;
+mod report;
+mod stage;
+
+use std::path::Path;
+
+use serde_json::Value;
+
+use crate::args::DemoArgs;
+use crate::commands;
+use crate::devnet;
+use crate::figures;
+use crate::output::{Output, Report};
+use crate::regtest::RegtestError;
+use crate::runtime;
+use stage::Stage;
+
+/// Index of the denomination that the demo moves: 0.1 BTC.
+const DENOMINATION: u8 = 1;
+/// The denomination, as a person types it.
+const TENTH: &str = "0.1BTC";
+/// Slots in each operator's run.
+const SLOTS: u32 = 6;
+
+/// Why the demo did not succeed.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The bridge did not start or stopped.
+    #[error(transparent)]
+    World(#[from] devnet::Error),
+    /// A role stopped.
+    #[error(transparent)]
+    Runtime(#[from] runtime::Error),
+    /// A user's command failed.
+    #[error("{user}: {error}")]
+    User {
+        /// The user.
+        user: String,
+        /// What the command said.
+        error: String,
+    },
+    /// Something is not as it should be.
+    #[error("it does not hold that {0}")]
+    Check(String),
+    /// A figure could not be measured.
+    #[error("measuring: {0}")]
+    Figures(String),
+    /// A file cannot be used.
+    #[error("{file}: {why}")]
+    File {
+        /// The file.
+        file: String,
+        /// Why not.
+        why: String,
+    },
+}
+
+impl Error {
+    fn file(file: &Path, why: impl std::fmt::Display) -> Self {
+        Self::File { file: file.display().to_string(), why: why.to_string() }
+    }
+}
+
+impl From<RegtestError> for Error {
+    fn from(error: RegtestError) -> Self {
+        Self::World(error.into())
+    }
+}
+
+/// Runs the demo and writes its report.
+///
+/// # Errors
+/// Something did not happen as it should; the report then says `"ok": false`, and what it was.
+pub fn run(args: &DemoArgs, output: &Output) -> Result<Report, commands::Error> {
+    let failed = |error: Error| commands::Error::Bridge(error.to_string());
+    let directory = tempfile::tempdir().map_err(|e| failed(Error::file(Path::new("a temporary directory"), e)))?;
+    let outcome = play(directory.path(), output);
+    let json = report::json(&outcome);
+    report::write(&args.report, &json).map_err(failed)?;
+    let done = outcome.map_err(failed)?;
+    let text = format!("everything was checked: {} transactions; report in {}", done.steps.len(), args.report.display());
+    Ok(Report { text, json })
+}
+
+fn play(directory: &Path, output: &Output) -> Result<report::Done, Error> {
+    let mut stage = Stage::open(directory, *output)?;
+
+    stage.title("The bridge is set up: operators bond their runs, the committee signs every slot");
+    stage.world().open_runs(&[DENOMINATION], SLOTS)?;
+    stage.show();
+    for (user, coins) in [("alice", "1BTC"), ("bob", "0.2BTC"), ("carol", "0.2BTC")] {
+        stage.user(user, &["wallet", "new"])?;
+        stage.user(user, &["faucet", coins])?;
+    }
+
+    stage.title("1. Alice deposits 0.1 BTC twice, Bob once; the committee signs with MuSig2 and confirms");
+    for user in ["alice", "alice", "bob"] {
+        let said = stage.user(user, &["deposit", TENTH])?;
+        stage.note(user, "Deposit", &said["txid"])?;
+    }
+    stage.wait_balance("alice", 20_000_000)?;
+    stage.wait_balance("bob", 10_000_000)?;
+
+    stage.title("2. Alice pays Bob 0.05 BTC on the Layer 2; the batch is posted to Bitcoin");
+    let bob = stage.layer2_address("bob")?;
+    stage.user("alice", &["send", &bob, "0.05BTC"])?;
+    stage.wait_balance("bob", 15_000_000)?;
+    checks::everyone_agrees(&stage.world().runtime)?;
+    stage.say("   every role derives the same R_h");
+
+    stage.title("3. A signer goes down. Bob withdraws 0.1 BTC, so his operator fronts it and is paid back from a vault");
+    stage.world().runtime.signers.signers[2].online = false;
+    let withdrawn = stage.user("bob", &["withdraw", TENTH])?;
+    let carols = stage.user("carol", &["deposit", TENTH])?;
+    stage.note("carol", "Deposit (the committee is not complete)", &carols["txid"])?;
+    stage.wait_paid(&withdrawn, "operator")?;
+    stage.wait_step("Reimburse")?;
+    checks::claims_were_judged_true(&stage.world().runtime)?;
+
+    stage.title("4. Nobody confirmed Carol's deposit: she takes it back after its timelock");
+    checks::refuses(stage.user("carol", &["refund"]), "cannot be refunded yet")?;
+    stage.wait_refundable(&carols["txid"])?;
+    let refund = stage.user("carol", &["refund"])?;
+    stage.note("carol", "Refund", &refund["txid"])?;
+    stage.mine(1)?;
+    stage.world().runtime.signers.signers[2].online = true;
+
+    stage.title("5. The signer is back: Alice's withdrawal is paid cooperatively, straight from a vault");
+    let withdrawn = stage.user("alice", &["withdraw", TENTH])?;
+    stage.wait_paid(&withdrawn, "committee")?;
+
+    stage.title("6. The sequencer refuses everybody: Bob's payment goes through Bitcoin past it");
+    stage.world().runtime.sequencer.open = false;
+    let alice = stage.layer2_address("alice")?;
+    checks::refuses(stage.user("bob", &["send", &alice, "0.01BTC"]), "trestle force")?;
+    let before = stage.balance("alice")?;
+    let forced = stage.user("bob", &["force", "send", &alice, "0.01BTC"])?;
+    stage.note("bob", "Forced transaction, commit", &forced["commit"])?;
+    stage.note("bob", "Forced transaction, reveal", &forced["reveal"])?;
+    stage.wait_balance("alice", before + 1_000_000)?;
+
+    stage.title("7. All derived state is thrown away and derived again from genesis");
+    let heights = checks::rederives(&stage.world().runtime, &directory.join("again"))?;
+    stage.say(&format!("   the same R_h at all {heights} heights"));
+    let vaults = checks::vaults_cover_supply(&stage.world().runtime)?;
+    stage.say(&format!("   {vaults} vault holds what the Layer 2 owes"));
+
+    stage.title("8. Figures");
+    let progress = |line: &str| output.progress(line);
+    let figures = figures::measure(&progress).map_err(|e| Error::Figures(e.to_string()))?;
+    for figure in &figures {
+        stage.say(&format!("   {:<40} {:>14} {}", figure.name, figure.value, figure.unit));
+    }
+    stage.done(figures)
+}
+
+/// A text of a command's answer.
+fn text(value: &Value) -> Result<&str, Error> {
+    value.as_str().ok_or_else(|| Error::Check(format!("{value} is a text")))
+}

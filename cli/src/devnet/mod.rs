@@ -4,5 +4,67 @@ mod backend;
 mod deposits;
 mod world;
 
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use serde_json::json;
+
+use crate::args::DevnetArgs;
+use crate::commands;
+use crate::output::{Output, Report};
+use crate::rpc;
+use crate::user::home;
+
 pub use backend::Served;
 pub use world::{Error, World};
+
+/// Slots in each run of the devnet's operators.
+const SLOTS: u32 = 8;
+
+/// How often a block is found.
+const BLOCK_TIME: Duration = Duration::from_secs(3);
+
+/// Runs the devnet until it is interrupted.
+///
+/// # Errors
+/// Something does not start, or fails.
+pub fn run(args: &DevnetArgs, output: &Output) -> Result<Report, commands::Error> {
+    let directory = match &args.dir {
+        Some(directory) => directory.clone(),
+        None => home::trestle_dir()?.join("devnet"),
+    };
+    let failed = |error: &dyn std::fmt::Display| commands::Error::Bridge(error.to_string());
+    let progress = |line: &str| output.progress(line);
+    let mut world = World::open(&directory, args.electrum, &progress).map_err(|e| failed(&e))?;
+    if world.runtime.operators.iter().all(|operator| operator.machine().runs().next().is_none()) {
+        progress("operators open their runs; the committee signs them");
+        let denominations = 0..world.runtime.bridge().parameters.denominations.len() as u8;
+        world.open_runs(&denominations.collect::<Vec<_>>(), SLOTS).map_err(|e| failed(&e))?;
+    }
+    let world = Arc::new(Mutex::new(world));
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, args.rpc_port));
+    let serving = rpc::serve(address, Arc::new(Served(Arc::clone(&world)))).map_err(|e| failed(&e))?;
+    progress(&format!("the bridge is up at {} (files in {})", serving.url(), directory.display()));
+    progress(&format!("a block every {} seconds; from another terminal:", BLOCK_TIME.as_secs()));
+    progress("  trestle wallet new && trestle faucet 1BTC && trestle deposit 0.1BTC --wait");
+    progress("Ctrl-C stops it; what it has stays, and the next start goes on from there");
+
+    let (stop, stopped) = std::sync::mpsc::channel();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|e| failed(&e))?;
+    std::thread::spawn(move || {
+        // Nobody is listening any more if this fails.
+        let _ = stop.send(runtime.block_on(tokio::signal::ctrl_c()));
+    });
+    loop {
+        match stopped.recv_timeout(BLOCK_TIME) {
+            Err(std::sync::mpsc::RecvTimeoutError::Timeout) => {
+                let mut world = world.lock().unwrap_or_else(PoisonError::into_inner);
+                world.mine(1).map_err(|e| failed(&e))?;
+            }
+            Ok(_) | Err(std::sync::mpsc::RecvTimeoutError::Disconnected) => break,
+        }
+    }
+    drop(serving);
+    Ok(Report { text: "stopped".into(), json: json!({ "stopped": true }) })
+}
