@@ -148,7 +148,7 @@ impl Stage {
     /// # Errors
     /// It does not happen, or somebody else pays.
     pub fn wait_paid(&mut self, withdrawn: &Value, by: &str) -> Result<(), Error> {
-        let address = text(&withdrawn["address"])?.to_owned();
+        let address = text(&withdrawn["destination"])?.to_owned();
         let backend = Served(Arc::clone(&self.world));
         let query = || {
             let destination = address.parse().map_err(|_| Error::Check(format!("{address} is an address")))?;
