@@ -24,6 +24,18 @@ struct Time {
     counts: u32,
 }
 
+impl Time {
+    /// Blocks of the window that are left after the tip.
+    fn window_left(&self, tip: u32) -> u32 {
+        self.window.map_or(0, |last| last.saturating_sub(tip))
+    }
+
+    /// Blocks after the tip in which the payout counts.
+    fn left(&self, tip: u32) -> u32 {
+        self.counts.saturating_sub(tip)
+    }
+}
+
 impl Operator {
     /// Begins to front a withdrawal in this slot, if one waits and all is well.
     pub(super) fn front(
@@ -49,9 +61,9 @@ impl Operator {
                 continue;
             }
             let Some(time) = self.time(&state, id)? else { continue };
-            let unhurried = time.window.is_some_and(|last| last - tip >= self.policy.front);
+            let unhurried = time.window_left(tip) >= self.policy.front;
             let claimable = time.counts.saturating_add(2 * u32::from(confirmations)) <= last_claim;
-            if unhurried && claimable && time.counts - tip > self.policy.cancel {
+            if unhurried && claimable && time.left(tip) > self.policy.cancel {
                 let front = Front { slot: slot.id, withdrawal: id, payout: None, cancelling: false, outcome: None };
                 self.store.put_front(&front)?;
                 return self.tend(view, front, duties);
@@ -140,7 +152,7 @@ impl Operator {
             return Ok(());
         }
         let time = match state.slot(slot)? {
-            None => self.time(&state, withdrawal)?.filter(|time| time.counts - tip > self.policy.cancel),
+            None => self.time(&state, withdrawal)?.filter(|time| time.left(tip) > self.policy.cancel),
             Some(_) => None,
         };
         let Some(time) = time.filter(|_| !front.cancelling) else {
@@ -152,7 +164,7 @@ impl Operator {
             return Ok(());
         };
         duties.push(publish(&front, payout.clone()));
-        if time.window.is_none_or(|last| last - tip <= self.policy.bump) {
+        if time.window_left(tip) <= self.policy.bump {
             duties.push(Duty::Bump { slot, tx: payout });
         }
         Ok(())
@@ -161,7 +173,7 @@ impl Operator {
     /// Whether a payout that was not sent yet should be.
     fn is_wanted(&self, state: &State, front: &Front) -> Result<bool, Error> {
         let time = self.time(state, front.withdrawal)?.filter(|time| time.window.is_some());
-        let in_time = time.is_some_and(|time| time.counts - state.height() > self.policy.cancel);
+        let in_time = time.is_some_and(|time| time.left(state.height()) > self.policy.cancel);
         Ok(in_time && state.slot(front.slot)?.is_none())
     }
 

@@ -1,0 +1,8 @@
+//! The operator, against the real ledger and real graphs on synthetic blocks.
+#![allow(missing_docs, reason = "tests are named for the property they hold")]
+
+mod chain;
+mod lifecycle;
+mod simulation;
+mod transitions;
+mod world;

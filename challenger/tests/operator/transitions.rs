@@ -1,0 +1,544 @@
+//! A row a transition: what happened before, the event, and the duties. Before every event the operator is started again, so
+//! what a row shows rests on the store and the chain alone.
+
+use bitcoin::{OutPoint, Transaction};
+use trestle_bridge::job::{Job, RunJob};
+use trestle_bridge::transactions::{CooperativeTerms, Reveal, contest, payout};
+use trestle_challenger::Error;
+use trestle_challenger::operator::{Duty, Event};
+use trestle_rollup::{SlotId, WithdrawalId};
+use trestle_signer::event::Delivery;
+
+use crate::chain::{output, spend};
+use crate::world::{CANCEL, DESTINATION, COOPERATIVE, DELTA1, DELTA2, GRACE, K, WINDOW, World, key, seed, shown, slot};
+
+/// What happens in a row.
+#[derive(Clone, Copy, Debug)]
+enum Step {
+    NewRun,
+    /// A run of a denomination that there is not, of no slots, and of too many.
+    NewRunOf(u8, u32),
+    Join,
+    /// A challenger gave too few hashes.
+    JoinShort,
+    FundRun,
+    /// The wallet made another transaction for the same run.
+    FundRunAgain,
+    /// The wallet funded something else.
+    FundRunWrong,
+    Abandon,
+    DeliverRun,
+    /// One signature is wrong.
+    DeliverRunWrong,
+    /// One signature is missing.
+    DeliverRunShort,
+    /// The terms are another run's.
+    DeliverRunOther,
+    /// A vault is made, and nobody tells the operator.
+    Deposit,
+    /// The committee's signatures of the last deposit come.
+    DeliverDeposit,
+    DeliverDepositWrong,
+    /// A deposit that has only slots of others.
+    DeliverDepositForeign,
+    /// A job that is nothing to operators.
+    DeliverCooperative,
+    Tip,
+    /// A run of two slots on Bitcoin, deep.
+    Run,
+    /// That, and two vaults, deep.
+    Ready,
+    Withdraw,
+    /// Ready, a withdrawal, and its payout broadcast.
+    Front,
+    /// That, and the payout mined.
+    Pay,
+    /// That, and the claim mined.
+    Claim,
+    /// That, and FinalizeFast mined.
+    Finalize,
+    FundPayout(u32),
+    FundPayoutAgain(u32),
+    FundPayoutWrong(u32),
+    /// What the operator wants broadcast is mined.
+    Mine,
+    /// What waits is mined, whatever the operator thinks of it now.
+    MinePool,
+    /// The tip's duties are done, and nothing is mined.
+    Do,
+    Blocks(u32),
+    Disconnect(u32),
+    TakeVault(usize),
+    /// Somebody else pays the first withdrawal for slot 0.
+    PayByStranger,
+    /// Somebody else pays the third withdrawal for slot 0, out of spite.
+    PayThirdByStranger,
+    /// The committee pays the first withdrawal from the first vault.
+    PayCooperatively,
+    Contest,
+    /// A challenger did something with its lane's entry.
+    Enter,
+    /// Slot 0's bond is taken by an unknown transaction.
+    TakeBond,
+    /// The chain is as high as the end of the run.
+    RunEnd,
+}
+use Step::*;
+
+fn run(world: &mut World, step: Step) -> Result<Vec<Duty>, Error> {
+    world.restart();
+    match step {
+        NewRun => return world.process(Event::NewRun { denomination: 0, slots: 2 }),
+        NewRunOf(denomination, slots) => return world.process(Event::NewRun { denomination, slots }),
+        Join => {
+            let joined = world.joined(first(world), 2);
+            return world.process(joined);
+        }
+        JoinShort => {
+            let Event::Joined { run, mut challengers } = world.joined(first(world), 2) else { unreachable!() };
+            challengers[1].contest_hashes.pop();
+            return world.process(Event::Joined { run, challengers });
+        }
+        FundRun | FundRunAgain | FundRunWrong => {
+            let output = world.process(Event::Tip).unwrap().into_iter().find_map(|duty| match duty {
+                Duty::FundRun { output, .. } => Some(output),
+                _ => None,
+            });
+            let known = world.operator.runs().next().map(|run| run.terms.bond_output(&world.bridge).unwrap());
+            let mut output = output.or(known).unwrap();
+            if matches!(step, FundRunWrong) {
+                output.value -= bitcoin::Amount::ONE_SAT;
+            }
+            let coin = if matches!(step, FundRunAgain) { world.chain.coin() } else { OutPoint::null() };
+            return world.process(Event::RunFunded { run: first(world), tx: spend(coin, vec![output]) });
+        }
+        Abandon => return world.process(Event::AbandonRun { run: first(world) }),
+        DeliverRun | DeliverRunWrong | DeliverRunShort | DeliverRunOther => {
+            let terms = world.operator.runs().next().unwrap().terms.clone();
+            let job = Job::Run(RunJob { terms, vaults: world.vaults.clone() });
+            let mut delivery = world.committee.deliver(job, &[]);
+            match (step, &mut delivery.job) {
+                (DeliverRunWrong, _) => delivery.signatures[0].swap(2, 3),
+                (DeliverRunShort, _) => drop(delivery.signatures[0].pop()),
+                (DeliverRunOther, Job::Run(run)) => run.terms.checkpoint.height -= 1,
+                _ => {}
+            }
+            return world.process(Event::Delivered(Box::new(delivery)));
+        }
+        Deposit => drop(world.deposit()),
+        DeliverDeposit | DeliverDepositWrong | DeliverDepositForeign => {
+            let mut delivery = world.deposit();
+            match (step, &mut delivery.job) {
+                (DeliverDepositWrong, _) => delivery.signatures[1].swap(0, 1),
+                (DeliverDepositForeign, Job::Deposit(deposit)) => {
+                    deposit.slots.iter_mut().for_each(|slot| slot.operator = 1);
+                }
+                _ => {}
+            }
+            return world.process(Event::Delivered(Box::new(delivery)));
+        }
+        DeliverCooperative => {
+            let job = Job::Cooperative(cooperative(world));
+            return world.process(Event::Delivered(Box::new(Delivery { job, signatures: Vec::new() })));
+        }
+        Tip => return world.process(Event::Tip),
+        Run => world.make_run(2),
+        Ready => {
+            world.make_run(2);
+            world.deposit_and_deliver();
+            world.deposit_and_deliver();
+            world.mine_empty(K);
+        }
+        Withdraw => world.withdraw(),
+        Front => {
+            steps(world, &[Ready, Withdraw, Blocks(K)]);
+            world.tip();
+        }
+        Pay => steps(world, &[Front, MinePool]),
+        Claim => steps(world, &[Pay, Blocks(2 * K), Mine]),
+        Finalize => steps(world, &[Claim, Blocks(DELTA1 - 1), Mine]),
+        FundPayout(id) | FundPayoutAgain(id) | FundPayoutWrong(id) => {
+            let outputs = payout::outputs(&world.bridge, WithdrawalId(id), DESTINATION.script_pubkey(), slot(0)).unwrap();
+            let mut tx = spend(world.chain.coin(), outputs.to_vec());
+            if !matches!(step, FundPayoutAgain(_)) {
+                tx.input[0].previous_output = OutPoint::null();
+            }
+            if matches!(step, FundPayoutWrong(_)) {
+                tx.output.swap(0, 1);
+            }
+            return world.process(Event::PayoutFunded { slot: slot(0), tx });
+        }
+        Mine => world.live(1),
+        MinePool => world.mine(),
+        Do => world.tip(),
+        Blocks(count) => world.mine_empty(count),
+        Disconnect(depth) => drop(world.chain.disconnect(depth as usize)),
+        TakeVault(place) => world.take_vault(place),
+        PayByStranger | PayThirdByStranger => {
+            let id = WithdrawalId(if matches!(step, PayThirdByStranger) { 2 } else { 0 });
+            let outputs = payout::outputs(&world.bridge, id, DESTINATION.script_pubkey(), slot(0)).unwrap();
+            let tx = spend(world.chain.coin(), outputs.to_vec());
+            world.chain.mine(vec![tx]);
+        }
+        PayCooperatively => {
+            let presigned = cooperative(world).build(&world.bridge).unwrap();
+            let tx = world.committee.complete(&presigned, Reveal::Nothing);
+            world.chain.mine(vec![tx]);
+        }
+        Contest => {
+            let tx = world.contest(0);
+            world.chain.mine(vec![tx]);
+        }
+        Enter => {
+            let entry = world.graph(0).slots[0].contest.outpoint(contest::entry(0));
+            world.chain.mine(vec![stranger(entry)]);
+        }
+        TakeBond => {
+            let bond = world.graph(0).terms.bond;
+            world.chain.mine(vec![stranger(bond)]);
+        }
+        RunEnd => {
+            let end = world.graph(0).terms.end().unwrap().to_consensus_u32();
+            world.chain.ahead = end - world.height();
+        }
+    }
+    Ok(Vec::new())
+}
+
+fn steps(world: &mut World, steps: &[Step]) {
+    for step in steps {
+        drop(run(world, *step));
+    }
+}
+
+fn cooperative(world: &World) -> CooperativeTerms {
+    let destination = DESTINATION.script_pubkey();
+    let fee = world.bridge.parameters.withdrawal_fee;
+    CooperativeTerms { withdrawal: WithdrawalId(0), vault: world.vaults[0], destination, fee }
+}
+
+fn stranger(input: OutPoint) -> Transaction {
+    spend(input, vec![output(1_000, bitcoin::ScriptBuf::new())])
+}
+
+fn first(world: &World) -> SlotId {
+    world.operator.status(&world.chain).unwrap().runs.last().map_or(slot(0), |run| run.run)
+}
+
+/// `before`, then the last step, whose duties are these.
+fn row(before: &[Step], event: Step, duties: &[&str]) {
+    let mut world = World::new();
+    for step in before {
+        run(&mut world, *step).unwrap_or_else(|error| panic!("{before:?}: {step:?}: {error}"));
+    }
+    let got = run(&mut world, event).unwrap_or_else(|error| panic!("{before:?}: {event:?}: {error}"));
+    assert_eq!(shown(&got), duties, "{before:?} and then {event:?}");
+}
+
+/// `before`, then the last step, which is refused and changes nothing.
+fn refused(before: &[Step], event: Step) {
+    let mut world = World::new();
+    for step in before {
+        run(&mut world, *step).unwrap_or_else(|error| panic!("{before:?}: {step:?}: {error}"));
+    }
+    let due = run(&mut world, Tip).unwrap();
+    let got = run(&mut world, event);
+    assert!(matches!(got, Err(Error::Refused(_))), "{before:?} and then {event:?}: {got:?}");
+    if !matches!(event, DeliverDepositWrong | DeliverDepositForeign) {
+        assert_eq!(shown(&run(&mut world, Tip).unwrap()), shown(&due), "{before:?} and then {event:?} changed something");
+    }
+}
+
+#[test]
+fn a_run_is_made_step_by_step() {
+    row(&[], Tip, &[]);
+    row(&[], NewRun, &["invite 0/0/0 2"]);
+    row(&[NewRun], Tip, &["invite 0/0/0 2"]);
+    row(&[NewRun], Join, &["fund run 0/0/0"]);
+    row(&[NewRun, Join], Join, &[]);
+    row(&[NewRun, Join], Tip, &["fund run 0/0/0"]);
+    row(&[NewRun, Join], FundRun, &["request 0/0/0"]);
+    row(&[NewRun, Join, FundRun], FundRun, &[]);
+    row(&[NewRun, Join, FundRun], Tip, &["request 0/0/0"]);
+    row(&[NewRun, Join, FundRun], DeliverRun, &["Run 0/0/0"]);
+    row(&[NewRun, Join, FundRun, DeliverRun], DeliverRun, &[]);
+    row(&[NewRun, Join, FundRun, DeliverRun], Tip, &["Run 0/0/0"]);
+    row(&[Run], Tip, &[]);
+    row(&[Run, Disconnect(K + 1)], Tip, &["Run 0/0/0"]);
+}
+
+#[test]
+fn what_makes_no_run_is_refused() {
+    refused(&[], NewRunOf(3, 1));
+    refused(&[], NewRunOf(0, 0));
+    refused(&[], NewRunOf(0, 1_001));
+    refused(&[], Abandon);
+    refused(&[], Join);
+    refused(&[NewRun], NewRun);
+    refused(&[NewRun], JoinShort);
+    refused(&[NewRun, Join], FundRunWrong);
+    refused(&[NewRun, Join, FundRun], FundRunAgain);
+    refused(&[NewRun, Join, FundRun], NewRun);
+    refused(&[NewRun, Join, FundRun], DeliverRunWrong);
+    refused(&[NewRun, Join, FundRun], DeliverRunShort);
+    refused(&[NewRun, Join, FundRun], DeliverRunOther);
+    refused(&[NewRun, Join, FundRun, DeliverRun], Abandon);
+}
+
+#[test]
+fn no_serial_number_is_used_twice() {
+    row(&[NewRun, Abandon], Tip, &[]);
+    row(&[NewRun, Abandon], NewRun, &["invite 0/0/2 2"]);
+    row(&[NewRun, Join, FundRun, Abandon], NewRun, &["invite 0/0/2 2"]);
+    row(&[NewRun, NewRunOf(1, 3)], Tip, &["invite 0/0/0 2", "invite 0/1/0 3"]);
+    row(&[Run], NewRun, &["invite 0/0/2 2"]);
+}
+
+#[test]
+fn lost_signatures_are_asked_for_again() {
+    row(&[Run, Deposit], Tip, &["request 0/0/0"]);
+    row(&[Run, DeliverDeposit], Tip, &[]);
+    row(&[Run, Deposit, DeliverRun], Tip, &[]);
+    refused(&[Run], DeliverDepositWrong);
+    refused(&[Run], DeliverDepositForeign);
+    refused(&[Run, Deposit], DeliverCooperative);
+}
+
+#[test]
+fn a_withdrawal_is_fronted_in_its_time() {
+    let in_time = "fund payout of 0 by 0/0/0";
+    row(&[Ready, Withdraw], Tip, &[]);
+    row(&[Ready, Withdraw, Blocks(K - 1)], Tip, &[]);
+    row(&[Ready, Withdraw, Blocks(K)], Tip, &[in_time]);
+    // A quarter of the window must be left.
+    row(&[Ready, Withdraw, Blocks(COOPERATIVE + WINDOW - 1 - WINDOW / 4)], Tip, &[in_time]);
+    row(&[Ready, Withdraw, Blocks(COOPERATIVE + WINDOW - WINDOW / 4)], Tip, &[]);
+    row(&[Ready, Withdraw, Blocks(K), Disconnect(K)], Tip, &[]);
+    // The second withdrawal is the other operator's first, and then this one's.
+    row(&[Ready, Withdraw, Withdraw, Blocks(K)], Tip, &[in_time]);
+    row(&[Ready, Withdraw, Withdraw, Blocks(COOPERATIVE + WINDOW + GRACE)], Tip, &["fund payout of 1 by 0/0/0"]);
+}
+
+#[test]
+fn a_withdrawal_is_fronted_only_if_a_vault_pays_it_back() {
+    row(&[Ready, TakeVault(0), Withdraw, Blocks(K)], Tip, &["fund payout of 0 by 0/0/0"]);
+    row(&[Ready, TakeVault(0), TakeVault(1), Withdraw, Blocks(K)], Tip, &[]);
+    // The committee has paid one withdrawal, and that from a vault.
+    let three = [Ready, DeliverDeposit, Withdraw, PayCooperatively, Withdraw, Withdraw, Blocks(K)];
+    row(&three, Tip, &["fund payout of 2 by 0/0/0"]);
+    // The withdrawal before it will take the last vault.
+    row(&[&three[..], &[TakeVault(1)]].concat(), Tip, &[]);
+    // Nothing is signed for the vault.
+    row(&[Run, Deposit, Withdraw, Blocks(K)], Tip, &["request 0/0/0"]);
+    row(&[Run, DeliverDeposit, Withdraw, Blocks(K)], Tip, &["fund payout of 0 by 0/0/0"]);
+}
+
+#[test]
+fn a_slot_is_used_when_its_bond_is_deep() {
+    let before = [NewRun, Join, FundRun, DeliverRun];
+    let mut world = World::new();
+    steps(&mut world, &before);
+    steps(&mut world, &[Deposit, Blocks(K), Withdraw, Blocks(K)]);
+    world.chain.mine(vec![]);
+    assert!(world.process(Event::Tip).unwrap().iter().all(|duty| !matches!(duty, Duty::FundPayout { .. })));
+}
+
+#[test]
+fn a_payout_is_published_once() {
+    let asked = [Ready, Withdraw, Blocks(K), Tip];
+    row(&asked, FundPayout(0), &["Payout of withdrawal 0 by 0/0/0"]);
+    row(&asked, Tip, &["fund payout of 0 by 0/0/0"]);
+    refused(&asked, FundPayoutWrong(0));
+    refused(&asked, FundPayout(1));
+    let funded = [Ready, Withdraw, Blocks(K), Tip, FundPayout(0)];
+    row(&funded, FundPayout(0), &[]);
+    row(&funded, Tip, &["Payout of withdrawal 0 by 0/0/0"]);
+    refused(&funded, FundPayoutAgain(0));
+    // What is not wanted any more is forgotten if it never left.
+    row(&[Ready, Withdraw, Blocks(K), Tip, PayByStranger], FundPayout(0), &[]);
+    row(&[Ready, Withdraw, Blocks(K), Tip, Blocks(COOPERATIVE + WINDOW)], FundPayout(0), &[]);
+    row(&[Ready, Withdraw, Blocks(K), Tip, Blocks(COOPERATIVE + WINDOW)], Tip, &[]);
+    row(&[Ready], FundPayout(0), &[]);
+}
+
+#[test]
+fn a_slow_payout_is_bumped_and_then_cancelled() {
+    let publish = "Payout of withdrawal 0 by 0/0/0";
+    // The withdrawal was requested K blocks before the tip.
+    let window = COOPERATIVE + WINDOW - 1 - K;
+    row(&[Front, Blocks(window - WINDOW / 4 - 1)], Tip, &[publish]);
+    row(&[Front, Blocks(window - WINDOW / 4)], Tip, &[publish, "bump 0/0/0"]);
+    row(&[Front, Blocks(window + GRACE - CANCEL - 1)], Tip, &[publish, "bump 0/0/0"]);
+    row(&[Front, Blocks(window + GRACE - CANCEL)], Tip, &["cancel 0/0/0"]);
+    row(&[Front, Blocks(window + GRACE + WINDOW)], Tip, &["cancel 0/0/0"]);
+    // Mined in spite of that, and in time.
+    row(&[Front, Blocks(window + GRACE - CANCEL), Tip, MinePool], Tip, &[]);
+    row(&[Front, Blocks(window + GRACE - CANCEL), Tip, MinePool, Blocks(2 * K)], Tip, &["Claim 0/0/0"]);
+    // A reorganization that gives the withdrawal time again does not bring a cancelled payout back.
+    row(&[Front, Blocks(window + GRACE - CANCEL), Tip, Disconnect(K)], Tip, &["cancel 0/0/0"]);
+}
+
+#[test]
+fn a_slot_is_free_again_when_the_cancellation_is_deep() {
+    let late = COOPERATIVE + WINDOW - 1 - K + GRACE - CANCEL;
+    let cancelled = [Front, Blocks(late), Do, Mine];
+    row(&cancelled, Tip, &[]);
+    row(&[&cancelled[..], &[Withdraw, Withdraw]].concat(), Tip, &[]);
+    // One turn later the withdrawal comes round again.
+    row(&[&cancelled[..], &[Blocks(WINDOW + GRACE + GRACE)]].concat(), Tip, &["fund payout of 0 by 0/0/0"]);
+    row(&[&cancelled[..], &[Disconnect(1)]].concat(), Tip, &["cancel 0/0/0"]);
+}
+
+#[test]
+fn a_payout_that_came_to_nothing_is_cancelled() {
+    row(&[Front, PayByStranger], Tip, &["cancel 0/0/0"]);
+    row(&[Front, PayByStranger, Do, Mine, Blocks(2 * K)], Tip, &["Claim 0/0/0"]);
+    row(&[Ready, DeliverDeposit, Withdraw, Withdraw, Withdraw, Blocks(K), Do, PayThirdByStranger], Tip, &["cancel 0/0/0"]);
+}
+
+#[test]
+fn a_payout_that_does_not_count_is_reported() {
+    let lost = |world: &World| {
+        let (_, payout) = world.sent.iter().find(|(name, _)| name.starts_with("Payout")).unwrap();
+        let payout = payout.compute_txid();
+        format!("! payout {payout} of withdrawal 0 by 0/0/0 was mined and does not count: it is lost")
+    };
+    let mut world = World::new();
+    steps(&mut world, &[Front, Blocks(COOPERATIVE + WINDOW + GRACE), MinePool]);
+    assert!(shown(&run(&mut world, Tip).unwrap()).is_empty());
+    steps(&mut world, &[Blocks(K)]);
+    let expected = lost(&world);
+    assert_eq!(shown(&run(&mut world, Tip).unwrap()), std::slice::from_ref(&expected));
+    assert_eq!(world.operator.status(&world.chain).unwrap().lost.len(), 1);
+    // The slot is free, and the withdrawal still owed.
+    steps(&mut world, &[Blocks(WINDOW + GRACE - 2 * K)]);
+    let duties = shown(&run(&mut world, Tip).unwrap());
+    assert_eq!(duties, ["fund payout of 0 by 0/0/0".into(), expected]);
+}
+
+#[test]
+fn a_slot_is_claimed_when_that_is_settled() {
+    row(&[Pay], Tip, &[]);
+    row(&[Pay, Blocks(2 * K - 1)], Tip, &[]);
+    row(&[Pay, Blocks(2 * K)], Tip, &["Claim 0/0/0"]);
+    row(&[Pay, Blocks(2 * K), Tip, Blocks(5)], Tip, &["Claim 0/0/0"]);
+    row(&[Pay, Blocks(2 * K), Tip, Disconnect(K)], Tip, &[]);
+    row(&[Claim], Tip, &[]);
+    // Whoever fulfilled it.
+    row(&[Ready, Withdraw, Blocks(K), PayByStranger, Blocks(2 * K)], Tip, &["Claim 0/0/0"]);
+}
+
+#[test]
+fn a_key_that_has_signed_signs_nothing_else() {
+    let gone = "! what was signed for 0/0/0 about height";
+    for (before, fulfilled_again) in [(&[Pay, Blocks(2 * K), Do][..], false), (&[Claim][..], false), (&[Pay, Blocks(2 * K), Do][..], true)] {
+        let mut world = World::new();
+        steps(&mut world, before);
+        steps(&mut world, &[Disconnect(4 * K)]);
+        if fulfilled_again {
+            steps(&mut world, &[Withdraw, Withdraw, Blocks(K), PayByStranger]);
+        }
+        steps(&mut world, &[Blocks(8 * K)]);
+        let duties = shown(&run(&mut world, Tip).unwrap());
+        let claims = duties.iter().filter(|duty| duty.starts_with("Claim") || duty.starts_with("fund payout")).count();
+        assert_eq!(claims, 0, "{before:?}: {duties:?}");
+        assert!(duties.iter().any(|duty| duty.starts_with(gone)), "{before:?}: {duties:?}");
+    }
+}
+
+#[test]
+fn a_claim_is_finalized_as_soon_as_it_can_be() {
+    row(&[Claim, Blocks(DELTA1 - 2)], Tip, &[]);
+    row(&[Claim, Blocks(DELTA1 - 1)], Tip, &["FinalizeFast 0/0/0"]);
+    let contested = |world: &World| format!("! the claim of 0/0/0 was contested at height {}", world.height());
+    let mut world = World::new();
+    steps(&mut world, &[Claim, Contest]);
+    let alert = contested(&world);
+    assert_eq!(shown(&run(&mut world, Tip).unwrap()), std::slice::from_ref(&alert));
+    steps(&mut world, &[Blocks(DELTA1 - 1)]);
+    assert_eq!(shown(&run(&mut world, Tip).unwrap()), [alert.clone(), "FinalizeUnentered 0/0/0".into()]);
+    steps(&mut world, &[Enter]);
+    assert_eq!(shown(&run(&mut world, Tip).unwrap()), std::slice::from_ref(&alert));
+    steps(&mut world, &[Blocks(DELTA2 - DELTA1 - 1)]);
+    assert_eq!(shown(&run(&mut world, Tip).unwrap()), [alert, "FinalizeSlow 0/0/0".into()]);
+    steps(&mut world, &[Mine]);
+    assert_eq!(shown(&run(&mut world, Tip).unwrap()), ["Reimburse 0/0/0"]);
+    steps(&mut world, &[Mine, Blocks(K)]);
+    assert!(shown(&run(&mut world, Tip).unwrap()).is_empty());
+    row(&[Run, TakeBond], Tip, &["! the bond of 0/0/0 was taken"]);
+}
+
+#[test]
+fn an_operator_is_paid_from_a_vault_that_is_there() {
+    row(&[Finalize], Tip, &["Reimburse 0/0/0"]);
+    let vault_of = |world: &mut World| {
+        let duties = run(world, Tip).unwrap();
+        let Some(Duty::Broadcast { tx, .. }) = duties.first() else { panic!("{:?}", shown(&duties)) };
+        world.vaults.iter().position(|vault| vault.outpoint == tx.input[0].previous_output).unwrap()
+    };
+    let mut world = World::new();
+    steps(&mut world, &[Finalize]);
+    let vault = vault_of(&mut world);
+    // More vaults do not change its mind; the loss of the one that it chose does.
+    steps(&mut world, &[DeliverDeposit]);
+    assert_eq!(vault_of(&mut world), vault);
+    world.take_vault(vault);
+    let next = vault_of(&mut world);
+    assert_ne!(next, vault);
+    world.take_vault(next);
+    let last = vault_of(&mut world);
+    assert!(![vault, next].contains(&last));
+    world.take_vault(last);
+    let nothing = "! 0/0/0 is finalized, and there is no vault to be reimbursed from";
+    assert_eq!(shown(&run(&mut world, Tip).unwrap()), [nothing]);
+    steps(&mut world, &[DeliverDeposit]);
+    vault_of(&mut world);
+    row(&[Finalize, Mine], Tip, &[]);
+    row(&[Finalize, Mine, Disconnect(1)], Tip, &["Reimburse 0/0/0"]);
+}
+
+#[test]
+fn the_next_slot_is_used_when_the_last_one_is_finalized_and_deep() {
+    row(&[Finalize, Withdraw, Withdraw, Blocks(K)], Tip, &["Reimburse 0/0/0"]);
+    let mut world = World::new();
+    steps(&mut world, &[Finalize, Mine]);
+    while world.chain.ledger.state_at_tip().meta().unwrap().withdrawals < 2 {
+        steps(&mut world, &[Withdraw]);
+    }
+    steps(&mut world, &[Blocks(WINDOW + GRACE + K)]);
+    assert_eq!(shown(&run(&mut world, Tip).unwrap()), ["fund payout of 1 by 0/0/1"]);
+}
+
+#[test]
+fn a_run_is_retired_after_its_end() {
+    row(&[Run, RunEnd], Tip, &["Retire 0/0/0"]);
+    let mut world = World::new();
+    steps(&mut world, &[Ready, Withdraw, Blocks(K)]);
+    // Not enough is left of the run to claim what would be fronted now.
+    let end = world.graph(0).terms.end().unwrap().to_consensus_u32();
+    world.chain.ahead = end - world.height() - 1;
+    assert_eq!(shown(&run(&mut world, Tip).unwrap()).len(), 0);
+}
+
+#[test]
+fn a_store_serves_only_its_operator() {
+    let world = World::new();
+    assert!(matches!(world.open(1, key("operator"), seed()), Err(Error::Stranger { .. })));
+    assert!(matches!(world.open(2, key("operator"), seed()), Err(Error::Stranger { .. })));
+    assert!(matches!(world.open(1, key("other operator"), seed()), Err(Error::Refused(_))));
+    let other = trestle_taptree_trace::ots::SecretSeed::new([9; 32]);
+    assert!(matches!(world.open(0, key("operator"), other), Err(Error::Refused(_))));
+    assert!(world.open(0, key("operator"), seed()).is_ok());
+}
+
+#[test]
+fn a_damaged_store_is_an_error() {
+    for kind in [b'r', b'f', b'l', b'v'] {
+        let mut world = World::new();
+        steps(&mut world, &[Finalize]);
+        world.damage(kind);
+        let opened = world.open(0, key("operator"), seed());
+        let opened = opened.and_then(|mut operator| operator.process(Event::Tip, &world.chain));
+        assert!(matches!(opened, Err(Error::Damaged(_))), "{}: {opened:?}", char::from(kind));
+    }
+}
