@@ -34,6 +34,11 @@ pub struct Handle<'a> {
     pub key: Option<&'a Keypair>,
 }
 
+/// The fee rate above which a child is made for what pays `paid`: a quarter more, since estimates waver.
+fn worth_a_child(paid: FeeRate) -> FeeRate {
+    FeeRate::from_sat_per_kwu(paid.to_sat_per_kwu().saturating_mul(5) / 4)
+}
+
 /// Shared by all roles of a runtime.
 pub struct Sender {
     chain: Arc<dyn Chain>,
@@ -95,7 +100,7 @@ impl Sender {
         let (txid, rate) = (tx.compute_txid(), self.fee_rate()?);
         let paid = self.bumped().get(&txid).copied().unwrap_or_else(|| handle.fee / tx.weight());
         let confirmed = self.chain.transaction(&txid)?.is_some_and(|found| found.height.is_some());
-        if rate <= paid || confirmed {
+        if rate <= worth_a_child(paid) || confirmed {
             return Ok(alone);
         }
         let child = match wallet.bump_child(tx, handle.vout, handle.fee, rate, handle.key) {
