@@ -16,7 +16,7 @@ test: setup
 
 # One JSON object a line on stdout; everything else on stderr.
 bench: setup
-	@$(env) $(CARGO) bench --locked --quiet --workspace --benches
+	@$(env) $(CARGO) bench --locked --quiet -p trestle-cli --bench figures
 
 # Coverage-guided, needs nightly and cargo-fuzz; `make test` runs the same targets over the corpus without them.
 fuzz:

@@ -5,6 +5,7 @@ pub mod args;
 pub mod commands;
 pub mod demo;
 pub mod devnet;
+pub mod figures;
 pub mod output;
 pub mod regtest;
 pub mod rpc;
