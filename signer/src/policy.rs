@@ -236,7 +236,6 @@ impl Knowledge<'_> {
         Ok(())
     }
 
-    /// The committee makes no vault that the open slots could not pay out without it.
     /// The open slots of every run of this denomination that binds and whose bond is on the chain.
     pub fn funded_runs(&self, denomination: u8) -> Result<Vec<OpenSlots>, CheckError> {
         let mut runs = Vec::new();
@@ -251,6 +250,7 @@ impl Knowledge<'_> {
         Ok(runs)
     }
 
+    /// The committee makes no vault that the open slots could not pay out without it.
     fn runway(&self, job: &DepositJob) -> Result<(), CheckError> {
         let denomination = job.terms.denomination;
         let runs = self.funded_runs(denomination)?;

@@ -40,6 +40,7 @@ impl From<&SignRequest> for RecordKey {
 
 /// How far this signer has gone with one sighash.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(clippy::large_enum_variant, reason = "one is in memory at a time")]
 pub enum Record {
     /// A nonce exists, and its public half may have been sent. It has signed nothing.
     Nonce {

@@ -37,6 +37,9 @@ struct Mail {
     bytes: Vec<u8>,
 }
 
+/// Aggregate nonce and partial signature, as they are on disk.
+type Signed = (Vec<u8>, Vec<u8>);
+
 /// A committee at work.
 pub struct Network {
     pub everyone: Everyone,
@@ -53,7 +56,7 @@ pub struct Network {
     mail: Vec<Mail>,
     rng: StdRng,
     /// What every signer ever signed: (signer, record key) → (aggregate nonce, partial).
-    ledger: BTreeMap<(usize, Vec<u8>), (Vec<u8>, Vec<u8>)>,
+    ledger: BTreeMap<(usize, Vec<u8>), Signed>,
     partials: HashSet<(usize, Vec<u8>)>,
 }
 
