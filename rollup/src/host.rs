@@ -35,7 +35,7 @@ pub trait Host {
 
     /// Whether each signature is valid by BIP 340, in order.
     ///
-    /// Every host must accept exactly the same signatures: [`schnorr`](crate::schnorr) says which.
+    /// Every host must accept exactly the same signatures: [`schnorr`] says which.
     fn verify(&mut self, checks: &[SignatureCheck]) -> Vec<bool> {
         checks.iter().map(schnorr::verify).collect()
     }
