@@ -247,6 +247,7 @@ impl BridgeParameters {
             sequencers: self.sequencers.iter().map(XOnlyPublicKey::serialize).collect(),
             genesis_height: self.genesis.height,
             genesis_hash: self.genesis.hash.to_byte_array(),
+            bridge: self.digest(),
         }
     }
 }

@@ -134,6 +134,7 @@ fn parameters() -> Parameters {
         sequencers: vec![[4; 32]],
         genesis_height: GENESIS,
         genesis_hash: genesis_block(Network::Regtest).block_hash().to_byte_array(),
+        bridge: [0; 32],
     }
 }
 

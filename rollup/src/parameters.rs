@@ -48,6 +48,8 @@ pub struct Parameters {
     pub genesis_height: u32,
     /// Hash of that block, in the order in which SHA-256 writes it.
     pub genesis_hash: Digest,
+    /// Hash of whatever else the bridge was created with and the Layer 2 does not read: delays, bonds, fees.
+    pub bridge: Digest,
 }
 
 /// How long a withdrawal is whose, in blocks.
@@ -176,6 +178,7 @@ impl Parameters {
         }
         bytes.extend_from_slice(&self.genesis_height.to_le_bytes());
         bytes.extend_from_slice(&self.genesis_hash);
+        bytes.extend_from_slice(&self.bridge);
         bytes
     }
 

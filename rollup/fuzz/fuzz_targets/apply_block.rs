@@ -26,6 +26,7 @@ fn parameters() -> Parameters {
         sequencers: vec![[5; 32]],
         genesis_height: 0,
         genesis_hash: [0; 32],
+        bridge: [0; 32],
     }
 }
 

@@ -83,6 +83,7 @@ impl Bridge {
                 .collect(),
             genesis_height: 100,
             genesis_hash: chain::GENESIS_HASH,
+            bridge: [0; 32],
         })
     }
 

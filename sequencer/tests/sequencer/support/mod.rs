@@ -63,6 +63,7 @@ impl World {
             sequencers: vec![x_only(&key("sequencer", 0))],
             genesis_height: 100,
             genesis_hash: [0x11; 32],
+            bridge: [0; 32],
         };
         let db = sled::Config::new().temporary(true).open().unwrap();
         let ledger = Ledger::open(&db, &parameters).unwrap();
