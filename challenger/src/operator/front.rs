@@ -61,6 +61,11 @@ impl Operator {
                 continue;
             }
             let Some(time) = self.time(&state, id)? else { continue };
+            // A reorganization can put the payout as far down as K − 1 blocks below the tip: it has to count there too.
+            let began = (tip + 1).saturating_sub(u32::from(confirmations));
+            if !self.is_own(&state, id, began)? {
+                continue;
+            }
             let unhurried = time.window_left(tip) >= self.policy.front;
             let claimable = time.counts.saturating_add(2 * u32::from(confirmations)) <= last_claim;
             if unhurried && claimable && time.left(tip) > self.policy.cancel {
@@ -177,15 +182,17 @@ impl Operator {
         Ok(in_time && state.slot(front.slot)?.is_none())
     }
 
+    /// Whether a payout of this operator in the block at `height` counts.
+    fn is_own(&self, state: &State, id: WithdrawalId, height: u32) -> Result<bool, Error> {
+        let assignment = state.assignment_at(id, height)?;
+        Ok(matches!(assignment, Some(Assignment::Operator { index, .. }) if index == self.index))
+    }
+
     /// How long a withdrawal is this operator's from the next block on; none if it is not. No height in it is before the next.
     fn time(&self, state: &State, id: WithdrawalId) -> Result<Option<Time>, Error> {
-        let is_own = |height| -> Result<bool, Error> {
-            let assignment = state.assignment_at(id, height)?;
-            Ok(matches!(assignment, Some(Assignment::Operator { index, .. }) if index == self.index))
-        };
         let next = state.height().saturating_add(1);
         let Some(withdrawal) = state.withdrawal(id)?.filter(|withdrawal| !withdrawal.paid) else { return Ok(None) };
-        if !is_own(next)? {
+        if !self.is_own(state, id, next)? {
             return Ok(None);
         }
         let windows = self.bridge.rollup.windows();
@@ -196,7 +203,8 @@ impl Operator {
         let window = begin.saturating_add(operator) - 1;
         let turn = window.saturating_add(grace);
         // Without another active operator the next turn is its own as well.
-        let counts = if is_own(turn.saturating_add(1))? { turn.saturating_add(operator + grace) } else { turn };
+        let goes_on = self.is_own(state, id, turn.saturating_add(1))?;
+        let counts = if goes_on { turn.saturating_add(operator + grace) } else { turn };
         Ok(Some(Time { window: Some(window).filter(|last| next <= *last), counts }))
     }
 }

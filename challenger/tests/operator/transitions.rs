@@ -10,7 +10,9 @@ use trestle_rollup::{SlotId, WithdrawalId};
 use trestle_signer::event::Delivery;
 
 use crate::chain::{output, spend};
-use crate::world::{CANCEL, DESTINATION, COOPERATIVE, DELTA1, DELTA2, GRACE, K, WINDOW, World, key, seed, shown, slot};
+use crate::world::{
+    CANCEL, COOPERATIVE, DELTA1, DELTA2, DESTINATION, FIRST, GRACE, K, WINDOW, World, key, seed, shown, slot,
+};
 
 /// What happens in a row.
 #[derive(Clone, Copy, Debug)]
@@ -151,7 +153,7 @@ fn run(world: &mut World, step: Step) -> Result<Vec<Duty>, Error> {
         }
         Withdraw => world.withdraw(),
         Front => {
-            steps(world, &[Ready, Withdraw, Blocks(K)]);
+            steps(world, &[Ready, Withdraw, Blocks(FIRST)]);
             world.tip();
         }
         Pay => steps(world, &[Front, MinePool]),
@@ -308,29 +310,29 @@ fn lost_signatures_are_asked_for_again() {
 fn a_withdrawal_is_fronted_in_its_time() {
     let in_time = "fund payout of 0 by 0/0/0";
     row(&[Ready, Withdraw], Tip, &[]);
-    row(&[Ready, Withdraw, Blocks(K - 1)], Tip, &[]);
-    row(&[Ready, Withdraw, Blocks(K)], Tip, &[in_time]);
+    row(&[Ready, Withdraw, Blocks(FIRST - 1)], Tip, &[]);
+    row(&[Ready, Withdraw, Blocks(FIRST)], Tip, &[in_time]);
     // A quarter of the window must be left.
     row(&[Ready, Withdraw, Blocks(COOPERATIVE + WINDOW - 1 - WINDOW / 4)], Tip, &[in_time]);
     row(&[Ready, Withdraw, Blocks(COOPERATIVE + WINDOW - WINDOW / 4)], Tip, &[]);
-    row(&[Ready, Withdraw, Blocks(K), Disconnect(K)], Tip, &[]);
+    row(&[Ready, Withdraw, Blocks(FIRST), Disconnect(1)], Tip, &[]);
     // The second withdrawal is the other operator's first, and then this one's.
-    row(&[Ready, Withdraw, Withdraw, Blocks(K)], Tip, &[in_time]);
-    row(&[Ready, Withdraw, Withdraw, Blocks(COOPERATIVE + WINDOW + GRACE)], Tip, &["fund payout of 1 by 0/0/0"]);
+    row(&[Ready, Withdraw, Withdraw, Blocks(FIRST)], Tip, &[in_time]);
+    row(&[Ready, Withdraw, Withdraw, Blocks(FIRST + WINDOW + GRACE)], Tip, &["fund payout of 1 by 0/0/0"]);
 }
 
 #[test]
 fn a_withdrawal_is_fronted_only_if_a_vault_pays_it_back() {
-    row(&[Ready, TakeVault(0), Withdraw, Blocks(K)], Tip, &["fund payout of 0 by 0/0/0"]);
-    row(&[Ready, TakeVault(0), TakeVault(1), Withdraw, Blocks(K)], Tip, &[]);
+    row(&[Ready, TakeVault(0), Withdraw, Blocks(FIRST)], Tip, &["fund payout of 0 by 0/0/0"]);
+    row(&[Ready, TakeVault(0), TakeVault(1), Withdraw, Blocks(FIRST)], Tip, &[]);
     // The committee has paid one withdrawal, and that from a vault.
-    let three = [Ready, DeliverDeposit, Withdraw, PayCooperatively, Withdraw, Withdraw, Blocks(K)];
+    let three = [Ready, DeliverDeposit, Withdraw, PayCooperatively, Withdraw, Withdraw, Blocks(FIRST)];
     row(&three, Tip, &["fund payout of 2 by 0/0/0"]);
     // The withdrawal before it will take the last vault.
     row(&[&three[..], &[TakeVault(1)]].concat(), Tip, &[]);
     // Nothing is signed for the vault.
-    row(&[Run, Deposit, Withdraw, Blocks(K)], Tip, &["request 0/0/0"]);
-    row(&[Run, DeliverDeposit, Withdraw, Blocks(K)], Tip, &["fund payout of 0 by 0/0/0"]);
+    row(&[Run, Deposit, Withdraw, Blocks(FIRST)], Tip, &["request 0/0/0"]);
+    row(&[Run, DeliverDeposit, Withdraw, Blocks(FIRST)], Tip, &["fund payout of 0 by 0/0/0"]);
 }
 
 #[test]
@@ -338,34 +340,34 @@ fn a_slot_is_used_when_its_bond_is_deep() {
     let before = [NewRun, Join, FundRun, DeliverRun];
     let mut world = World::new();
     steps(&mut world, &before);
-    steps(&mut world, &[Deposit, Blocks(K), Withdraw, Blocks(K)]);
+    steps(&mut world, &[Deposit, Blocks(K), Withdraw, Blocks(FIRST)]);
     world.chain.mine(vec![]);
     assert!(world.process(Event::Tip).unwrap().iter().all(|duty| !matches!(duty, Duty::FundPayout { .. })));
 }
 
 #[test]
 fn a_payout_is_published_once() {
-    let asked = [Ready, Withdraw, Blocks(K), Tip];
+    let asked = [Ready, Withdraw, Blocks(FIRST), Tip];
     row(&asked, FundPayout(0), &["Payout of withdrawal 0 by 0/0/0"]);
     row(&asked, Tip, &["fund payout of 0 by 0/0/0"]);
     refused(&asked, FundPayoutWrong(0));
     refused(&asked, FundPayout(1));
-    let funded = [Ready, Withdraw, Blocks(K), Tip, FundPayout(0)];
+    let funded = [Ready, Withdraw, Blocks(FIRST), Tip, FundPayout(0)];
     row(&funded, FundPayout(0), &[]);
     row(&funded, Tip, &["Payout of withdrawal 0 by 0/0/0"]);
     refused(&funded, FundPayoutAgain(0));
     // What is not wanted any more is forgotten if it never left.
-    row(&[Ready, Withdraw, Blocks(K), Tip, PayByStranger], FundPayout(0), &[]);
-    row(&[Ready, Withdraw, Blocks(K), Tip, Blocks(COOPERATIVE + WINDOW)], FundPayout(0), &[]);
-    row(&[Ready, Withdraw, Blocks(K), Tip, Blocks(COOPERATIVE + WINDOW)], Tip, &[]);
+    row(&[Ready, Withdraw, Blocks(FIRST), Tip, PayByStranger], FundPayout(0), &[]);
+    row(&[Ready, Withdraw, Blocks(FIRST), Tip, Blocks(COOPERATIVE + WINDOW)], FundPayout(0), &[]);
+    row(&[Ready, Withdraw, Blocks(FIRST), Tip, Blocks(COOPERATIVE + WINDOW)], Tip, &[]);
     row(&[Ready], FundPayout(0), &[]);
 }
 
 #[test]
 fn a_slow_payout_is_bumped_and_then_cancelled() {
     let publish = "Payout of withdrawal 0 by 0/0/0";
-    // The withdrawal was requested K blocks before the tip.
-    let window = COOPERATIVE + WINDOW - 1 - K;
+    // Blocks of the window that are left when the payout is made.
+    let window = COOPERATIVE + WINDOW - 1 - FIRST;
     row(&[Front, Blocks(window - WINDOW / 4 - 1)], Tip, &[publish]);
     row(&[Front, Blocks(window - WINDOW / 4)], Tip, &[publish, "bump 0/0/0"]);
     row(&[Front, Blocks(window + GRACE - CANCEL - 1)], Tip, &[publish, "bump 0/0/0"]);
@@ -380,7 +382,7 @@ fn a_slow_payout_is_bumped_and_then_cancelled() {
 
 #[test]
 fn a_slot_is_free_again_when_the_cancellation_is_deep() {
-    let late = COOPERATIVE + WINDOW - 1 - K + GRACE - CANCEL;
+    let late = COOPERATIVE + WINDOW - 1 - FIRST + GRACE - CANCEL;
     let cancelled = [Front, Blocks(late), Do, Mine];
     row(&cancelled, Tip, &[]);
     row(&[&cancelled[..], &[Withdraw, Withdraw]].concat(), Tip, &[]);
@@ -393,7 +395,7 @@ fn a_slot_is_free_again_when_the_cancellation_is_deep() {
 fn a_payout_that_came_to_nothing_is_cancelled() {
     row(&[Front, PayByStranger], Tip, &["cancel 0/0/0"]);
     row(&[Front, PayByStranger, Do, Mine, Blocks(2 * K)], Tip, &["Claim 0/0/0"]);
-    row(&[Ready, DeliverDeposit, Withdraw, Withdraw, Withdraw, Blocks(K), Do, PayThirdByStranger], Tip, &["cancel 0/0/0"]);
+    row(&[Ready, DeliverDeposit, Withdraw, Withdraw, Withdraw, Blocks(FIRST), Do, PayThirdByStranger], Tip, &["cancel 0/0/0"]);
 }
 
 #[test]
@@ -425,7 +427,7 @@ fn a_slot_is_claimed_when_that_is_settled() {
     row(&[Pay, Blocks(2 * K), Tip, Disconnect(K)], Tip, &[]);
     row(&[Claim], Tip, &[]);
     // Whoever fulfilled it.
-    row(&[Ready, Withdraw, Blocks(K), PayByStranger, Blocks(2 * K)], Tip, &["Claim 0/0/0"]);
+    row(&[Ready, Withdraw, Blocks(FIRST), PayByStranger, Blocks(2 * K)], Tip, &["Claim 0/0/0"]);
 }
 
 #[test]
@@ -436,7 +438,7 @@ fn a_key_that_has_signed_signs_nothing_else() {
         steps(&mut world, before);
         steps(&mut world, &[Disconnect(4 * K)]);
         if fulfilled_again {
-            steps(&mut world, &[Withdraw, Withdraw, Blocks(K), PayByStranger]);
+            steps(&mut world, &[Withdraw, Withdraw, Blocks(FIRST), PayByStranger]);
         }
         steps(&mut world, &[Blocks(8 * K)]);
         let duties = shown(&run(&mut world, Tip).unwrap());
@@ -499,13 +501,13 @@ fn an_operator_is_paid_from_a_vault_that_is_there() {
 
 #[test]
 fn the_next_slot_is_used_when_the_last_one_is_finalized_and_deep() {
-    row(&[Finalize, Withdraw, Withdraw, Blocks(K)], Tip, &["Reimburse 0/0/0"]);
+    row(&[Finalize, Withdraw, Withdraw, Blocks(FIRST)], Tip, &["Reimburse 0/0/0"]);
     let mut world = World::new();
     steps(&mut world, &[Finalize, Mine]);
     while world.chain.ledger.state_at_tip().meta().unwrap().withdrawals < 2 {
         steps(&mut world, &[Withdraw]);
     }
-    steps(&mut world, &[Blocks(WINDOW + GRACE + K)]);
+    steps(&mut world, &[Blocks(FIRST + WINDOW + GRACE)]);
     assert_eq!(shown(&run(&mut world, Tip).unwrap()), ["fund payout of 1 by 0/0/1"]);
 }
 
@@ -513,7 +515,7 @@ fn the_next_slot_is_used_when_the_last_one_is_finalized_and_deep() {
 fn a_run_is_retired_after_its_end() {
     row(&[Run, RunEnd], Tip, &["Retire 0/0/0"]);
     let mut world = World::new();
-    steps(&mut world, &[Ready, Withdraw, Blocks(K)]);
+    steps(&mut world, &[Ready, Withdraw, Blocks(FIRST)]);
     // Not enough is left of the run to claim what would be fronted now.
     let end = world.graph(0).terms.end().unwrap().to_consensus_u32();
     world.chain.ahead = end - world.height() - 1;

@@ -37,6 +37,8 @@ pub const WINDOW: u32 = 12;
 pub const GRACE: u32 = 8;
 /// Blocks before the end of the grace in which a payout is cancelled.
 pub const CANCEL: u32 = (GRACE + K) / 2;
+/// Blocks after a request of the operator's in which it is first fronted: a reorganization cannot put the payout before its turn.
+pub const FIRST: u32 = COOPERATIVE + K - 1;
 /// Where the user withdraws to.
 pub const DESTINATION: Destination = Destination::P2wpkh([7; 20]);
 /// Slots of a run.
