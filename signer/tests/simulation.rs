@@ -137,17 +137,17 @@ fn storms(signers: usize, seeds: std::ops::Range<u64>) {
 
 #[test]
 fn every_job_completes_and_nothing_is_signed_twice_in_any_storm_1() {
-    storms(3, 0..75);
+    storms(3, 0..60);
 }
 
 #[test]
 fn every_job_completes_and_nothing_is_signed_twice_in_any_storm_2() {
-    storms(3, 75..150);
+    storms(3, 60..120);
 }
 
 #[test]
 fn every_job_completes_and_nothing_is_signed_twice_in_any_storm_of_two_signers() {
-    storms(2, 1000..1050);
+    storms(2, 1000..1060);
 }
 
 #[test]
