@@ -57,6 +57,7 @@ fn parameters(genesis_hash: [u8; 32]) -> Parameters {
         sequencers: vec![x_only(&key("sequencer")).serialize()],
         genesis_height: 100,
         genesis_hash,
+        bridge: [0; 32],
     }
 }
 
