@@ -15,8 +15,8 @@ pub enum Event {
     /// The chain moved on, or the operator was just opened: look again at everything. Only for the tip of the whole chain, never
     /// for a block on the way there: what an old state asks for may be paid for nothing.
     Tip,
-    /// The operator's owner wants a run. Refused while another one of the denomination is in the making, so that giving it twice makes
-    /// one run.
+    /// The operator's owner wants a run. Refused while another one of the denomination is in the making, so that giving it
+    /// twice makes one run.
     NewRun {
         /// Index of the denomination.
         denomination: u8,
@@ -43,8 +43,8 @@ pub enum Event {
         /// The run.
         run: SlotId,
     },
-    /// The committee's signatures came: of a run of this operator, or of a deposit with slots of it. Every one is verified; if one is
-    /// wrong none is kept.
+    /// The committee's signatures came: of a run of this operator, or of a deposit with slots of it. Every one is verified;
+    /// if one is wrong none is kept.
     Delivered(Box<Delivery>),
     /// The wallet answered [`Duty::FundPayout`].
     PayoutFunded {
@@ -67,24 +67,25 @@ pub enum Duty {
         /// How many slots follow each other from there.
         slots: u32,
     },
-    /// Have the wallet make and sign a transaction whose output 0 is this one, without broadcasting it, for [`Event::RunFunded`].
+    /// Have the wallet make and sign a transaction whose output 0 is this one, without broadcasting it, for
+    /// [`Event::RunFunded`].
     FundRun {
         /// The run.
         run: SlotId,
         /// The first slot's bond.
         output: TxOut,
     },
-    /// Ask the committee to sign a run; the signatures come as [`Event::Delivered`]. Comes again while signatures are missing: of the
-    /// run itself, or of a Reimburse from a vault that is there (the delivery of its deposit was lost).
+    /// Ask the committee to sign a run; the signatures come as [`Event::Delivered`]. Comes again while signatures are missing:
+    /// of the run itself, or of a Reimburse from a vault that is there (the delivery of its deposit was lost).
     RequestRun {
         /// The run.
         terms: Box<RunTerms>,
         /// The operator's consent ([`trestle_signer::consent`]); the challengers add theirs.
         consent: Signature,
     },
-    /// Have the wallet make and sign a transaction with these as outputs 0 and 1, without broadcasting it, for [`Event::PayoutFunded`].
-    /// It spends coins that are in blocks, and can be replaced (BIP 125). One that was made before for this slot and not handed over must
-    /// never be broadcast.
+    /// Have the wallet make and sign a transaction with these as outputs 0 and 1, without broadcasting it, for
+    /// [`Event::PayoutFunded`]. It spends coins that are in blocks, and can be replaced (BIP 125). One that was made before
+    /// for this slot and not handed over must never be broadcast.
     FundPayout {
         /// The slot.
         slot: SlotId,
@@ -109,8 +110,8 @@ pub enum Duty {
         /// The payout.
         tx: Transaction,
     },
-    /// A payout that was broadcast must not be mined any more: spend one of its inputs otherwise, at a fee that replaces it and is mined
-    /// soon.
+    /// A payout that was broadcast must not be mined any more: spend one of its inputs otherwise, at a fee that replaces it
+    /// and is mined soon.
     Cancel {
         /// The slot.
         slot: SlotId,

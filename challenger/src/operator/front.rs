@@ -77,8 +77,8 @@ impl Operator {
         Ok(())
     }
 
-    /// How many of the pending withdrawals can be paid back from the vaults that are deep; none if this slot, after what this operator
-    /// has to be paid already, could not be.
+    /// How many of the pending withdrawals can be paid back from the vaults that are deep; none if this slot, after what this
+    /// operator has to be paid already, could not be.
     fn free_vaults(&mut self, slot: &SlotGraph, fronts: &[Front], tip: u32) -> Result<usize, Error> {
         let confirmations = self.bridge.parameters.confirmations;
         let stock = self.vaults.stock(slot.id.denomination).clone();
@@ -87,7 +87,8 @@ impl Operator {
         for (vault, _) in &deep {
             signed += usize::from(self.is_reimbursable(vault, slot)?);
         }
-        let own = fronts.iter().filter(|front| front.slot.denomination == slot.id.denomination && !self.is_over(front.slot)).count();
+        let of_denomination = fronts.iter().filter(|front| front.slot.denomination == slot.id.denomination);
+        let own = of_denomination.filter(|front| !self.is_over(front.slot)).count();
         Ok(if signed > own { deep.len().saturating_sub(stock.owed) } else { 0 })
     }
 

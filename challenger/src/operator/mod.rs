@@ -1,7 +1,7 @@
 //! The operator: fronts withdrawals on Bitcoin, claims them, and is paid back from a vault (PROTOCOL §4, §6).
 //!
 //! ```text
-//!  a run:   NewRun ─▶ InviteChallengers ─▶ Joined ─▶ FundRun ─▶ RunFunded ─▶ RequestRun ─▶ Delivered ─▶ funding broadcast
+//!  a run:   NewRun ─▶ InviteChallengers ─▶ Joined ─▶ FundRun ─▶ RunFunded ─▶ RequestRun ─▶ Delivered ─▶ its funding
 //!  a slot:  FundPayout ─▶ PayoutFunded ─▶ payout ─▶ Claim ─▶ Finalize ─▶ Reimburse
 //!                                           └─▶ Cancel
 //! ```

@@ -9,14 +9,14 @@ pub(super) struct Policy {
     pub front: u32,
     /// Rest of the window from which on an unconfirmed payout is bumped.
     pub bump: u32,
-    /// Rest of the time in which a payout counts from which on an unconfirmed one is cancelled. For some blocks either may be mined;
-    /// in the last K it must not be the payout, which a reorganization could then push out of its time.
+    /// Rest of the time in which a payout counts from which on an unconfirmed one is cancelled. For some blocks either may be
+    /// mined; in the last K it must not be the payout, which a reorganization could then push out of its time.
     pub cancel: u32,
 }
 
 impl Policy {
-    /// Fronts in the first three quarters of the window, bumps in the last, cancels half-way between window and the last K blocks of
-    /// the grace.
+    /// Fronts in the first three quarters of the window, bumps in the last, cancels half-way between the window and the last K
+    /// blocks of the grace.
     pub fn new(parameters: &BridgeParameters) -> Self {
         let (window, grace) = (u32::from(parameters.operator_window), u32::from(parameters.grace));
         let cancel = (grace + u32::from(parameters.confirmations)) / 2;

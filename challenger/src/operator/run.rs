@@ -35,7 +35,8 @@ impl Operator {
         }
         let possible = (1..=MAX_SLOTS).contains(&slots) && serial.checked_add(slots).is_some();
         if self.bridge.denomination(denomination).is_none() || !possible {
-            return Err(Error::Refused(format!("there is no run of {slots} slots of denomination {denomination} from {serial} on")));
+            let run = format!("{slots} slots of denomination {denomination} from {serial} on");
+            return Err(Error::Refused(format!("there is no run of {run}")));
         }
         let first = SlotId { operator: self.index, denomination, serial };
         let record = RunRecord { first, slots, challengers: None, funded: None, abandoned: false };
@@ -44,7 +45,12 @@ impl Operator {
         Ok(vec![Duty::InviteChallengers { run: first, slots }])
     }
 
-    pub(super) fn joined(&mut self, view: &dyn View, first: SlotId, challengers: Vec<ChallengerInRun>) -> Result<Vec<Duty>, Error> {
+    pub(super) fn joined(
+        &mut self,
+        view: &dyn View,
+        first: SlotId,
+        challengers: Vec<ChallengerInRun>,
+    ) -> Result<Vec<Duty>, Error> {
         let run = self.run(first)?;
         let mut record = self.runs[run].record.clone();
         if record.challengers.is_some() || record.abandoned {
@@ -194,8 +200,8 @@ impl Operator {
     pub(super) fn funding(&mut self, run: usize) -> Result<Option<Duty>, Error> {
         let is_signed = self.is_signed(run)?;
         let RunRecord { first, funded, .. } = &self.runs[run].record;
-        let broadcast = |funded: &FundedRun| Duty::Broadcast { name: format!("Run {first}"), tx: funded.funding.clone(), child: None };
-        Ok(funded.as_ref().filter(|_| is_signed).map(broadcast))
+        let funded = funded.as_ref().filter(|_| is_signed);
+        Ok(funded.map(|funded| Duty::Broadcast { name: format!("Run {first}"), tx: funded.funding.clone(), child: None }))
     }
 
     /// The one-time key of the slot's claim.

@@ -65,7 +65,13 @@ impl Operator {
 
     /// What can be said of a fulfilled slot: that it is, K blocks deep, at the first height at which that is so and which is K
     /// deep itself.
-    fn first_true_statement(&self, view: &dyn View, graph: &RunGraph, slot: SlotId, duties: &mut Vec<Duty>) -> Result<Found, Error> {
+    fn first_true_statement(
+        &self,
+        view: &dyn View,
+        graph: &RunGraph,
+        slot: SlotId,
+        duties: &mut Vec<Duty>,
+    ) -> Result<Found, Error> {
         let confirmations = self.bridge.parameters.confirmations;
         let checkpoint = graph.terms.checkpoint.height;
         let Some(fulfilment) = view.ledger().state_at_tip().slot(slot)? else { return Ok(Found::NotYet) };

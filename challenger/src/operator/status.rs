@@ -118,7 +118,8 @@ impl Operator {
     /// # Errors
     /// If the store, the ledger or the chain fails.
     pub fn status(&self, view: &dyn View) -> Result<Status, Error> {
-        let mut status = Status { runs: Vec::new(), unused: vec![0; self.bridge.parameters.denominations.len()], lost: self.store.losses()? };
+        let unused = vec![0; self.bridge.parameters.denominations.len()];
+        let mut status = Status { runs: Vec::new(), unused, lost: self.store.losses()? };
         for run in &self.runs {
             let of_run = self.run_status(run, view)?;
             let unused = |slot: &&SlotStatus| matches!(slot.stage, SlotStage::Waiting | SlotStage::Idle);

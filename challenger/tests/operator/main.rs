@@ -4,5 +4,6 @@
 mod chain;
 mod lifecycle;
 mod simulation;
+mod steps;
 mod transitions;
 mod world;

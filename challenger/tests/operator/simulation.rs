@@ -114,7 +114,7 @@ impl Simulation {
         let status = self.world.operator.status(&self.world.chain).unwrap();
         let slots = status.runs.iter().flat_map(|run| &run.slots);
         let claimed = slots.filter(|slot| matches!(slot.stage, SlotStage::Claimed { .. })).map(|slot| slot.slot.serial);
-        let Some(serial) = claimed.last() else { return };
+        let Some(serial) = claimed.max() else { return };
         let tx = self.world.contest(serial);
         self.world.pool.retain(|other| other.input[0].previous_output != tx.input[0].previous_output);
         self.world.broadcast(tx);
