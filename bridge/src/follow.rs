@@ -1,13 +1,10 @@
 //! Following Bitcoin: from a [`Chain`] that may change under one's feet to steps in an order that never surprises.
 //!
 //! A [`Follower`] drives a [`Ledger`], one block a [`step`](Follower::step); the ledger's tip, which is on disk, is
-//! all that it remembers, so that a crash at any point loses and repeats nothing. Others who need the same blocks (a
-//! [`Watch`](crate::watch::Watch), a role's store) each keep the last block that they took in, their *cursor*, next
-//! to what they made of it, and ask for what comes [`after`](Follower::after) it.
+//! all that it remembers, so that a crash at any point loses and repeats nothing.
 //!
 //! A server that has fewer blocks than the ledger, and no other ones, is one that is catching up: it is waited for.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 
 use bitcoin::consensus::serialize;
@@ -17,8 +14,6 @@ use trestle_rollup::{Event, Ledger, LedgerError};
 
 use crate::chain::{BlockId, Chain, ChainError};
 
-/// Blocks kept for those who ask for them right after the ledger.
-const KEPT: usize = 8;
 /// How often a step starts over because the chain changed under it, before it leaves it to the next call.
 const ATTEMPTS: usize = 10;
 
@@ -39,9 +34,6 @@ pub enum FollowError {
         /// What is in its place.
         found: BlockHash,
     },
-    /// A cursor is at or below the ledger's genesis, and not in its chain.
-    #[error("a cursor at {0} cannot come from this ledger")]
-    OtherCursor(BlockId),
 }
 
 /// One change of the chain.
@@ -54,7 +46,7 @@ pub enum Step {
         /// Its hash.
         hash: BlockHash,
         /// The whole block.
-        block: Arc<Block>,
+        block: Block,
         /// What it did to the Layer 2.
         events: Vec<Event>,
     },
@@ -79,13 +71,12 @@ impl Step {
 pub struct Follower {
     chain: Arc<dyn Chain>,
     ledger: Ledger,
-    kept: VecDeque<(BlockHash, Arc<Block>)>,
 }
 
 impl Follower {
     /// A follower that goes on where the ledger is.
     pub fn new(chain: Arc<dyn Chain>, ledger: Ledger) -> Self {
-        Self { chain, ledger, kept: VecDeque::new() }
+        Self { chain, ledger }
     }
 
     /// The ledger that it drives.
@@ -109,7 +100,7 @@ impl Follower {
             }
             let height = tip.height + 1;
             let Some(hash) = self.chain.block_hash(height)? else { return Ok(None) };
-            let block = match self.block(&hash) {
+            let block = match self.chain.block(&hash) {
                 // It left the chain since its hash was asked.
                 Err(ChainError::UnknownBlock(_)) => continue,
                 block => block?,
@@ -117,7 +108,7 @@ impl Follower {
             if block.header.prev_blockhash != tip.hash {
                 continue;
             }
-            let events = self.ledger.extend(&serialize(&*block))?;
+            let events = self.ledger.extend(&serialize(&block))?;
             return Ok(Some(Step::Connected { height, hash, block, events }));
         }
         Ok(None)
@@ -148,40 +139,5 @@ impl Follower {
     fn genesis(&self) -> BlockId {
         let parameters = self.ledger.parameters();
         BlockId { height: parameters.genesis_height, hash: BlockHash::from_byte_array(parameters.genesis_hash) }
-    }
-
-    /// What comes after `cursor` for one who is behind the ledger, or on a branch that it left; none if they are
-    /// level. None as the cursor is one who has not begun: the first step is the child of the Layer 2's genesis.
-    ///
-    /// The caller keeps the cursor, and moves it with each step that it has taken in: up to the block connected, or
-    /// back to the one before the block disconnected. The ledger stays where it is: take it to the chain's tip first,
-    /// since a server need not have a block that the chain has left ([`ChainError::UnknownBlock`]).
-    pub fn after(&mut self, cursor: Option<BlockId>) -> Result<Option<Step>, FollowError> {
-        let genesis = self.genesis();
-        let cursor = cursor.unwrap_or(genesis);
-        let entry = self.ledger.entry(cursor.height)?;
-        if entry.is_none_or(|entry| entry.block_hash != cursor.hash.to_byte_array()) {
-            if cursor.height <= genesis.height {
-                return Err(FollowError::OtherCursor(cursor));
-            }
-            return Ok(Some(Step::Disconnected { height: cursor.height, hash: cursor.hash }));
-        }
-        let height = cursor.height + 1;
-        let Some(entry) = self.ledger.entry(height)? else { return Ok(None) };
-        let hash = BlockHash::from_byte_array(entry.block_hash);
-        let (block, events) = (self.block(&hash)?, self.ledger.events(height)?);
-        Ok(Some(Step::Connected { height, hash, block, events }))
-    }
-
-    fn block(&mut self, hash: &BlockHash) -> Result<Arc<Block>, ChainError> {
-        if let Some((_, block)) = self.kept.iter().find(|(kept, _)| kept == hash) {
-            return Ok(block.clone());
-        }
-        let block = Arc::new(self.chain.block(hash)?);
-        if self.kept.len() == KEPT {
-            self.kept.pop_front();
-        }
-        self.kept.push_back((*hash, block.clone()));
-        Ok(block)
     }
 }

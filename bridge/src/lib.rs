@@ -7,4 +7,3 @@ pub mod job;
 pub mod parameters;
 pub mod transactions;
 pub mod wallet;
-pub mod watch;

@@ -1,23 +1,19 @@
 //! Following a chain that changes between any two questions, and crashing between any two steps: no step is skipped,
-//! repeated or out of order, and an index that was fed on the way ends up as one that saw the final chain only.
+//! repeated or out of order, and the follower ends up where the chain is.
 
-use std::collections::HashSet;
 use std::sync::{Arc, Mutex};
 
 use bitcoin::constants::genesis_block;
 use bitcoin::hashes::Hash;
-use bitcoin::{Amount, Block, BlockHash, FeeRate, Network, OutPoint, ScriptBuf, Transaction, TxIn, TxOut, Txid};
+use bitcoin::{Amount, Block, BlockHash, FeeRate, Network, OutPoint, ScriptBuf, Transaction, TxOut, Txid};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use trestle_bridge::chain::{BlockId, Chain, ChainError, Located};
 use trestle_bridge::follow::{FollowError, Follower, Step};
-use trestle_bridge::watch::Watch;
 use trestle_rollup::{Ledger, Parameters};
 
 /// The height that the chain, and the Layer 2, begin at.
 const GENESIS: u32 = 10;
-/// Outputs that are watched; transactions spend these, and as many more.
-const COINS: u8 = 40;
 
 /// A chain in memory that forgets what left it, as an Electrum server does.
 struct Memory {
@@ -26,28 +22,12 @@ struct Memory {
     unrest: u32,
 }
 
-fn coin(byte: u8) -> OutPoint {
-    OutPoint::new(Txid::from_byte_array([byte; 32]), 0)
-}
-
-/// A block on a chain that spends some coins which the chain has not spent.
+/// A block on a chain, unlike any other.
 fn child(random: &mut StdRng, chain: &[Block]) -> Block {
     let mut block = genesis_block(Network::Regtest);
     block.header.prev_blockhash = chain[chain.len() - 1].block_hash();
-    let spent = chain.iter().flat_map(|b| &b.txdata).flat_map(|tx| &tx.input).map(|input| input.previous_output);
-    let mut spent: HashSet<_> = spent.collect();
-    block.header.nonce = random.r#gen();
-    let output = TxOut { value: Amount::ZERO, script_pubkey: ScriptBuf::new_op_return(random.r#gen::<[u8; 8]>()) };
-    block.txdata[0].output.push(output.clone());
-    for _ in 0..random.gen_range(0..3) {
-        let previous_output = coin(random.gen_range(0..2 * COINS));
-        if !spent.insert(previous_output) {
-            continue;
-        }
-        let input = TxIn { previous_output, ..Default::default() };
-        let tx = Transaction { input: vec![input], output: vec![output.clone()], ..block.txdata[0].clone() };
-        block.txdata.push(tx);
-    }
+    let script_pubkey = ScriptBuf::new_op_return(random.r#gen::<[u8; 8]>());
+    block.txdata[0].output.push(TxOut { value: Amount::ZERO, script_pubkey });
     block.header.merkle_root = block.compute_merkle_root().unwrap();
     block
 }
@@ -138,9 +118,8 @@ fn parameters() -> Parameters {
     }
 }
 
-fn open(db: &sled::Db, chain: &Arc<Memory>) -> (Follower, Watch) {
-    let ledger = Ledger::open(db, &parameters()).unwrap();
-    (Follower::new(chain.clone(), ledger), Watch::open(db, "test").unwrap())
+fn open(db: &sled::Db, chain: &Arc<Memory>) -> Follower {
+    Follower::new(chain.clone(), Ledger::open(db, &parameters()).unwrap())
 }
 
 /// What is transient is asked again.
@@ -152,26 +131,13 @@ fn database() -> sled::Db {
     sled::Config::new().temporary(true).open().unwrap()
 }
 
-fn watch_all(watch: &Watch) {
-    (0..COINS).for_each(|byte| watch.watch(&coin(byte)).unwrap());
-}
-
-/// The watch that saw these blocks, and no others.
-fn seen(blocks: &[Block]) -> Watch {
-    let watch = Watch::open(&database(), "fresh").unwrap();
-    watch_all(&watch);
-    (GENESIS..).zip(blocks).skip(1).for_each(|(height, block)| watch.connected(height, block).unwrap());
-    watch
-}
-
 #[test]
 fn steps_are_in_order_whatever_the_chain_does_and_wherever_a_crash_comes() {
     for seed in 0..60 {
         let chain = Arc::new(Memory::new(seed, (seed % 4) as u32 * 10));
         let mut random = StdRng::seed_from_u64(seed ^ 0xf00d);
         let db = database();
-        let (mut follower, mut watch) = open(&db, &chain);
-        watch_all(&watch);
+        let mut follower = open(&db, &chain);
         // The blocks that the steps amount to.
         let mut path = vec![follower.tip()];
         for _ in 0..60 {
@@ -189,39 +155,19 @@ fn steps_are_in_order_whatever_the_chain_does_and_wherever_a_crash_comes() {
                     Err(error) => assert!(is_again(&error), "{error}"),
                 }
                 assert_eq!(Some(&follower.tip()), path.last());
-                // The watch is behind at times, and on branches that the ledger has left.
-                if random.gen_ratio(1, 3) {
-                    take_one(&watch, &mut follower);
-                }
                 if random.gen_ratio(1, 5) {
-                    (follower, watch) = open(&db, &chain);
+                    follower = open(&db, &chain);
                     assert_eq!(Some(&follower.tip()), path.last(), "nothing is lost in a crash");
                 }
             }
         }
-        // At rest both end up where the chain is.
+        // At rest it ends up where the chain is.
         let rest = Arc::new(Memory { state: Mutex::new((random, chain.blocks())), unrest: 0 });
         // A server behind the ledger would be waited for.
         rest.change(0, 8);
-        let (mut follower, watch) = open(&db, &rest);
+        let mut follower = open(&db, &rest);
         while follower.step().unwrap().is_some() {}
-        watch.catch_up(&mut follower).unwrap();
         assert_eq!(follower.tip(), rest.tip().unwrap());
-        assert_eq!(watch.cursor().unwrap(), Some(rest.tip().unwrap()));
-        let fresh = seen(&rest.blocks());
-        for byte in 0..2 * COINS {
-            assert_eq!(watch.spend(&coin(byte)).unwrap(), fresh.spend(&coin(byte)).unwrap(), "seed {seed}");
-        }
-    }
-}
-
-/// Gives the watch what comes after its cursor, if it can be had.
-fn take_one(watch: &Watch, follower: &mut Follower) {
-    match follower.after(watch.cursor().unwrap()) {
-        Ok(Some(Step::Connected { height, block, .. })) => watch.connected(height, &block).unwrap(),
-        Ok(Some(Step::Disconnected { height, .. })) => watch.disconnected(height).unwrap(),
-        Ok(None) => {}
-        Err(error) => assert!(is_again(&error), "{error}"),
     }
 }
 
@@ -229,7 +175,7 @@ fn take_one(watch: &Watch, follower: &mut Follower) {
 fn a_server_that_has_not_caught_up_takes_nothing_back() {
     let chain = Arc::new(Memory::new(1, 0));
     chain.change(0, 5);
-    let (mut follower, _) = open(&database(), &chain);
+    let mut follower = open(&database(), &chain);
     while follower.step().unwrap().is_some() {}
     let tip = follower.tip();
     assert_eq!(tip.height, GENESIS + 5);
@@ -246,7 +192,7 @@ fn a_server_that_has_not_caught_up_takes_nothing_back() {
 fn the_chain_of_another_bridge_is_refused() {
     let db = database();
     let chain = Arc::new(Memory::new(1, 0));
-    let (mut follower, _) = open(&db, &chain);
+    let mut follower = open(&db, &chain);
     let mut other = genesis_block(Network::Regtest);
     other.header.nonce ^= 1;
     *chain.state.lock().unwrap() = (StdRng::seed_from_u64(2), vec![other]);
