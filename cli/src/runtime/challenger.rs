@@ -1,10 +1,11 @@
 //! The watchtower's hands: its wallet funds bonds.
 
+use std::collections::HashSet;
 use std::path::Path;
 use std::sync::Arc;
 
 use bitcoin::secp256k1::schnorr::Signature;
-use bitcoin::{OutPoint, Transaction};
+use bitcoin::{OutPoint, Transaction, Txid};
 use trestle_bridge::chain::Chain;
 use trestle_bridge::parameters::Bridge;
 use trestle_bridge::transactions::ChallengerInRun;
@@ -75,7 +76,20 @@ impl ChallengerRole {
     /// The chain or its files.
     pub fn tip(&mut self, sender: &Sender) -> Result<Vec<Answer>, Error> {
         self.wallet.sync(sender.chain().as_ref())?;
-        self.give(sender, Event::Tip)
+        let answers = self.give(sender, Event::Tip)?;
+        self.release_forgotten()?;
+        Ok(answers)
+    }
+
+    /// Lets go of what the wallet signed before a crash and the machine never took over.
+    fn release_forgotten(&mut self) -> Result<(), Error> {
+        let known: HashSet<Txid> = self.machine.bonds().map(Transaction::compute_txid).collect();
+        for txid in self.wallet.unconfirmed().iter().map(Transaction::compute_txid) {
+            if self.wallet.is_held(&txid) && !known.contains(&txid) {
+                self.wallet.release(&txid)?;
+            }
+        }
+        Ok(())
     }
 
     /// Gives the watchtower an event and does what is due then; returns what it says to others.
@@ -85,9 +99,12 @@ impl ChallengerRole {
     pub fn give(&mut self, sender: &Sender, event: Event) -> Result<Vec<Answer>, Error> {
         let mut answers = Vec::new();
         let mut events = vec![event];
+        // A duty comes again with every event until its answer is taken in: one answer is enough.
+        let mut asked = HashSet::new();
         while let Some(event) = events.pop() {
             for duty in self.machine.process(event, &self.role.view)? {
                 match duty {
+                    Duty::FundBond { run, .. } if !asked.insert(run) => {}
                     Duty::FundBond { run, output } => {
                         match self.wallet.fund(&[output], Funding::at(sender.fee_rate()?)) {
                             Ok(tx) => events.push(Event::BondFunded { run, tx }),

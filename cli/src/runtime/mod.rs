@@ -246,7 +246,7 @@ impl Runtime {
     pub fn step(&mut self) -> Result<(), Error> {
         let timeline = Arc::clone(&self.timeline);
         self.sequencer.role.follow(|step| match step {
-            Step::Connected { height, block, .. } => drop(timeline.connected(*height, block)),
+            Step::Connected { height, block, .. } => timeline.connected(*height, block),
             Step::Disconnected { height, .. } => timeline.disconnected(*height),
         })?;
         for signer in self.signers.signers.iter_mut().filter(|signer| signer.online) {

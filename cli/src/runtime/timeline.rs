@@ -61,17 +61,14 @@ impl Timeline {
         self.lock().index.contains_key(txid)
     }
 
-    /// Takes in a block; returns the steps that it holds.
-    pub fn connected(&self, height: u32, block: &Block) -> Vec<Step> {
+    /// Takes in a block.
+    pub fn connected(&self, height: u32, block: &Block) {
         let mut inner = self.lock();
-        let mut found = Vec::new();
         for txid in block.txdata.iter().map(Transaction::compute_txid) {
             if let Some(at) = inner.index.get(&txid).copied() {
                 inner.steps[at].height = Some(height);
-                found.push(inner.steps[at].clone());
             }
         }
-        found
     }
 
     /// Forgets the block at `height`, which a reorganisation took out.
