@@ -9,14 +9,14 @@ setup:
 
 # A whole bridge on regtest; prints a timeline and writes target/demo/report.json. ARGS go to `trestle demo`.
 demo: setup
-	@$(env) $(CARGO) run --locked --quiet -p trestle-cli --bin trestle -- demo $(ARGS)
+	@$(env) $(CARGO) run --locked --release -p trestle-cli --bin trestle -- demo $(ARGS)
 
 test: setup
 	@$(env) $(CARGO) test --locked --workspace
 
 # One JSON object a line on stdout; everything else on stderr.
 bench: setup
-	@$(env) $(CARGO) bench --locked --quiet -p trestle-cli --bench figures
+	@$(env) $(CARGO) bench --locked -p trestle-cli --bench figures
 
 # Coverage-guided, needs nightly and cargo-fuzz; `make test` runs the same targets over the corpus without them.
 fuzz:
