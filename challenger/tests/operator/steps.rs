@@ -35,7 +35,9 @@ pub enum Step {
     DeliverRunOther,
     /// A vault is made, and nobody tells the operator.
     Deposit,
-    /// The committee's signatures of the last deposit come.
+    /// A vault of ten times the value is made, which gives the user coins to withdraw.
+    DepositLarge,
+    /// A vault is made, and the committee's signatures come.
     DeliverDeposit,
     DeliverDepositWrong,
     /// A deposit that has only slots of others.
@@ -72,6 +74,8 @@ pub enum Step {
     PayByStranger,
     /// Somebody else pays the third withdrawal for slot 0, out of spite.
     PayThirdByStranger,
+    /// The other operator pays the second withdrawal.
+    PayByRival,
     /// The committee pays the first withdrawal from the first vault.
     PayCooperatively,
     Contest,
@@ -126,6 +130,7 @@ pub fn run(world: &mut World, step: Step) -> Result<Vec<Duty>, Error> {
             return world.process(Event::Delivered(Box::new(delivery)));
         }
         Deposit => drop(world.deposit()),
+        DepositLarge => drop(world.deposit_of(1, Vec::new())),
         DeliverDeposit | DeliverDepositWrong | DeliverDepositForeign => {
             let mut delivery = world.deposit();
             match (step, &mut delivery.job) {
@@ -174,9 +179,13 @@ pub fn run(world: &mut World, step: Step) -> Result<Vec<Duty>, Error> {
         Blocks(count) => world.mine_empty(count),
         Disconnect(depth) => drop(world.chain.disconnect(depth as usize)),
         TakeVault(place) => world.take_vault(place),
-        PayByStranger | PayThirdByStranger => {
-            let id = WithdrawalId(if matches!(step, PayThirdByStranger) { 2 } else { 0 });
-            let outputs = payout::outputs(&world.bridge, id, DESTINATION.script_pubkey(), slot(0)).unwrap();
+        PayByStranger | PayByRival | PayThirdByStranger => {
+            let (id, slot) = match step {
+                PayByRival => (1, SlotId { operator: 1, ..slot(0) }),
+                PayThirdByStranger => (2, slot(0)),
+                _ => (0, slot(0)),
+            };
+            let outputs = payout::outputs(&world.bridge, WithdrawalId(id), DESTINATION.script_pubkey(), slot).unwrap();
             let tx = spend(world.chain.coin(), outputs.to_vec());
             world.chain.mine(vec![tx]);
         }

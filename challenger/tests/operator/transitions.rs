@@ -111,6 +111,13 @@ fn a_withdrawal_is_fronted_only_if_a_vault_pays_it_back() {
     row(&three, Tip, &["fund payout of 2 by 0/0/0"]);
     // The withdrawal before it will take the last vault.
     row(&[&three[..], &[TakeVault(1)]].concat(), Tip, &[]);
+    // Larger vaults pay nothing back, and what is left has been promised to the other operator.
+    let ready = [Run, DeliverDeposit, DeliverDeposit, DepositLarge, Blocks(K)];
+    let requests = [Withdraw, PayCooperatively, Withdraw, Blocks(COOPERATIVE)];
+    let third = [Withdraw, Blocks(FIRST)];
+    row(&[&ready[..], &requests, &third].concat(), Tip, &[]);
+    row(&[&ready[..], &requests, &[PayByRival], &third].concat(), Tip, &[]);
+    row(&[&ready[..], &requests, &[PayByRival, DeliverDeposit], &third].concat(), Tip, &["fund payout of 2 by 0/0/0"]);
     // Nothing is signed for the vault.
     row(&[Run, Deposit, Withdraw, Blocks(FIRST)], Tip, &["request 0/0/0"]);
     row(&[Run, DeliverDeposit, Withdraw, Blocks(FIRST)], Tip, &["fund payout of 0 by 0/0/0"]);
@@ -118,12 +125,34 @@ fn a_withdrawal_is_fronted_only_if_a_vault_pays_it_back() {
 
 #[test]
 fn a_slot_is_used_when_its_bond_is_deep() {
-    let before = [NewRun, Join, FundRun, DeliverRun];
+    let run = [NewRun, Join, FundRunAgain, DeliverRun];
+    let before = [&[Deposit, Blocks(K)][..], &run, &[Withdraw, Blocks(FIRST), Mine]].concat();
+    row(&before, Tip, &[]);
+    row(&[&before[..], &[Blocks(K - 1)]].concat(), Tip, &[]);
+    row(&[&before[..], &[Blocks(K)]].concat(), Tip, &["fund payout of 0 by 0/0/0"]);
+}
+
+#[test]
+fn two_runs_do_not_front_one_withdrawal() {
+    let before = [Run, Run, DeliverDeposit, DeliverDeposit, Blocks(K), Withdraw, Blocks(FIRST)];
+    row(&before, Tip, &["fund payout of 0 by 0/0/0"]);
+    row(&[&before[..], &[Tip]].concat(), Tip, &["fund payout of 0 by 0/0/0"]);
+}
+
+#[test]
+fn what_is_not_deep_can_be_undone_without_a_restart() {
     let mut world = World::new();
-    steps(&mut world, &before);
-    steps(&mut world, &[Deposit, Blocks(K), Withdraw, Blocks(FIRST)]);
-    world.chain.mine(vec![]);
-    assert!(world.process(Event::Tip).unwrap().iter().all(|duty| !matches!(duty, Duty::FundPayout { .. })));
+    steps(&mut world, &[Finalize, Mine]);
+    assert!(world.process(Event::Tip).unwrap().is_empty());
+    world.chain.disconnect(1);
+    assert_eq!(shown(&world.process(Event::Tip).unwrap()), ["Reimburse 0/0/0"]);
+
+    let mut world = World::new();
+    steps(&mut world, &[Run, Deposit]);
+    assert_eq!(shown(&world.process(Event::Tip).unwrap()), ["request 0/0/0"]);
+    world.chain.disconnect(1);
+    world.mine_empty(2);
+    assert!(world.process(Event::Tip).unwrap().is_empty(), "the vault is gone");
 }
 
 #[test]
@@ -166,7 +195,12 @@ fn a_slot_is_free_again_when_the_cancellation_is_deep() {
     let late = COOPERATIVE + WINDOW - 1 - FIRST + GRACE - CANCEL;
     let cancelled = [Front, Blocks(late), Do, Mine];
     row(&cancelled, Tip, &[]);
-    row(&[&cancelled[..], &[Withdraw, Withdraw]].concat(), Tip, &[]);
+    let third = [Withdraw, Withdraw, Blocks(FIRST)];
+    let before = [Ready, DeliverDeposit, Withdraw, Blocks(FIRST), Do, Blocks(late - FIRST - 2)];
+    let cancelled_before = [&before[..], &third, &[Do, Mine]].concat();
+    row(&cancelled_before, Tip, &[]);
+    row(&[&cancelled_before[..], &[Blocks(K - 1)]].concat(), Tip, &[]);
+    row(&[&cancelled_before[..], &[Blocks(K)]].concat(), Tip, &["fund payout of 2 by 0/0/0"]);
     // One turn later the withdrawal comes round again.
     row(&[&cancelled[..], &[Blocks(WINDOW + GRACE + GRACE)]].concat(), Tip, &["fund payout of 0 by 0/0/0"]);
     row(&[&cancelled[..], &[Disconnect(1)]].concat(), Tip, &["cancel 0/0/0"]);
@@ -207,7 +241,8 @@ fn a_slot_is_claimed_when_that_is_settled() {
     row(&[Pay, Blocks(2 * K), Tip, Blocks(5)], Tip, &["Claim 0/0/0"]);
     row(&[Pay, Blocks(2 * K), Tip, Disconnect(K)], Tip, &[]);
     row(&[Claim], Tip, &[]);
-    // Whoever fulfilled it.
+    // Whoever fulfilled it, and were it before the run.
+    row(&[Deposit, Withdraw, Blocks(COOPERATIVE), PayByStranger, Blocks(4 * K), Run, Blocks(K)], Tip, &["Claim 0/0/0"]);
     row(&[Ready, Withdraw, Blocks(FIRST), PayByStranger, Blocks(2 * K)], Tip, &["Claim 0/0/0"]);
 }
 
@@ -269,6 +304,9 @@ fn an_operator_is_paid_from_a_vault_that_is_there() {
     world.take_vault(vault);
     let next = vault_of(&mut world);
     assert_ne!(next, vault);
+    steps(&mut world, &[Disconnect(1)]);
+    assert_eq!(vault_of(&mut world), next, "it is not asked to be paid twice");
+    world.take_vault(vault);
     world.take_vault(next);
     let last = vault_of(&mut world);
     assert!(![vault, next].contains(&last));
@@ -296,6 +334,7 @@ fn the_next_slot_is_used_when_the_last_one_is_finalized_and_deep() {
 #[test]
 fn a_run_is_retired_after_its_end() {
     row(&[Run, RunEnd], Tip, &["Retire 0/0/0"]);
+    row(&[Front, RunEnd], Tip, &["cancel 0/0/0"]);
     let mut world = World::new();
     steps(&mut world, &[Ready, Withdraw, Blocks(FIRST)]);
     // Not enough is left of the run to claim what would be fronted now.

@@ -270,10 +270,15 @@ impl World {
 
     /// A deposit of denomination 0 is confirmed, in a block of its own. The job has the slots of `runs`.
     pub fn deposit(&mut self) -> Delivery {
+        let slots = self.runs.iter().flat_map(|run| run.slots.iter().map(|slot| slot.id)).collect();
+        self.deposit_of(0, slots)
+    }
+
+    /// A deposit is confirmed, in a block of its own.
+    pub fn deposit_of(&mut self, denomination: u8, slots: Vec<SlotId>) -> Delivery {
         let account = Account(key("user").x_only_public_key().0.serialize());
         let refund_key = key("user").x_only_public_key().0;
-        let terms = DepositTerms { outpoint: self.chain.coin(), denomination: 0, account, refund_key };
-        let slots = self.runs.iter().flat_map(|run| run.slots.iter().map(|slot| slot.id)).collect();
+        let terms = DepositTerms { outpoint: self.chain.coin(), denomination, account, refund_key };
         let delivery = self.committee.deliver(Job::Deposit(DepositJob { terms, slots }), &self.runs);
         let mint = delivery.signatures[0][0];
         let confirm = terms.confirm(&self.bridge, &mint).unwrap().complete(&delivery.signatures[2], Reveal::Nothing).unwrap();
