@@ -229,17 +229,13 @@ impl<S: Store> Signer<S> {
         }
     }
 
-    /// Asks every signer for what it has not sent.
+    /// Asks every signer that owes something. A proposal does for all: it is answered with nonces, and nonces with what comes next,
+    /// even by a signer that forgot the job meanwhile.
     fn remind(&self, id: &JobId, out: &mut Vec<Duty>) {
         let (Some(session), Some(known)) = (self.sessions.get(id), self.book.get(id)) else { return };
-        for to in 1..self.musig.signers() {
-            let at = session.position();
-            let message = match (session.missing(to), session.announced()) {
-                (Missing::Nothing, _) => continue,
-                (Missing::Partials, Some(nonces)) => Message::AggregateNonces { job: *id, at, nonces: nonces.to_vec() },
-                _ => Message::Propose { job: Box::new(known.job.clone()), at, consents: known.consents.clone() },
-            };
-            out.push(Duty::Send { to, message });
+        for to in (1..self.musig.signers()).filter(|to| session.missing(*to) != Missing::Nothing) {
+            let (job, at) = (Box::new(known.job.clone()), session.position());
+            out.push(Duty::Send { to, message: Message::Propose { job, at, consents: known.consents.clone() } });
         }
     }
 

@@ -16,7 +16,7 @@ use crate::consent;
 use crate::event::{Delivery, Duty, Event, Receiver};
 use crate::leader::Waiting;
 use crate::message::{JobId, Message};
-use crate::musig::{Musig, MusigError};
+use crate::musig::{Entropy, Musig, MusigError};
 use crate::plan::{JobPlan, by_job_stage, outcome, vault};
 use crate::policy::{CheckError, Knowledge, Refusal};
 use crate::session::{Session, SessionError};
@@ -118,6 +118,11 @@ impl<S: Store> Signer<S> {
             }
         }
         Ok(signer)
+    }
+
+    /// The same, with seeds of nonces from another source than the operating system ([`Musig::with_entropy`]).
+    pub fn with_entropy(self, entropy: Box<dyn Entropy>) -> Self {
+        Self { musig: self.musig.with_entropy(entropy), ..self }
     }
 
     /// This signer's place in the committee.

@@ -17,8 +17,8 @@ use bitcoin::secp256k1::{self, Keypair, Secp256k1, VerifyOnly, XOnlyPublicKey, s
 use bitcoin::TapNodeHash;
 use musig2::secp::{Point, Scalar};
 use musig2::{AggNonce, CompactSignature, KeyAggContext, PartialSignature, PubNonce, SecNonce};
-use rand::RngCore;
 use rand::rngs::OsRng;
+use rand::{CryptoRng, RngCore};
 use trestle_bridge::transactions::{SignRequest, Tweak};
 
 use crate::record::{Record, RecordKey};
@@ -105,9 +105,15 @@ struct Tweaked {
     output_key: XOnlyPublicKey,
 }
 
+/// Where seeds of nonces come from: the operating system, or a simulation that has to be repeatable.
+pub trait Entropy: RngCore + CryptoRng + Send {}
+
+impl<T: RngCore + CryptoRng + Send> Entropy for T {}
+
 /// One signer's half of MuSig2 over its store.
 pub struct Musig<S> {
     store: S,
+    entropy: Box<dyn Entropy>,
     secret: Scalar,
     index: usize,
     keys: Vec<Point>,
@@ -147,6 +153,7 @@ impl<S: Store> Musig<S> {
         }
         Ok(Self {
             store,
+            entropy: Box::new(OsRng),
             secret,
             index,
             keys: points,
@@ -155,6 +162,12 @@ impl<S: Store> Musig<S> {
             tweaked: HashMap::new(),
             secp: Secp256k1::verification_only(),
         })
+    }
+
+    /// The same, with seeds of nonces from another source than the operating system. The source must never repeat itself, not even
+    /// after a restart.
+    pub fn with_entropy(self, entropy: Box<dyn Entropy>) -> Self {
+        Self { entropy, ..self }
     }
 
     /// This signer's place in the committee.
@@ -194,7 +207,7 @@ impl<S: Store> Musig<S> {
                 Some(Record::Complete { .. }) => None,
                 None => {
                     let mut seed = [0; 32];
-                    OsRng.try_fill_bytes(&mut seed).map_err(|error| MusigError::Entropy(error.to_string()))?;
+                    self.entropy.try_fill_bytes(&mut seed).map_err(|error| MusigError::Entropy(error.to_string()))?;
                     batch.insert(key.bytes(), Record::Nonce { seed }.encode());
                     Some(self.secret_nonce(request, seed)?.public_nonce())
                 }

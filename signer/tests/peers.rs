@@ -168,6 +168,23 @@ fn reimburse_is_not_signed_before_contest_is_held() {
     assert_eq!(sent(tell(&mut network, 1, LEADER, ahead)), []);
 }
 
+/// "Not a job of mine", said long ago, arrives when the job has been proposed again.
+#[test]
+fn a_signer_that_forgot_a_job_is_asked_again() {
+    let mut network = committee(3);
+    let (_, nonces) = opening(&mut network);
+    let Message::Nonces { job, .. } = nonces[1] else { panic!() };
+    for (from, nonces) in nonces.into_iter().enumerate() {
+        tell(&mut network, LEADER, from + 1, nonces);
+    }
+    // Signer 1's run is in its last stage; signer 2 has not heard of the sums yet.
+    tell(&mut network, 2, LEADER, Message::Refuse { job, reason: "not a job of mine".into() });
+    assert_eq!(network.signers[2].jobs().count(), 0);
+    network.blocks(2);
+    let progress = network.progress(|job| matches!(job, Job::Run(_)));
+    assert!(progress.iter().all(|progress| *progress == Some(Progress::Complete)));
+}
+
 /// The same job again and again, and jobs without end: the signer says no and keeps nothing.
 #[test]
 fn refused_proposals_leave_nothing_behind() {

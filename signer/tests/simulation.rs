@@ -159,3 +159,12 @@ fn every_job_completes_and_nothing_is_signed_twice_in_any_storm_of_five_signers(
 fn a_committee_of_one_signs_by_itself() {
     storms(1, 3000..3010);
 }
+
+/// `STORMS=5000..6000 cargo test -p trestle-signer --test simulation -- --ignored` looks further.
+#[test]
+#[ignore = "takes as long as it is given"]
+fn every_job_completes_in_storms_of_your_choice() {
+    let range = std::env::var("STORMS").expect("STORMS is a range of seeds such as 5000..6000");
+    let (from, to) = range.split_once("..").expect("two numbers with .. between");
+    storms(3, from.parse().unwrap()..to.parse().unwrap());
+}

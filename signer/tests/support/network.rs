@@ -63,7 +63,11 @@ pub struct Network {
 impl Network {
     pub fn new(everyone: Everyone, seed: u64) -> Self {
         let disks: Vec<Disk> = everyone.signers.iter().map(|_| Disk::default()).collect();
-        let open = |(disk, key): (&Disk, _)| Signer::open(disk.clone(), key, everyone.bridge.clone()).unwrap();
+        let mut rng = StdRng::seed_from_u64(seed);
+        let open = |(disk, key): (&Disk, _)| {
+            let signer = Signer::open(disk.clone(), key, everyone.bridge.clone()).unwrap();
+            signer.with_entropy(Box::new(StdRng::from_rng(&mut rng).unwrap()))
+        };
         let signers: Vec<_> = disks.iter().zip(&everyone.signers).map(open).collect();
         let world = World::new(everyone.bridge.clone());
         Self {
@@ -77,7 +81,7 @@ impl Network {
             refused: Vec::new(),
             suspects: Vec::new(),
             mail: Vec::new(),
-            rng: StdRng::seed_from_u64(seed),
+            rng,
             ledger: BTreeMap::new(),
             partials: HashSet::new(),
         }
@@ -123,7 +127,8 @@ impl Network {
     pub fn restart(&mut self, index: usize) {
         self.disks[index].restart();
         let key = &self.everyone.signers[index];
-        self.signers[index] = Signer::open(self.disks[index].clone(), key, self.everyone.bridge.clone()).unwrap();
+        let signer = Signer::open(self.disks[index].clone(), key, self.everyone.bridge.clone()).unwrap();
+        self.signers[index] = signer.with_entropy(Box::new(StdRng::from_rng(&mut self.rng).unwrap()));
         let duties = self.signers[index].process(Event::Restarted, &self.world.view(0)).unwrap();
         self.audit(index);
         duties.into_iter().for_each(|duty| self.carry_out(index, duty));
