@@ -357,8 +357,8 @@ fn check_blocks(p: &BridgeParameters) -> Result<(), ParametersError> {
         (
             "operator_window",
             u32::from(p.operator_window),
-            k,
-            "an operator fronts what is `confirmations` deep, and its payout has to be mined",
+            2 * k + 1,
+            "an operator fronts only what a reorganisation of `confirmations` blocks could not put before its turn",
         ),
         ("grace", u32::from(p.grace), k, "a payout made at the end of the window has to be mined"),
     ];

@@ -102,7 +102,7 @@ fn what_a_person_gets_wrong_is_said_with_what_to_do() {
         assert_eq!(text(change), expected);
     }
     assert!(matches!(refused(|p| p.grace = 5), ParametersError::TooShort { name: "grace", .. }));
-    assert!(matches!(refused(|p| p.operator_window = 5), ParametersError::TooShort { name: "operator_window", .. }));
+    assert!(matches!(refused(|p| p.operator_window = 12), ParametersError::TooShort { name: "operator_window", .. }));
     assert!(matches!(
         refused(|p| p.withdrawal_fee = Amount::from_sat(500)),
         ParametersError::TooSmall { name: "withdrawal_fee", .. }
