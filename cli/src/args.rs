@@ -2,6 +2,7 @@
 
 use std::error::Error as _;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use bitcoin::{Network, OutPoint};
 use clap::builder::NonEmptyStringValueParser;
@@ -256,9 +257,17 @@ pub struct DevnetArgs {
     /// The port of the JSON-RPC interface on 127.0.0.1
     #[arg(long, default_value_t = DEFAULT_RPC_PORT, value_name = "PORT")]
     pub rpc_port: u16,
+    /// Seconds from one block to the next, such as 3 or 0.5
+    #[arg(long, default_value = "3", value_name = "SECONDS", value_parser = seconds)]
+    pub block_time: Duration,
     /// Start an Electrum server too, and have user wallets read Bitcoin through it instead of through bitcoind
     #[arg(long)]
     pub electrum: bool,
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    let seconds = text.parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+    seconds.filter(|seconds| !seconds.is_zero()).ok_or_else(|| format!("\"{text}\" is no time in seconds: 3 or 0.5 is"))
 }
 
 fn network(text: &str) -> Result<Network, String> {

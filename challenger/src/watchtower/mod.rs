@@ -106,6 +106,11 @@ impl Watchtower {
         self.index
     }
 
+    /// The transactions that pay its bonds, whether they were sent or not.
+    pub fn bonds(&self) -> impl Iterator<Item = &Transaction> {
+        self.runs.iter().filter_map(|run| run.record.bond.as_ref())
+    }
+
     /// Every verdict so far.
     ///
     /// # Errors

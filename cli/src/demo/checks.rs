@@ -17,6 +17,9 @@ fn check(holds: bool, what: impl FnOnce() -> String) -> Result<(), Error> {
 }
 
 /// Every role that is up has derived the same R_h at every height.
+///
+/// # Errors
+/// It does not hold, or could not be looked at.
 pub fn everyone_agrees(runtime: &Runtime) -> Result<(), Error> {
     let (tip, _) = runtime.ledger().tip();
     for height in runtime.bridge().parameters.genesis.height..=tip {
@@ -30,6 +33,9 @@ pub fn everyone_agrees(runtime: &Runtime) -> Result<(), Error> {
 }
 
 /// A challenger has judged a claim, and every claim to be true.
+///
+/// # Errors
+/// It does not hold, or could not be looked at.
 pub fn claims_were_judged_true(runtime: &Runtime) -> Result<(), Error> {
     for challenger in &runtime.challengers {
         let reports = challenger.reports()?;
@@ -40,6 +46,9 @@ pub fn claims_were_judged_true(runtime: &Runtime) -> Result<(), Error> {
 }
 
 /// A command failed, and its line says this.
+///
+/// # Errors
+/// It does not hold, or could not be looked at.
 pub fn refuses(answer: Result<Value, Error>, line: &str) -> Result<(), Error> {
     match answer {
         Err(Error::User { error, .. }) if error.contains(line) => Ok(()),
@@ -48,6 +57,9 @@ pub fn refuses(answer: Result<Value, Error>, line: &str) -> Result<(), Error> {
 }
 
 /// A ledger that begins with nothing derives the same R at every height; returns how many there are.
+///
+/// # Errors
+/// It does not hold, or could not be looked at.
 pub fn rederives(runtime: &Runtime, directory: &Path) -> Result<u32, Error> {
     let db = sled::open(directory).map_err(|e| Error::file(directory, e))?;
     let ledger = Ledger::open(&db, &runtime.bridge().rollup).map_err(runtime::Error::from)?;
@@ -64,6 +76,9 @@ pub fn rederives(runtime: &Runtime, directory: &Path) -> Result<u32, Error> {
 }
 
 /// The vaults that hold coins are worth exactly the Layer 2's supply and what it owes; returns how many there are.
+///
+/// # Errors
+/// It does not hold, or could not be looked at.
 pub fn vaults_cover_supply(runtime: &Runtime) -> Result<usize, Error> {
     let (ledger, chain) = (runtime.ledger(), runtime.sender().chain());
     let denominations = &runtime.bridge().parameters.denominations;

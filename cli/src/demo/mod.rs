@@ -1,6 +1,6 @@
 //! The demo: a whole bridge on regtest goes through everything it does, and every step is checked.
 
-mod checks;
+pub mod checks;
 mod report;
 mod stage;
 
@@ -15,7 +15,8 @@ use crate::figures;
 use crate::output::{Output, Report};
 use crate::regtest::RegtestError;
 use crate::runtime;
-use stage::Stage;
+
+pub use stage::Stage;
 
 /// Index of the denomination that the demo moves: 0.1 BTC.
 const DENOMINATION: u8 = 1;

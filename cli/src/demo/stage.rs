@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use bitcoin::Txid;
 use clap::Parser;
@@ -17,10 +18,19 @@ use crate::commands;
 use crate::devnet::{Served, World};
 use crate::figures::Figure;
 use crate::output::Output;
+use crate::regtest;
 use crate::rpc::{self, Serving};
 
 /// Blocks within which whatever the demo waits for has to happen.
 const PATIENCE: u32 = 200;
+
+/// Lets users in.
+fn serve(world: World) -> Result<(Arc<Mutex<World>>, Serving), Error> {
+    let world = Arc::new(Mutex::new(world));
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+    let serving = rpc::serve(address, Arc::new(Served(Arc::clone(&world)))).map_err(|e| Error::Check(e.to_string()))?;
+    Ok((world, serving))
+}
 
 /// The stage.
 pub struct Stage {
@@ -38,12 +48,39 @@ impl Stage {
     /// The world does not start.
     pub fn open(directory: &Path, output: Output) -> Result<Self, Error> {
         let progress = |line: &str| output.progress(line);
-        let world = Arc::new(Mutex::new(World::open(&directory.join("world"), false, &progress)?));
-        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-        let serving = rpc::serve(address, Arc::new(Served(Arc::clone(&world)))).map_err(|e| Error::Check(e.to_string()))?;
+        let world = World::open(&directory.join("world"), false, &progress)?;
+        let (world, serving) = serve(world)?;
         let stage = Self { world, serving, users: directory.join("users"), output, shown: HashSet::new() };
         stage.say(&format!("{:>6}  {:<14} {:<44} {:>7} {:>7}  txid", "height", "who", "what", "vB", "fee sat"));
         Ok(stage)
+    }
+
+    /// Everything but bitcoind is dropped, and opened again from what is on disk.
+    ///
+    /// # Errors
+    /// The world does not start again.
+    pub fn reopen(self) -> Result<Self, Error> {
+        let Self { world, serving, users, output, shown } = self;
+        drop(serving);
+        // The last answer is given; whoever gave it may still be letting go.
+        let deadline = Instant::now() + regtest::PATIENCE;
+        let mut world = Arc::try_unwrap(world);
+        while let Err(shared) = world {
+            if Instant::now() > deadline {
+                return Err(Error::Check("the JSON-RPC interface lets go of the world".into()));
+            }
+            std::thread::yield_now();
+            world = Arc::try_unwrap(shared);
+        }
+        let Ok(world) = world else { return Err(Error::Check("the world is nobody else's".into())) };
+        let world = world.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let (world, serving) = serve(world.reopen()?)?;
+        Ok(Self { world, serving, users, output, shown })
+    }
+
+    /// What the JSON-RPC interface answers from.
+    pub fn backend(&self) -> Served {
+        Served(Arc::clone(&self.world))
     }
 
     /// The world. Not to be held while a user acts.
@@ -149,7 +186,7 @@ impl Stage {
     /// It does not happen, or somebody else pays.
     pub fn wait_paid(&mut self, withdrawn: &Value, by: &str) -> Result<(), Error> {
         let address = text(&withdrawn["destination"])?.to_owned();
-        let backend = Served(Arc::clone(&self.world));
+        let backend = self.backend();
         let query = || {
             let destination = address.parse().map_err(|_| Error::Check(format!("{address} is an address")))?;
             let found = rpc::Backend::withdrawals(&backend, rpc::types::WithdrawalQuery::Destination(destination));
@@ -192,7 +229,11 @@ impl Stage {
         })
     }
 
-    fn wait(&mut self, what: &str, done: impl Fn(&Self) -> Result<bool, Error>) -> Result<(), Error> {
+    /// Mines until it is so.
+    ///
+    /// # Errors
+    /// It does not come to be so, or cannot be looked at.
+    pub fn wait(&mut self, what: &str, done: impl Fn(&Self) -> Result<bool, Error>) -> Result<(), Error> {
         for _ in 0..PATIENCE {
             if done(self)? {
                 return Ok(());

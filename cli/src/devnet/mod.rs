@@ -6,7 +6,6 @@ mod world;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use serde_json::json;
 
@@ -22,9 +21,6 @@ pub use world::{Error, World};
 /// Slots in each run of the devnet's operators.
 const SLOTS: u32 = 8;
 
-/// How often a block is found.
-const BLOCK_TIME: Duration = Duration::from_secs(3);
-
 /// Runs the devnet until it is interrupted.
 ///
 /// # Errors
@@ -37,16 +33,14 @@ pub fn run(args: &DevnetArgs, output: &Output) -> Result<Report, commands::Error
     let failed = |error: &dyn std::fmt::Display| commands::Error::Bridge(error.to_string());
     let progress = |line: &str| output.progress(line);
     let mut world = World::open(&directory, args.electrum, &progress).map_err(|e| failed(&e))?;
-    if world.runtime.operators.iter().all(|operator| operator.machine().runs().next().is_none()) {
-        progress("operators open their runs; the committee signs them");
-        let denominations = 0..world.runtime.bridge().parameters.denominations.len() as u8;
-        world.open_runs(&denominations.collect::<Vec<_>>(), SLOTS).map_err(|e| failed(&e))?;
-    }
+    progress("operators open the runs that they lack; the committee signs them");
+    let denominations = 0..world.runtime.bridge().parameters.denominations.len() as u8;
+    world.open_runs(&denominations.collect::<Vec<_>>(), SLOTS).map_err(|e| failed(&e))?;
     let world = Arc::new(Mutex::new(world));
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, args.rpc_port));
     let serving = rpc::serve(address, Arc::new(Served(Arc::clone(&world)))).map_err(|e| failed(&e))?;
     progress(&format!("the bridge is up at {} (files in {})", serving.url(), directory.display()));
-    progress(&format!("a block every {} seconds; from another terminal:", BLOCK_TIME.as_secs()));
+    progress(&format!("a block every {} seconds; from another terminal:", args.block_time.as_secs_f64()));
     progress("  trestle wallet new && trestle faucet 1BTC && trestle deposit 0.1BTC --wait");
     progress("Ctrl-C stops it; what it has stays, and the next start goes on from there");
 
@@ -57,7 +51,7 @@ pub fn run(args: &DevnetArgs, output: &Output) -> Result<Report, commands::Error
         let _ = stop.send(runtime.block_on(tokio::signal::ctrl_c()));
     });
     loop {
-        match stopped.recv_timeout(BLOCK_TIME) {
+        match stopped.recv_timeout(args.block_time) {
             Err(std::sync::mpsc::RecvTimeoutError::Timeout) => {
                 let mut world = world.lock().unwrap_or_else(PoisonError::into_inner);
                 world.mine(1).map_err(|e| failed(&e))?;

@@ -7,6 +7,7 @@ use bitcoin::{Address, Amount, Txid};
 use trestle_bridge::chain::{Chain, ChainError};
 use trestle_bridge::parameters::{BridgeParameters, Genesis};
 use trestle_bridge::wallet::WalletError;
+use trestle_challenger::operator::RunStage;
 
 use super::deposits::Deposits;
 use crate::regtest::{ElectrumServer, Miner, Node, NodeOptions, RegtestError};
@@ -19,7 +20,7 @@ pub const CAST: Cast = Cast { signers: 3, operators: 2, challengers: 1 };
 
 /// What each operator has to front and bond with, each challenger, and the sequencer, as coins of these amounts.
 const OPERATOR_COINS: [Amount; 4] = [Amount::from_sat(200_000_000); 4];
-const CHALLENGER_COINS: [Amount; 4] = [Amount::from_sat(25_000_000); 4];
+const CHALLENGER_COINS: [Amount; 8] = [Amount::from_sat(25_000_000); 8];
 const SEQUENCER_COINS: [Amount; 4] = [Amount::from_sat(10_000_000); 4];
 
 /// Blocks within which whatever the world waits for has to happen.
@@ -87,6 +88,21 @@ impl World {
         let options = NodeOptions { directory: Some(directory.join("bitcoind")), rpc_port: None };
         fs::create_dir_all(directory.join("bitcoind")).map_err(|e| file_error(directory, e))?;
         let node = Node::start_with(options)?;
+        Self::open_on(node, directory, with_electrum, progress)
+    }
+
+    /// Drops everything but bitcoind, and opens it again from what is on disk.
+    ///
+    /// # Errors
+    /// Whatever does not start.
+    pub fn reopen(self) -> Result<Self, Error> {
+        let Self { runtime, deposits, miner, node, electrum, directory } = self;
+        let with_electrum = electrum.is_some();
+        drop((runtime, deposits, miner, electrum));
+        Self::open_on(node, &directory, with_electrum, &|_| ())
+    }
+
+    fn open_on(node: Node, directory: &Path, with_electrum: bool, progress: &dyn Fn(&str)) -> Result<Self, Error> {
         let mut miner = Miner::open(&node, &directory.join("miner"))?;
         let roles = directory.join("roles");
         let file = directory.join("parameters.json");
@@ -123,6 +139,16 @@ impl World {
     /// bitcoind.
     pub fn node(&self) -> &Node {
         &self.node
+    }
+
+    /// bitcoind, to be stopped and started.
+    pub fn node_mut(&mut self) -> &mut Node {
+        &mut self.node
+    }
+
+    /// Who mines.
+    pub fn miner(&mut self) -> &mut Miner {
+        &mut self.miner
     }
 
     /// How users read Bitcoin.
@@ -185,31 +211,46 @@ impl World {
         Err(Error::Waited { what: what.into(), blocks: PATIENCE })
     }
 
-    /// Has every operator open a run of `slots` slots in each of these denominations, and waits until all can be used.
+    /// Has every operator open a run of `slots` slots in each of these denominations where it has none, and waits until all can be
+    /// used.
     ///
     /// # Errors
     /// As [`Self::mine_until`].
     pub fn open_runs(&mut self, denominations: &[u8], slots: u32) -> Result<(), Error> {
+        if self.are_runs_live(denominations)? {
+            return Ok(());
+        }
         let confirmations = self.runtime.bridge().parameters.confirmations;
         self.mine(u32::from(confirmations) + 1)?;
         for operator in 0..self.runtime.operators.len() {
             for denomination in denominations {
-                self.runtime.open_run(operator, *denomination, slots)?;
+                if self.runs(operator, *denomination)?.is_empty() {
+                    self.runtime.open_run(operator, *denomination, slots)?;
+                }
             }
         }
         let denominations = denominations.to_vec();
-        self.mine_until("every run is signed and on Bitcoin", |world| world.has_open_slots(&denominations, slots))?;
+        self.mine_until("every run is signed and on Bitcoin", |world| Ok(world.are_runs_live(&denominations)?.then_some(())))?;
         self.mine(u32::from(confirmations))
     }
 
-    fn has_open_slots(&self, denominations: &[u8], slots: u32) -> Result<Option<()>, Error> {
-        for denomination in denominations {
-            let runs = self.runtime.signers.standing(*denomination)?.runs;
-            if runs.len() < self.runtime.operators.len() || runs.iter().any(|run| run.slots < slots) {
-                return Ok(None);
+    /// How far an operator's runs of a denomination are, without those that were given up.
+    fn runs(&self, operator: usize, denomination: u8) -> Result<Vec<RunStage>, Error> {
+        let operator = &self.runtime.operators[operator];
+        let status = operator.machine().status(&operator.role.view).map_err(runtime::Error::from)?;
+        let of_denomination = status.runs.iter().filter(|run| run.run.denomination == denomination).map(|run| run.stage);
+        Ok(of_denomination.filter(|stage| *stage != RunStage::Abandoned).collect())
+    }
+
+    fn are_runs_live(&self, denominations: &[u8]) -> Result<bool, Error> {
+        for operator in 0..self.runtime.operators.len() {
+            for denomination in denominations {
+                if !self.runs(operator, *denomination)?.iter().any(|stage| matches!(stage, RunStage::Live | RunStage::Over)) {
+                    return Ok(false);
+                }
             }
         }
-        Ok(Some(()))
+        Ok(true)
     }
 
     /// Pays out of the miner's coins, and mines a block with it.

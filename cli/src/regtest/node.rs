@@ -30,13 +30,15 @@ pub struct NodeOptions {
     pub rpc_port: Option<u16>,
 }
 
-/// A node with its default policy, `txindex` and `txospenderindex`, and no peers. Killed when dropped.
+/// A node with its default policy, `txindex` and `txospenderindex`, and no peers. When dropped it is stopped in good order if its
+/// directory is to stay, as a killed one forgets the blocks that it did not save yet, and killed if not.
 pub struct Node {
     process: Option<Process>,
     port: u16,
     directory: PathBuf,
+    arguments: Vec<String>,
     chain: Arc<Bitcoind>,
-    _temporary: Option<TempDir>,
+    temporary: Option<TempDir>,
 }
 
 impl Node {
@@ -63,10 +65,10 @@ impl Node {
             let port = options.rpc_port.map_or_else(free_port, Ok)?;
             let cookie = Auth::Cookie(directory.join("regtest/.cookie"));
             let chain = Arc::new(Bitcoind::new(&format!("http://127.0.0.1:{port}"), cookie, Network::Regtest)?);
-            let mut node = Self { process: None, port, directory: directory.clone(), chain, _temporary: None };
-            match node.launch() {
+            let mut node = Self { process: None, port, directory: directory.clone(), arguments: Vec::new(), chain, temporary: None };
+            match node.launch_when_free() {
                 Ok(()) => {
-                    node._temporary = temporary;
+                    node.temporary = temporary;
                     return Ok(node);
                 }
                 Err(RegtestError::Failed { last_words, .. })
@@ -76,12 +78,22 @@ impl Node {
         }
     }
 
+    /// As [`Self::launch`]; waits while the node of someone who was killed still saves what it has in the same directory.
+    fn launch_when_free(&mut self) -> Result<(), RegtestError> {
+        wait_until("the directory's last bitcoind has stopped", || match self.launch() {
+            Ok(()) => Ok(Some(())),
+            Err(RegtestError::Failed { last_words, .. }) if last_words.contains("Cannot obtain a lock") => Ok(None),
+            Err(error) => Err(error),
+        })
+    }
+
     fn launch(&mut self) -> Result<(), RegtestError> {
         let mut command = Command::new(executables::bitcoind()?);
         command.arg("-regtest").arg(format!("-datadir={}", self.directory.display()));
         command.arg(format!("-rpcport={}", self.port)).arg(format!("-rpcauth={}", rpcauth()));
         command.args(["-txindex=1", "-txospenderindex=1", "-listen=0", "-listenonion=0", "-dnsseed=0", "-fixedseeds=0"]);
         command.args(["-printtoconsole=1", "-nodebuglogfile", "-server=1", "-dbcache=16"]);
+        command.args(&self.arguments);
         // A cookie of a run that was killed would be refused, and look like the wrong node.
         let _ = std::fs::remove_file(self.cookie_file());
         let mut process = Process::start(PROGRAM, &command, &self.directory.join("bitcoind.log"))?;
@@ -173,6 +185,22 @@ impl Node {
     pub fn restart(&mut self) -> Result<(), RegtestError> {
         self.stop()?;
         self.start_again()
+    }
+
+    /// Stops it and starts it with further arguments, such as `-minrelaytxfee=0.0001`, instead of those of the last time.
+    pub fn restart_with(&mut self, arguments: &[&str]) -> Result<(), RegtestError> {
+        self.stop()?;
+        self.arguments = arguments.iter().map(ToString::to_string).collect();
+        self.start_again()
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        if self.temporary.is_none() {
+            // One that does not stop is killed with its process.
+            let _ = self.stop();
+        }
     }
 }
 

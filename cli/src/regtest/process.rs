@@ -2,19 +2,28 @@
 
 use std::collections::HashSet;
 use std::fs::File;
+use std::io::Write;
 use std::net::TcpListener;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Mutex;
 
 use super::{RegtestError, system};
 
-/// Runs the program `$@` and ends as it ends. Standard input is a pipe that nobody writes to: it closes when whoever
-/// holds the other end lets go of it or dies, however it dies, and then the program is killed.
+/// Runs the program `$@` and ends as it ends. Standard input is a pipe. A line on it kills the program. It closes when whoever
+/// holds the other end lets go of it or dies, however it dies: the program is then asked to end, so that it saves what it has,
+/// and killed if it has not ended after a while.
 const SUPERVISE: &str = r#"
 exec 3<&0 </dev/null
 "$@" 3<&- & program=$!
-{ read -r _ <&3; kill -KILL $program; } 2>/dev/null & watcher=$!
+{
+    if ! read -r _ <&3; then
+        kill -TERM $program
+        for _ in {1..300}; do kill -0 $program || exit; sleep 0.1; done
+    fi
+    kill -KILL $program
+} 2>/dev/null & watcher=$!
 exec 3<&-
 wait $program; status=$?
 kill $watcher 2>/dev/null
@@ -31,6 +40,8 @@ pub(super) struct Process {
 impl Process {
     /// Starts `command`, with all that it prints in the file `log`.
     pub(super) fn start(program: &'static str, command: &Command, log: &Path) -> Result<Self, RegtestError> {
+        // A program that was started before may still be ending, and writes on to the file that it has.
+        let _ = std::fs::remove_file(log);
         let output = File::create(log).map_err(system(format!("creating {}", log.display())))?;
         let errors = output.try_clone().map_err(system("duplicating a file handle"))?;
         let mut supervisor = Command::new("bash");
@@ -42,6 +53,8 @@ impl Process {
             };
         }
         supervisor.stdin(Stdio::piped()).stdout(output).stderr(errors);
+        // Ctrl-C in a terminal is for whoever holds this, who may have use for the program until the end.
+        supervisor.process_group(0);
         let supervisor = supervisor.spawn().map_err(system(format!("starting {program}")))?;
         Ok(Self { program, supervisor, log: log.into() })
     }
@@ -74,7 +87,10 @@ impl Process {
 
     /// Kills the program, if it still runs, and returns when it is gone.
     pub(super) fn kill(&mut self) {
-        drop(self.supervisor.stdin.take());
+        if let Some(mut stdin) = self.supervisor.stdin.take() {
+            // Nobody reads it if the program has ended.
+            let _ = stdin.write_all(b"\n");
+        }
         let _ = self.supervisor.wait();
     }
 }
