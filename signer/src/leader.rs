@@ -229,16 +229,16 @@ impl<S: Store> Signer<S> {
         }
     }
 
-    /// Asks every signer for what it has not sent.
+    /// Asks every signer for what it has not sent. By proposing again, even where only a partial signature is missing: the signer may
+    /// have dropped the job since, and knows nothing of it any more. One that has it answers with its nonces, and is told the sums.
     fn remind(&self, id: &JobId, out: &mut Vec<Duty>) {
         let (Some(session), Some(known)) = (self.sessions.get(id), self.book.get(id)) else { return };
         for to in 1..self.musig.signers() {
             let at = session.position();
-            let message = match (session.missing(to), session.announced()) {
-                (Missing::Nothing, _) => continue,
-                (Missing::Partials, Some(nonces)) => Message::AggregateNonces { job: *id, at, nonces: nonces.to_vec() },
-                _ => Message::Propose { job: Box::new(known.job.clone()), at, consents: known.consents.clone() },
-            };
+            if session.missing(to) == Missing::Nothing {
+                continue;
+            }
+            let message = Message::Propose { job: Box::new(known.job.clone()), at, consents: known.consents.clone() };
             out.push(Duty::Send { to, message });
         }
     }
