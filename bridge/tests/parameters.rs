@@ -104,7 +104,7 @@ fn what_a_person_gets_wrong_is_said_with_what_to_do() {
     assert!(matches!(refused(|p| p.grace = 5), ParametersError::TooShort { name: "grace", .. }));
     assert!(matches!(refused(|p| p.operator_window = 5), ParametersError::TooShort { name: "operator_window", .. }));
     assert!(matches!(
-        refused(|p| p.withdrawal_fee = Amount::from_sat(500)),
+        refused(|p| p.withdrawal_fee = Amount::from_sat(312)),
         ParametersError::TooSmall { name: "withdrawal_fee", .. }
     ));
 }
