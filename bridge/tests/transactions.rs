@@ -314,7 +314,7 @@ fn a_cooperative_payout_takes_the_vault_and_its_ticket_with_a_signature_for_each
 
 #[test]
 fn every_signer_burns_a_ticket_by_its_own_leaf_with_one_and_the_same_transaction() {
-    for (signers, vsizes) in [(1, vec![99]), (2, vec![107; 2]), (3, vec![107, 115, 115]), (10, vec![])] {
+    for (signers, vsizes) in [(1, vec![109]), (2, vec![117; 2]), (3, vec![117, 125, 125]), (10, vec![])] {
         let s = Secrets::new(signers, 1, |_| {});
         let vault = Vault { outpoint: outpoint("vault"), denomination: 0 };
         let complete = |index: usize| {
@@ -325,9 +325,9 @@ fn every_signer_burns_a_ticket_by_its_own_leaf_with_one_and_the_same_transaction
         };
         let all: Vec<_> = (0..signers).map(complete).collect();
         assert!(all.iter().all(|tx| tx.compute_txid() == all[0].compute_txid() && tx.version.0 == 3));
-        assert!(all.iter().all(|tx| tx.output == [anchor::output()] && tx.input[0].previous_output == vault.ticket()));
+        assert!(all.iter().all(|tx| tx.output.last() == Some(&anchor::output()) && tx.base_size() >= 65 && tx.input[0].previous_output == vault.ticket()));
         let sizes: Vec<_> = all.iter().map(Transaction::vsize).collect();
-        assert!(vsizes.is_empty() && sizes.iter().all(|size| *size <= 131) || sizes == vsizes, "{sizes:?}");
+        assert!(vsizes.is_empty() && sizes.iter().all(|size| *size <= 141) || sizes == vsizes, "{sizes:?}");
         let refused = Burn::new(&s.bridge, &vault, signers).unwrap_err();
         assert!(matches!(refused, BuildError::Signer { index, .. } if index == signers));
     }

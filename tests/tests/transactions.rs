@@ -324,7 +324,7 @@ fn any_one_signer_burns_a_ticket_and_the_payout_is_refused_from_then_on_and_the_
     // The payout waits in the mempool for a block: a burn with its child takes its place.
     s.node.chain().broadcast(&[&payout]).unwrap();
     let (tx, fee) = (&burns[2], burn(2).fee());
-    let child = s.miner.wallet().bump_child(tx, 0, fee, TARGET, None).unwrap();
+    let child = s.miner.wallet().bump_child(tx, 1, fee, TARGET, None).unwrap();
     s.node.chain().broadcast(&[tx, &child]).unwrap();
     s.mine(1);
     assert!(s.node.chain().transaction(&tx.compute_txid()).unwrap().unwrap().height.is_some());

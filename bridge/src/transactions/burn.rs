@@ -3,13 +3,16 @@
 //! | | |
 //! | --- | --- |
 //! | spends | the ticket, by the leaf of one signer |
-//! | pays | 0: an anchor |
+//! | pays | 0: nothing (an empty OP_RETURN); 1: an anchor |
 //! | published by | any one signer, alone |
 //!
 //! The vault itself stays as it was, for Reimburse. All signers' burns of one ticket are one transaction but for the
-//! witness: whoever burns, it has the same id. By itself it pays little; a child on the anchor gets it mined.
+//! witness: whoever burns, it has the same id. By itself it pays little; a child on the anchor gets it mined. With the
+//! anchor alone it would have 64 bytes without its witness, and nodes relay nothing that has less than 65.
 
 use bitcoin::absolute::LockTime;
+use bitcoin::opcodes::all::OP_RETURN;
+use bitcoin::script::Builder;
 use bitcoin::secp256k1::schnorr::Signature;
 use bitcoin::sighash::SighashCache;
 use bitcoin::transaction::Version;
@@ -39,6 +42,7 @@ impl Burn {
         let leaf = bridge.ticket.burn_leaf(signer);
         let none = || BuildError::Signer { name: format!("Burn of {}", vault.outpoint), index: signer };
         let leaf = leaf.ok_or_else(none)?.clone();
+        let nothing = Builder::new().push_opcode(OP_RETURN).into_script();
         let tx = Transaction {
             version: Version(3),
             lock_time: LockTime::ZERO,
@@ -48,7 +52,7 @@ impl Burn {
                 sequence: AT_ONCE,
                 witness: Witness::new(),
             }],
-            output: vec![anchor::output()],
+            output: vec![TxOut { value: Amount::ZERO, script_pubkey: nothing }, anchor::output()],
         };
         Ok(Burn { tx, prevout: output(bridge), leaf })
     }
