@@ -12,7 +12,7 @@ use bitcoin::{Amount, BlockHash, FeeRate, Network, ScriptBuf, XOnlyPublicKey};
 use serde::{Deserialize, Serialize};
 use trestle_rollup::parameters::ParametersError as RollupError;
 
-use crate::connector::{Committee, CommitteeError, Deposit, OperatorConnector};
+use crate::connector::{Committee, CommitteeError, Deposit, OperatorConnector, Ticket};
 use crate::transactions::{confirm, contest, cooperative};
 
 /// The parameters of one bridge. Everybody who takes part has the same, to the byte.
@@ -32,7 +32,7 @@ pub struct BridgeParameters {
     /// What a vault can hold, in sat, ascending.
     #[serde(with = "sats")]
     pub denominations: Vec<Amount>,
-    /// What a deposit has on top of its denomination, in sat: pays for Confirm.
+    /// What a deposit has on top of its denomination, in sat: pays for Confirm and the vault's ticket.
     #[serde(with = "bitcoin::amount::serde::as_sat")]
     pub deposit_fee: Amount,
     /// What a withdrawal pays less than its denomination, at most, in sat.
@@ -259,6 +259,8 @@ pub struct Bridge {
     pub parameters: BridgeParameters,
     /// The committee.
     pub committee: Committee,
+    /// The ticket that every vault comes with.
+    pub ticket: Ticket,
     /// The Layer 2's part of the parameters.
     pub rollup: trestle_rollup::Parameters,
     /// What every signature of this bridge commits to.
@@ -279,7 +281,9 @@ impl Bridge {
         rollup.check().map_err(ParametersError::Rollup)?;
         let (instance, tag) = (rollup.instance(), rollup.bridge_tag());
         check_blocks(&parameters)?;
-        let bridge = Bridge { parameters, committee, rollup, instance, tag };
+        let signers: Vec<_> = parameters.signers.iter().map(|key| key.x_only_public_key().0).collect();
+        let ticket = Ticket::new(committee.key(), &signers);
+        let bridge = Bridge { parameters, committee, ticket, rollup, instance, tag };
         check_amounts(&bridge)?;
         Ok(bridge)
     }
@@ -380,7 +384,7 @@ fn check_amounts(bridge: &Bridge) -> Result<(), ParametersError> {
     let contest = contest::cost(bridge);
     let amounts = [
         ("connector", p.connector, dust, "less is dust, and not relayed"),
-        ("deposit_fee", p.deposit_fee, confirm::cost(bridge), "it pays for Confirm and its anchor"),
+        ("deposit_fee", p.deposit_fee, confirm::cost(bridge), "it pays for Confirm, its anchor and the ticket"),
         (
             "withdrawal_fee",
             p.withdrawal_fee,

@@ -81,8 +81,8 @@ fn what_a_person_gets_wrong_is_said_with_what_to_do() {
             "refund_delay is 17 blocks: raise it to at least 18 (a deposit is confirmed when it is `confirmations` deep)",
         ),
         (
-            |p| p.deposit_fee = Amount::from_sat(764),
-            "deposit_fee is 0.00000764 BTC: raise it to at least 0.00000765 BTC (it pays for Confirm and its anchor)",
+            |p| p.deposit_fee = Amount::from_sat(1_180),
+            "deposit_fee is 0.00001180 BTC: raise it to at least 0.00001181 BTC (it pays for Confirm, its anchor and the ticket)",
         ),
         (
             |p| p.connector = Amount::from_sat(329),
@@ -104,7 +104,7 @@ fn what_a_person_gets_wrong_is_said_with_what_to_do() {
     assert!(matches!(refused(|p| p.grace = 5), ParametersError::TooShort { name: "grace", .. }));
     assert!(matches!(refused(|p| p.operator_window = 12), ParametersError::TooShort { name: "operator_window", .. }));
     assert!(matches!(
-        refused(|p| p.withdrawal_fee = Amount::from_sat(500)),
+        refused(|p| p.withdrawal_fee = Amount::from_sat(312)),
         ParametersError::TooSmall { name: "withdrawal_fee", .. }
     ));
 }
@@ -112,7 +112,7 @@ fn what_a_person_gets_wrong_is_said_with_what_to_do() {
 #[test]
 fn the_smallest_amounts_that_pass_make_transactions_that_can_be_built() {
     let s = Secrets::new(3, 3, |p| {
-        p.deposit_fee = Amount::from_sat(765);
+        p.deposit_fee = Amount::from_sat(1_181);
         p.bond = Amount::from_sat(2_577);
         p.challenger_bond = Amount::from_sat(2_247);
     });

@@ -9,7 +9,7 @@ use trestle_bridge::job::{DepositJob, Job, JobError, OpenSlots, RunJob, Signed, 
 use trestle_bridge::transactions::claim::Statement;
 use trestle_bridge::transactions::refund::Refund;
 use trestle_bridge::transactions::{
-    BuildError, CompleteError, CooperativeTerms, DepositTerms, FinalizeKind, Presigned, Reveal, RunError, RunGraph,
+    BuildError, Burn, CompleteError, CooperativeTerms, DepositTerms, FinalizeKind, Presigned, Reveal, RunError, RunGraph,
     TxKind, Vault, contest, cooperative, deal, payout, reimburse,
 };
 use trestle_rollup::{Account, SlotId, WithdrawalId};
@@ -77,6 +77,7 @@ fn vsize(all: &[(Presigned, Transaction)], kind: TxKind) -> usize {
 fn payout_tx(s: &Secrets) -> Transaction {
     let script = destination();
     let mut tx = complete(s).pop().unwrap().1;
+    tx.input.truncate(1);
     tx.output = payout::outputs(&s.bridge, WithdrawalId(7), script.clone(), SLOT).unwrap().into();
     tx.output.push(TxOut { value: Amount::from_sat(5_000), script_pubkey: script });
     tx
@@ -87,7 +88,7 @@ fn every_vsize_is_pinned() {
     let s = secrets();
     let sizes: Vec<_> = complete(&s).iter().map(|(presigned, tx)| (presigned.kind, tx.vsize())).collect();
     let expected = [
-        (TxKind::Confirm, 263),
+        (TxKind::Confirm, 306),
         (TxKind::Claim, 436),
         (TxKind::Contest, 344),
         (TxKind::FinalizeFast, 167),
@@ -96,7 +97,7 @@ fn every_vsize_is_pinned() {
         (TxKind::Retire, 124),
         (TxKind::RetireChallenger, 124),
         (TxKind::Reimburse, 169),
-        (TxKind::Cooperative, 144),
+        (TxKind::Cooperative, 202),
     ];
     assert_eq!(sizes, expected);
     assert_eq!(payout_tx(&s).vsize(), 180);
@@ -107,14 +108,14 @@ fn every_vsize_is_pinned() {
 
 /// docs/protocol.md, figures: at most 1 kvB pre-signed, at most 0.25 kvB cooperative.
 #[test]
-fn an_uncontested_withdrawal_takes_952_vb_and_a_cooperative_one_144() {
+fn an_uncontested_withdrawal_takes_952_vb_and_a_cooperative_one_202() {
     for challengers in [1, 3, 160] {
         let s = Secrets::new(2, challengers, |p| p.bond = Amount::from_sat(5_000_000));
         let all = complete(&s);
         let kinds = [TxKind::Claim, TxKind::FinalizeFast, TxKind::Reimburse];
         let presigned: usize = kinds.into_iter().map(|kind| vsize(&all, kind)).sum();
         assert_eq!(payout_tx(&s).vsize() + presigned, 952);
-        assert_eq!(vsize(&all, TxKind::Cooperative), 144);
+        assert_eq!(vsize(&all, TxKind::Cooperative), 202);
     }
 }
 
@@ -152,6 +153,10 @@ fn fees_and_values_are_those_of_the_parameters() {
     assert_eq!(
         confirm.tx.output[0],
         TxOut { value: p.denominations[0], script_pubkey: s.bridge.vault_script().clone() }
+    );
+    assert_eq!(
+        confirm.tx.output[2],
+        TxOut { value: p.connector, script_pubkey: s.bridge.ticket.script_pubkey() }
     );
     assert_eq!(confirm.prevouts[0].value, p.denominations[0] + p.deposit_fee);
 }
@@ -283,9 +288,49 @@ fn a_cooperative_payout_takes_no_more_than_the_withdrawal_fee_and_no_less_than_i
     assert!(build(most).is_ok());
     assert!(build(most + Amount::ONE_SAT).is_err());
     let least = cooperative::fee(&s.bridge, &destination(), s.bridge.parameters.presigned_fee_rate);
-    assert_eq!(least, Amount::from_sat(240 + 2 * 144));
+    assert_eq!(least, Amount::from_sat(403 + 240 - 330)); // 201.5 vB
     assert!(build(least).is_ok());
     assert!(build(least - Amount::ONE_SAT).is_err());
+}
+
+#[test]
+fn a_cooperative_payout_takes_the_vault_and_its_ticket_with_a_signature_for_each() {
+    let s = secrets();
+    let (confirm, _) = &complete(&s)[0];
+    let vault = Vault { outpoint: confirm.outpoint(0), denomination: 0 };
+    let fee = Amount::from_sat(1_000);
+    let terms = CooperativeTerms { withdrawal: WithdrawalId(1), vault, destination: destination(), fee };
+    let payout = terms.build(&s.bridge).unwrap();
+    let spent: Vec<_> = payout.tx.input.iter().map(|input| input.previous_output).collect();
+    assert_eq!(spent, [confirm.outpoint(0), confirm.outpoint(2)]);
+    assert_eq!(payout.prevouts, [confirm.tx.output[0].clone(), confirm.tx.output[2].clone()]);
+    let requests = Job::Cooperative(terms).stage(&s.bridge, &[], 0, &[]).unwrap();
+    assert_eq!(requests.len(), 2);
+    let mut signatures = s.sign_all(&requests);
+    assert!(payout.complete(&signatures, Reveal::Nothing).is_ok());
+    signatures.swap(0, 1);
+    assert!(payout.complete(&signatures, Reveal::Nothing).is_err());
+}
+
+#[test]
+fn every_signer_burns_a_ticket_by_its_own_leaf_with_one_and_the_same_transaction() {
+    for (signers, vsizes) in [(1, vec![109]), (2, vec![117; 2]), (3, vec![117, 125, 125]), (10, vec![])] {
+        let s = Secrets::new(signers, 1, |_| {});
+        let vault = Vault { outpoint: outpoint("vault"), denomination: 0 };
+        let complete = |index: usize| {
+            let burn = Burn::new(&s.bridge, &vault, index).unwrap();
+            assert_eq!(burn.fee(), Amount::from_sat(330 - 240));
+            let signature = sign(&s.signers[index], burn.message());
+            burn.complete(&signature)
+        };
+        let all: Vec<_> = (0..signers).map(complete).collect();
+        assert!(all.iter().all(|tx| tx.compute_txid() == all[0].compute_txid() && tx.version.0 == 3));
+        assert!(all.iter().all(|tx| tx.output.last() == Some(&anchor::output()) && tx.base_size() >= 65 && tx.input[0].previous_output == vault.ticket()));
+        let sizes: Vec<_> = all.iter().map(Transaction::vsize).collect();
+        assert!(vsizes.is_empty() && sizes.iter().all(|size| *size <= 141) || sizes == vsizes, "{sizes:?}");
+        let refused = Burn::new(&s.bridge, &vault, signers).unwrap_err();
+        assert!(matches!(refused, BuildError::Signer { index, .. } if index == signers));
+    }
 }
 
 #[test]

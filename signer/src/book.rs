@@ -188,8 +188,8 @@ impl Book {
     /// The outputs of a job that a view has to watch.
     pub fn outpoints(&self, known: &Known) -> Vec<OutPoint> {
         match &known.job {
-            Job::Deposit(deposit) => known.vault.iter().map(|vault| vault.outpoint).chain([deposit.terms.outpoint]).collect(),
-            Job::Cooperative(terms) => vec![terms.vault.outpoint],
+            Job::Deposit(deposit) => known.vault.iter().flat_map(outpoints).chain([deposit.terms.outpoint]).collect(),
+            Job::Cooperative(terms) => outpoints(&terms.vault).into(),
             Job::Admin(terms) => vec![terms.outpoint],
             Job::Run(run) => {
                 let Some(graph) = self.graph(&run.terms) else { return Vec::new() };
@@ -197,4 +197,9 @@ impl Book {
             }
         }
     }
+}
+
+/// What a vault consists of: itself and its ticket.
+fn outpoints(vault: &Vault) -> [OutPoint; 2] {
+    [vault.outpoint, vault.ticket()]
 }

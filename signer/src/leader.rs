@@ -349,7 +349,7 @@ impl<S: Store> Signer<S> {
                 // A replacement pays a quarter more, or is not worth relaying.
                 Some((_, terms)) if terms.fee + terms.fee / 4 >= fee => continue,
                 Some((_, terms)) => vec![terms.vault],
-                None => self.free_vaults(owed.denomination),
+                None => self.free_vaults(owed.denomination, view)?,
             };
             for vault in vaults {
                 let terms = CooperativeTerms { withdrawal, vault, destination: destination.clone(), fee };
@@ -368,15 +368,21 @@ impl<S: Store> Signer<S> {
         Ok(knowledge.committees_turn(withdrawal, 0)?)
     }
 
-    /// Vaults that no payout was begun from.
-    fn free_vaults(&self, denomination: u8) -> Vec<Vault> {
+    /// Vaults that no payout was begun from, with an unspent ticket.
+    fn free_vaults(&self, denomination: u8, view: &dyn View) -> Result<Vec<Vault>, Error> {
         let begun = |vault: &Vault| {
             self.book.jobs().any(|(_, known)| {
                 let this = matches!(&known.job, Job::Cooperative(terms) if terms.vault == *vault);
                 this && known.progress != Progress::Ended
             })
         };
-        self.book.vaults().filter(|vault| vault.denomination == denomination && !begun(vault)).collect()
+        let mut free = Vec::new();
+        for vault in self.book.vaults().filter(|vault| vault.denomination == denomination && !begun(vault)) {
+            if view.spender(&vault.ticket())?.is_none() {
+                free.push(vault);
+            }
+        }
+        Ok(free)
     }
 
     /// Begins a job, if the leader itself finds it good. Otherwise says why not.

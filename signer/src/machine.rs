@@ -6,10 +6,11 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use bitcoin::OutPoint;
-use bitcoin::secp256k1::Keypair;
 use bitcoin::secp256k1::schnorr::Signature;
+use bitcoin::secp256k1::{Keypair, Message as Digest, Secp256k1};
 use trestle_bridge::job::Job;
 use trestle_bridge::parameters::Bridge;
+use trestle_bridge::transactions::{Burn, Vault};
 
 use crate::book::{Book, Known, Progress};
 use crate::consent;
@@ -80,6 +81,8 @@ pub(crate) fn refusal(result: Result<(), CheckError>) -> Result<Option<Refusal>,
 pub struct Signer<S> {
     pub(crate) bridge: Bridge,
     pub(crate) musig: Musig<S>,
+    /// What a ticket is burned with; everything else is signed by `musig`.
+    keypair: Keypair,
     pub(crate) book: Book,
     /// The jobs that are being signed.
     pub(crate) sessions: BTreeMap<JobId, Session>,
@@ -104,6 +107,7 @@ impl<S: Store> Signer<S> {
         let mut signer = Self {
             bridge,
             musig,
+            keypair: *keypair,
             book,
             sessions: BTreeMap::new(),
             since: BTreeMap::new(),
@@ -232,6 +236,15 @@ impl<S: Store> Signer<S> {
             self.sessions.remove(&id);
             return Ok(());
         }
+        if let Job::Cooperative(terms) = &known.job
+            && knowledge.must_burn(known)?
+        {
+            // A payout and its replacements have one ticket.
+            let duty = self.burn(&terms.vault);
+            let duty = duty.filter(|duty| !out.contains(duty));
+            out.extend(duty);
+            return Ok(());
+        }
         match known.progress {
             Progress::Open if self.sessions.contains_key(&id) => {
                 let again = knowledge.check(&id, &known.job);
@@ -357,7 +370,7 @@ impl<S: Store> Signer<S> {
             Job::Cooperative(terms) if view.spender(&terms.vault.outpoint)?.is_none() => {
                 // A payout that is mined in somebody else's time costs a vault and pays nothing off.
                 let knowledge = Knowledge { bridge: &self.bridge, book: &self.book, view };
-                if !knowledge.committees_turn(terms.withdrawal, 0)? {
+                if !knowledge.in_time(terms.withdrawal)? || view.spender(&terms.vault.ticket())?.is_some() {
                     return Ok(());
                 }
                 "cooperative payout"
@@ -369,6 +382,14 @@ impl<S: Store> Signer<S> {
             out.push(Duty::Broadcast { what: what.into(), transaction });
         }
         Ok(())
+    }
+
+    /// Burn of a vault's ticket, by this signer alone. The same bytes every time.
+    fn burn(&self, vault: &Vault) -> Option<Duty> {
+        let burn = Burn::new(&self.bridge, vault, self.index()).ok()?;
+        let message = Digest::from_digest(burn.message());
+        let signature = Secp256k1::signing_only().sign_schnorr_no_aux_rand(&message, &self.keypair);
+        Some(Duty::Broadcast { what: "Burn".into(), transaction: burn.complete(&signature) })
     }
 
     pub(crate) fn deliver(&mut self, id: &JobId, out: &mut Vec<Duty>) -> Result<(), Error> {

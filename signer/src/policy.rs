@@ -94,7 +94,8 @@ impl Knowledge<'_> {
         u32::from(self.bridge.parameters.confirmations)
     }
 
-    /// Blocks before the end of the committee's window after which no payout is signed or broadcast: a quarter of it.
+    /// The last blocks of the committee's window, a quarter of it: in them no payout is signed or broadcast any more, and the ticket of
+    /// one that was signed is burned.
     fn margin(&self) -> u32 {
         u32::from(self.bridge.parameters.cooperative_window / 4).max(2)
     }
@@ -128,7 +129,7 @@ impl Knowledge<'_> {
                 Some(graph) => slots::open(graph, self.view, self.confirmations())?.is_empty(),
                 None => true,
             },
-            Job::Cooperative(terms) => self.settled(&terms.vault.outpoint)?,
+            Job::Cooperative(terms) => self.settled(&terms.vault.outpoint)? || self.settled(&terms.vault.ticket())?,
             Job::Admin(terms) => self.settled(&terms.outpoint)?,
         })
     }
@@ -344,7 +345,7 @@ impl Knowledge<'_> {
         if !self.deep(owed.requested_height)? {
             return Err(Refusal::RequestTooYoung(terms.withdrawal).into());
         }
-        if !self.committees_turn(terms.withdrawal, self.margin())? {
+        if !self.in_time(terms.withdrawal)? {
             return Err(Refusal::WindowCloses(terms.withdrawal).into());
         }
         let vault = terms.vault;
@@ -353,10 +354,12 @@ impl Knowledge<'_> {
         if !known || self.view.output(&vault.outpoint)?.is_none() {
             return Err(Refusal::UnknownVault(vault.outpoint).into());
         }
-        if self.view.spender(&vault.outpoint)?.is_some() {
-            return Err(Refusal::Spent(vault.outpoint).into());
+        for outpoint in [vault.outpoint, vault.ticket()] {
+            if self.view.spender(&outpoint)?.is_some() {
+                return Err(Refusal::Spent(outpoint).into());
+            }
         }
-        // One withdrawal, one vault: two payouts of it can then never both be mined. A promise ends with the vault.
+        // One withdrawal, one vault: two payouts of it can then never both be mined. A promise ends with the vault or its ticket.
         for (_, other) in self.book.promises() {
             if (other.vault == vault) != (other.withdrawal == terms.withdrawal) {
                 return Err(Refusal::Promised(vault.outpoint).into());
@@ -379,6 +382,21 @@ impl Knowledge<'_> {
             }
         }
         Ok(true)
+    }
+
+    /// True while a payout of the withdrawal may be signed and broadcast: the next block is before the last ones of the committee's window.
+    pub fn in_time(&self, withdrawal: WithdrawalId) -> Result<bool, ViewError> {
+        self.committees_turn(withdrawal, self.margin())
+    }
+
+    /// True if the ticket has to be burned: a payout that this signer may have signed its part of is in no block, and it is late. Whoever
+    /// holds it could otherwise have it mined when an operator has paid. As the tip says: a reorganization can make it true again.
+    pub fn must_burn(&self, known: &Known) -> Result<bool, ViewError> {
+        let Job::Cooperative(terms) = &known.job else { return Ok(false) };
+        Ok(known.progress.binds()
+            && self.view.spender(&terms.vault.outpoint)?.is_none()
+            && self.view.spender(&terms.vault.ticket())?.is_none()
+            && !self.in_time(terms.withdrawal)?)
     }
 
     fn admin(&self, id: &JobId, _: &AdminTerms) -> Result<(), CheckError> {

@@ -4,37 +4,12 @@ mod support;
 
 use bitcoin::secp256k1::schnorr::Signature;
 use bitcoin::{Amount, FeeRate, ScriptBuf};
-use support::members::{Everyone, key, outpoint};
-use support::network::Network;
+use support::members::{key, outpoint};
+use support::network::{Network, committee, committee_with_vault};
 use trestle_bridge::job::{AdminTerms, Job, RunJob};
 use trestle_bridge::transactions::{CooperativeTerms, Vault};
 use trestle_rollup::{AdminOperation, Fulfilment, SlotId, WithdrawalId};
 use trestle_signer::{Duty, Event, JobId, Message, consent};
-
-/// Two complete runs of two slots, their bonds published.
-fn committee() -> Network {
-    let everyone = Everyone::new(3, 1, |_| {});
-    let mut network = Network::new(everyone, 0);
-    let checkpoint = network.world.checkpoint();
-    for operator in 0..2 {
-        let run = network.everyone.run(operator, 0, 2, checkpoint);
-        network.request(run);
-    }
-    network.settle();
-    assert_eq!(network.refused, []);
-    network
-}
-
-/// Two complete runs, one vault, 7 blocks ago.
-fn committee_with_vault() -> (Network, Vault) {
-    let mut network = committee();
-    let (deposit, consents) = network.everyone.deposit("alice");
-    network.world.pay(&deposit);
-    network.request((deposit, consents));
-    network.blocks(16);
-    let vault = network.world.0.borrow().spends[&outpoint("alice")].txid;
-    (network, Vault { outpoint: bitcoin::OutPoint::new(vault, 0), denomination: 0 })
-}
 
 /// What signer 1 says to a proposal of the leader: `Ok` if it sends its nonces.
 fn propose(network: &mut Network, job: Job, consents: Vec<Signature>) -> Result<(), String> {
@@ -82,7 +57,7 @@ fn a_deposit_is_signed_only_as_the_chain_and_its_user_say() {
         ),
     ];
     for (name, blocks, change, why) in rows {
-        let mut network = committee();
+        let mut network = committee(3);
         let (job, consents) = network.everyone.deposit("alice");
         network.world.pay(&job);
         network.blocks(*blocks);
@@ -130,7 +105,7 @@ fn a_run_is_signed_only_with_a_true_checkpoint_new_slots_and_every_vault() {
         ("an unknown vault", |_, job| job.vaults.push(Vault { outpoint: outpoint("nothing"), denomination: 0 }), "no vault"),
     ];
     for (name, change, why) in rows {
-        let (mut network, vault) = committee_with_vault();
+        let (mut network, vault) = committee_with_vault(3);
         let checkpoint = network.world.checkpoint();
         let (Job::Run(mut run), _) = network.everyone.run(0, 10, 2, checkpoint) else { unreachable!() };
         run.vaults.push(vault);
@@ -147,7 +122,7 @@ fn a_run_is_signed_only_with_a_true_checkpoint_new_slots_and_every_vault() {
         }
     }
     // What a challenger did not agree to could not be contested by it.
-    let (mut network, vault) = committee_with_vault();
+    let (mut network, vault) = committee_with_vault(3);
     let (Job::Run(mut run), consents) = network.everyone.run(0, 10, 2, network.world.checkpoint()) else { unreachable!() };
     run.vaults.push(vault);
     run.terms.challengers[0].contest_hashes.swap(0, 1);
@@ -169,11 +144,12 @@ fn a_withdrawal_is_paid_only_in_time_once_and_from_one_vault() {
         ("another denomination", 6, |_, terms| terms.vault.denomination = 1, "not pending"),
         ("an unknown vault", 6, |_, terms| terms.vault.outpoint = outpoint("nothing"), "no vault"),
         ("a spent vault", 6, |network, terms| network.world.spend(terms.vault.outpoint), "is spent"),
+        ("a burned ticket", 6, |network, terms| network.world.spend(terms.vault.ticket()), "is spent"),
         ("more than the parameters' fee", 6, |_, terms| terms.fee = Amount::from_sat(10_001), "needs"),
         ("too small a fee", 6, |network, _| network.world.0.borrow_mut().fee_rate = FeeRate::from_sat_per_vb_u32(30), "fee"),
     ];
     for (name, blocks, change, why) in rows {
-        let (mut network, vault) = committee_with_vault();
+        let (mut network, vault) = committee_with_vault(3);
         network.world.withdraw(0);
         // Nobody else acts: the leader would propose this payout by itself.
         (0..*blocks).for_each(|_| network.world.mine());
@@ -190,7 +166,7 @@ fn a_withdrawal_is_paid_only_in_time_once_and_from_one_vault() {
 
 #[test]
 fn a_payout_that_was_signed_binds_its_vault_and_is_replaced_from_it_when_fees_rise() {
-    let (mut network, vault) = committee_with_vault();
+    let (mut network, vault) = committee_with_vault(3);
     let (bob, consents) = network.everyone.deposit("bob");
     network.world.pay(&bob);
     network.request((bob, consents));
@@ -231,27 +207,8 @@ fn a_payout_that_was_signed_binds_its_vault_and_is_replaced_from_it_when_fees_ri
 }
 
 #[test]
-fn a_late_payout_is_not_broadcast() {
-    let (mut network, _) = committee_with_vault();
-    network.world.withdraw(0);
-    (0..6).for_each(|_| network.world.mine());
-    for signer in 0..3 {
-        network.give(signer, Event::Tip);
-    }
-    network.settle();
-    let broadcasts = |network: &mut Network| {
-        let duties = network.signers[1].process(Event::Tip, &network.world.view(0)).unwrap();
-        duties.iter().any(|duty| matches!(duty, Duty::Broadcast { what, .. } if what == "cooperative payout"))
-    };
-    assert!(broadcasts(&mut network));
-    // Nothing was mined, and the window is over.
-    network.world.0.borrow_mut().tip += 12;
-    assert!(!broadcasts(&mut network));
-}
-
-#[test]
 fn an_administrative_change_needs_a_person_at_every_signer() {
-    let mut network = committee();
+    let mut network = committee(3);
     let operation = AdminOperation::SetOperator { index: 2, key: [3; 32] };
     let job = Job::Admin(AdminTerms { outpoint: outpoint("somebody's coin"), operation });
     refused(propose(&mut network, job.clone(), Vec::new()), "approved");

@@ -16,7 +16,7 @@ use trestle_bridge::transactions::claim::Statement;
 use trestle_bridge::transactions::envelope::Posting;
 use trestle_bridge::transactions::refund::Refund;
 use trestle_bridge::transactions::{
-    CooperativeTerms, DepositTerms, FinalizeKind, Presigned, Reveal, RunGraph, SlotGraph, Vault, challenger_bond,
+    Burn, CooperativeTerms, DepositTerms, FinalizeKind, Presigned, Reveal, RunGraph, SlotGraph, Vault, challenger_bond,
     contest, payout, reimburse,
 };
 use trestle_bridge::wallet::Funding;
@@ -119,6 +119,15 @@ impl Setup {
         let value = self.secrets.bridge.denomination(0).unwrap();
         let script_pubkey = self.secrets.bridge.vault_script().clone();
         Vault { outpoint: self.pay(&TxOut { value, script_pubkey }), denomination: 0 }
+    }
+
+    /// A vault with its ticket: a deposit that was confirmed.
+    fn confirmed(&mut self) -> Vault {
+        let terms = self.deposit();
+        let bridge = self.secrets.bridge.clone();
+        let mint = self.secrets.sign(&terms.mint_request(&bridge).unwrap());
+        self.run(&terms.confirm(&bridge, &mint).unwrap(), Reveal::Nothing);
+        terms.vault(&bridge, &mint).unwrap()
     }
 
     /// A run whose bonds are there, from the genesis block.
@@ -280,7 +289,7 @@ fn bonds_go_back_when_the_run_is_over_and_not_before() {
 #[test]
 fn a_withdrawal_is_paid_cooperatively_and_the_payout_can_be_replaced() {
     let mut s = Setup::new();
-    let vault = s.vault();
+    let vault = s.confirmed();
     let terms = |fee| CooperativeTerms {
         withdrawal: WithdrawalId(5),
         vault,
@@ -291,6 +300,39 @@ fn a_withdrawal_is_paid_cooperatively_and_the_payout_can_be_replaced() {
     s.node.chain().broadcast(&[&s.complete(&first, Reveal::Nothing)]).unwrap();
     let second = terms(3_000).build(&s.secrets.bridge).unwrap();
     s.run(&second, Reveal::Nothing);
+}
+
+#[test]
+fn any_one_signer_burns_a_ticket_and_the_payout_is_refused_from_then_on_and_the_vault_is_still_good() {
+    let mut s = Setup::new();
+    let graph = s.graph(1);
+    let (slot, vault) = (&graph.slots[0], s.confirmed());
+    let fee = Amount::from_sat(1_000);
+    let terms = CooperativeTerms { withdrawal: WithdrawalId(5), vault, destination: destination(), fee };
+    let payout = s.complete(&terms.build(&s.secrets.bridge).unwrap(), Reveal::Nothing);
+    assert_eq!(s.refusal(&payout), None);
+    let burn = |index: usize| Burn::new(&s.secrets.bridge, &vault, index).unwrap();
+    // By another signer's key, or by a key of nobody in the committee.
+    for stranger in [&s.secrets.signers[1], &s.secrets.user, &s.secrets.operators[0]] {
+        let forged = burn(0).complete(&sign(stranger, burn(0).message()));
+        s.assert_refused(&forged, SCRIPT_FAILED);
+        assert!(!s.fits_in_a_block(&forged));
+    }
+    let burns: Vec<_> =
+        s.secrets.signers.iter().enumerate().map(|(i, key)| burn(i).complete(&sign(key, burn(i).message()))).collect();
+    assert!(burns.iter().all(|tx| s.refusal(tx).is_none()), "the node takes each of them by itself");
+    // The payout waits in the mempool for a block: a burn with its child takes its place.
+    s.node.chain().broadcast(&[&payout]).unwrap();
+    let (tx, fee) = (&burns[2], burn(2).fee());
+    let child = s.miner.wallet().bump_child(tx, 1, fee, TARGET, None).unwrap();
+    s.node.chain().broadcast(&[tx, &child]).unwrap();
+    s.mine(1);
+    assert!(s.node.chain().transaction(&tx.compute_txid()).unwrap().unwrap().height.is_some());
+    s.assert_refused(&payout, "missing-inputs");
+    assert!(!s.fits_in_a_block(&payout));
+    s.claim(slot);
+    s.run_after(&slot.finalize_fast, 12);
+    s.reimburse(vault, slot, FinalizeKind::Fast);
 }
 
 #[test]

@@ -6,6 +6,7 @@
 //! | [`Committee::script`] | vault, K′, lane entries, no-show, challenger's bond | whatever the committee signed, by the key path |
 //! | [`Bond`] | the bond of a slot | Claim (leaf), Retire (key path) |
 //! | [`Kill`] | K of a claim | FinalizeFast (key path), Contest (a leaf a challenger) |
+//! | [`Ticket`] | the ticket of a vault | the cooperative payout (key path), Burn (a leaf a signer) |
 //! | [`OperatorConnector`] | F, and the operator's refunds | Reimburse, the operator's wallet |
 //! | [`anchor`] | pay-to-anchor | anyone's fee-paying child |
 //! | [`Carrier`] | carries an envelope | the reveal (leaf), its owner (key path) |
@@ -17,6 +18,7 @@ mod committee;
 mod deposit;
 mod kill;
 mod operator;
+mod ticket;
 
 pub use bond::Bond;
 pub use carrier::Carrier;
@@ -24,6 +26,7 @@ pub use committee::{Committee, CommitteeError, Tweak};
 pub use deposit::Deposit;
 pub use kill::Kill;
 pub use operator::{OperatorConnector, sign_key_path};
+pub use ticket::Ticket;
 
 use bitcoin::key::{Secp256k1, UntweakedPublicKey};
 use bitcoin::secp256k1::schnorr::Signature;

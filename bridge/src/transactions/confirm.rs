@@ -3,7 +3,7 @@
 //! | | |
 //! | --- | --- |
 //! | spends | the deposit, by the committee's leaf |
-//! | pays | 0: the vault, exactly one denomination; 1: the mint tag; 2: an anchor |
+//! | pays | 0: the vault, exactly one denomination; 1: the mint tag; 2: the vault's ticket; 3: an anchor |
 //! | published by | anyone who holds it: the committee, the user |
 //!
 //! The mint tag carries a signature, so Confirm's id is known only once that is made; Reimburse, which spends the vault, is
@@ -16,9 +16,12 @@ use serde::{Deserialize, Serialize};
 use trestle_rollup::{Account, Tag};
 
 use super::presigned::Draft;
-use super::{BuildError, Presigned, SignRequest, Tweak, TxKind};
+use super::{BuildError, Presigned, SignRequest, Tweak, TxKind, burn};
 use crate::connector::anchor;
 use crate::parameters::Bridge;
+
+/// Which output of a Confirm is the ticket.
+const TICKET: u32 = 2;
 
 /// A deposit as the user made it and wants it minted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -88,6 +91,11 @@ impl DepositTerms {
 }
 
 impl Vault {
+    /// The vault's ticket: output 2 of the same Confirm. A cooperative payout spends both.
+    pub fn ticket(&self) -> OutPoint {
+        OutPoint::new(self.outpoint.txid, TICKET)
+    }
+
     /// The vault's output.
     ///
     /// # Errors
@@ -99,13 +107,13 @@ impl Vault {
     }
 }
 
-/// What Confirm takes of a deposit beside the denomination: its fee and the anchor.
+/// What Confirm takes of a deposit beside the denomination: its fee, the ticket and the anchor.
 pub(crate) fn cost(bridge: &Bridge) -> Amount {
     let leaf = bridge.deposit(bridge.committee.key()).confirm_leaf();
     let tag = Tag::Mint { account: Account([0; 32]), signature: [0; 64] }.script_pubkey(bridge.tag);
     let nothing = TxOut { value: Amount::ZERO, script_pubkey: ScriptBuf::new() };
     let draft = draft(bridge, OutPoint::null(), nothing, leaf, tag, Amount::ZERO);
-    draft.fee(bridge.parameters.presigned_fee_rate) + anchor::VALUE
+    draft.fee(bridge.parameters.presigned_fee_rate) + bridge.parameters.connector + anchor::VALUE
 }
 
 fn draft(
@@ -116,9 +124,11 @@ fn draft(
     tag: ScriptBuf,
     value: Amount,
 ) -> Draft {
+    let ticket = burn::output(bridge);
     Draft::new(TxKind::Confirm, outpoint)
         .leaves(outpoint, deposit, vec![leaf], &[64])
         .output(bridge.vault_script().clone(), value)
         .output(tag, Amount::ZERO)
+        .output(ticket.script_pubkey, ticket.value)
         .anchor()
 }

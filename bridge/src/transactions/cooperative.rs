@@ -2,18 +2,19 @@
 //!
 //! | | |
 //! | --- | --- |
-//! | spends | a vault, by the committee |
+//! | spends | a vault and its ticket, by the committee |
 //! | pays | 0: the withdrawal, the denomination less the fee; 1: the cooperative tag; 2: an anchor |
 //! | published by | anyone who holds it |
 //!
-//! A replacement, with a higher fee, spends the same vault: a withdrawal is never paid from two.
+//! A replacement, with a higher fee, spends the same vault: a withdrawal is never paid from two. It needs the ticket so that
+//! any one signer can end it for good when the committee's turn does ([`super::Burn`], docs/protocol.md §4).
 
-use bitcoin::{Amount, ScriptBuf};
+use bitcoin::{Amount, OutPoint, ScriptBuf, TxOut};
 use serde::{Deserialize, Serialize};
 use trestle_rollup::{Tag, WithdrawalId};
 
 use super::presigned::{AT_ONCE, Draft};
-use super::{BuildError, Presigned, TxKind, Vault};
+use super::{BuildError, Presigned, TxKind, Vault, burn};
 use crate::connector::anchor;
 use crate::parameters::Bridge;
 
@@ -26,7 +27,7 @@ pub struct CooperativeTerms {
     pub vault: Vault,
     /// The withdrawal's script.
     pub destination: ScriptBuf,
-    /// What the withdrawal pays less than its denomination: the Bitcoin fee and the anchor, in sat. At most the parameters'
+    /// What the withdrawal pays less than its denomination: the Bitcoin fee and the anchor, less the ticket, in sat. At most the parameters'
     /// `withdrawal_fee`, or the Layer 2 does not count it.
     #[serde(with = "bitcoin::amount::serde::as_sat")]
     pub fee: Amount,
@@ -54,24 +55,27 @@ impl CooperativeTerms {
         if value < least {
             return Err(BuildError::Dust { name, value, script: self.destination.clone(), least });
         }
-        let tag = Tag::Cooperative { withdrawal: self.withdrawal }.script_pubkey(bridge.tag);
-        Draft::new(TxKind::Cooperative, format_args!("payout of withdrawal {}", self.withdrawal))
-            .committee(self.vault.outpoint, vault, AT_ONCE, None)
-            .output(self.destination.clone(), value)
-            .output(tag, Amount::ZERO)
-            .anchor()
+        let paid = TxOut { value, script_pubkey: self.destination.clone() };
+        draft(bridge, &self.vault, vault, paid, self.withdrawal)
             .finish(&bridge.committee, bridge.parameters.presigned_fee_rate)
     }
 }
 
-/// The fee with which a payout to a script of this length pays `rate`: the Bitcoin fee and the anchor.
+/// The fee with which a payout to a script of this length pays `rate`: the Bitcoin fee and the anchor, less the ticket.
 pub fn fee(bridge: &Bridge, destination: &ScriptBuf, rate: bitcoin::FeeRate) -> Amount {
-    let tag = Tag::Cooperative { withdrawal: WithdrawalId(0) }.script_pubkey(bridge.tag);
-    let vault = bitcoin::TxOut { value: Amount::ZERO, script_pubkey: bridge.vault_script().clone() };
-    let draft = Draft::new(TxKind::Cooperative, "payout")
-        .committee(bitcoin::OutPoint::null(), vault, AT_ONCE, None)
-        .output(destination.clone(), Amount::ZERO)
+    let vault = Vault { outpoint: OutPoint::null(), denomination: 0 };
+    let nothing = TxOut { value: Amount::ZERO, script_pubkey: bridge.vault_script().clone() };
+    let paid = TxOut { value: Amount::ZERO, script_pubkey: destination.clone() };
+    let costs = draft(bridge, &vault, nothing, paid, WithdrawalId(0)).fee(rate) + anchor::VALUE;
+    costs.checked_sub(bridge.parameters.connector).unwrap_or(Amount::ZERO)
+}
+
+fn draft(bridge: &Bridge, vault: &Vault, prevout: TxOut, paid: TxOut, withdrawal: WithdrawalId) -> Draft {
+    let tag = Tag::Cooperative { withdrawal }.script_pubkey(bridge.tag);
+    Draft::new(TxKind::Cooperative, format_args!("payout of withdrawal {withdrawal}"))
+        .committee(vault.outpoint, prevout, AT_ONCE, None)
+        .committee(vault.ticket(), burn::output(bridge), AT_ONCE, bridge.ticket.merkle_root())
+        .output(paid.script_pubkey, paid.value)
         .output(tag, Amount::ZERO)
-        .anchor();
-    draft.fee(rate) + anchor::VALUE
+        .anchor()
 }

@@ -6,14 +6,16 @@
 //! a child on an anchor, or on an output of one's own, pays more ([`crate::wallet::Wallet::bump_child`]).
 //!
 //! ```text
-//! Deposit ─ Confirm ─ vault ──────────────────────────────┬─ Reimburse
-//!                                                          │
+//! Deposit ─ Confirm ─┬─ vault ───────────────────────────┬─┬─ Reimburse
+//!                    └─ ticket ─┬─ Burn                  │ │
+//!                               └─ cooperative payout ───┘ │
 //! bond 0 ─ Claim ─ K ─┬─ FinalizeFast ─┬─ F ───────────────┤
 //!                     │                └─ bond 1 ─ Claim … │
 //!                     └─ Contest ─┬─ FinalizeUnentered ─ F ┤
 //!                                 └─ FinalizeSlow ────── F ┘
 //! ```
 
+pub mod burn;
 pub mod challenger_bond;
 pub mod claim;
 pub mod confirm;
@@ -28,6 +30,7 @@ pub mod reimburse;
 pub mod retire;
 pub mod slot_run;
 
+pub use burn::Burn;
 pub use confirm::{DepositTerms, Vault};
 pub use cooperative::CooperativeTerms;
 pub use finalize::FinalizeKind;

@@ -117,6 +117,14 @@ pub enum BuildError {
         /// The index asked for.
         index: u8,
     },
+    /// The parameters have no such signer.
+    #[error("{name}: there is no signer {index}")]
+    Signer {
+        /// The transaction.
+        name: String,
+        /// The index asked for.
+        index: usize,
+    },
     /// A slot is used for what it is not for.
     #[error("{name}: the slot's denomination is {slot}, the vault's {vault}")]
     Fungibility {

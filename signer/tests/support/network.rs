@@ -1,15 +1,17 @@
 //! Signers on a network that loses, repeats and reorders, on disks that lose power: everything from one seed.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use bitcoin::secp256k1::schnorr::Signature;
+use bitcoin::{OutPoint, Transaction};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use trestle_bridge::job::Job;
+use trestle_bridge::transactions::Vault;
 use trestle_signer::store::Store;
 use trestle_signer::{Delivery, Duty, Error, Event, Message, Progress, Receiver, Signer};
 
-use super::members::Everyone;
+use super::members::{Everyone, outpoint};
 use super::world::World;
 use super::{Crash, Disk};
 
@@ -53,6 +55,10 @@ pub struct Network {
     pub suspects: Vec<(usize, String)>,
     /// Bytes that each signer sent.
     pub sent: Vec<usize>,
+    /// Signers who keep complete payouts to themselves and burn no ticket.
+    pub thieves: BTreeSet<usize>,
+    /// What they keep.
+    pub withheld: Vec<Transaction>,
     mail: Vec<Mail>,
     rng: StdRng,
     /// What every signer ever signed: (signer, record key) → (aggregate nonce, partial).
@@ -80,6 +86,8 @@ impl Network {
             delivered: Vec::new(),
             refused: Vec::new(),
             suspects: Vec::new(),
+            thieves: BTreeSet::new(),
+            withheld: Vec::new(),
             mail: Vec::new(),
             rng,
             ledger: BTreeMap::new(),
@@ -152,7 +160,29 @@ impl Network {
         assert_eq!(was_dead, self.disks[index].dead());
     }
 
+    /// True if a thief does not do this: it gives no complete payout away, and destroys no ticket.
+    fn withholds(&mut self, from: usize, duty: &Duty) -> bool {
+        if !self.thieves.contains(&from) {
+            return false;
+        }
+        match duty {
+            Duty::Broadcast { what, transaction } if what == "cooperative payout" => {
+                self.withheld.push(transaction.clone());
+                true
+            }
+            Duty::Broadcast { what, .. } => what == "Burn",
+            Duty::Send { message: Message::Signatures { job, .. }, .. } => {
+                let payout = |(id, known, _): (_, &Job, _)| id == job && matches!(known, Job::Cooperative(_));
+                self.signers[from].jobs().any(payout)
+            }
+            _ => false,
+        }
+    }
+
     fn carry_out(&mut self, from: usize, duty: Duty) {
+        if self.withholds(from, &duty) {
+            return;
+        }
         match duty {
             Duty::Send { to, message } => {
                 if let Message::Partials { partials, .. } = &message {
@@ -235,4 +265,29 @@ impl Network {
         let of = |signer: &Signer<Disk>| signer.jobs().filter(|(_, job, _)| is(job)).map(|(_, _, progress)| progress).max();
         self.signers.iter().map(of).collect()
     }
+}
+
+/// So many signers and two complete runs of two slots, their bonds published.
+pub fn committee(signers: usize) -> Network {
+    let everyone = Everyone::new(signers, 1, |_| {});
+    let mut network = Network::new(everyone, 0);
+    let checkpoint = network.world.checkpoint();
+    for operator in 0..2 {
+        let run = network.everyone.run(operator, 0, 2, checkpoint);
+        network.request(run);
+    }
+    network.settle();
+    assert_eq!(network.refused, []);
+    network
+}
+
+/// The same, and one vault, 7 blocks ago.
+pub fn committee_with_vault(signers: usize) -> (Network, Vault) {
+    let mut network = committee(signers);
+    let (deposit, consents) = network.everyone.deposit("alice");
+    network.world.pay(&deposit);
+    network.request((deposit, consents));
+    network.blocks(16);
+    let vault = network.world.0.borrow().spends[&outpoint("alice")].txid;
+    (network, Vault { outpoint: OutPoint::new(vault, 0), denomination: 0 })
 }

@@ -101,6 +101,11 @@ impl World {
         self.0.borrow_mut().mempool.insert(transaction.compute_txid(), transaction.clone());
     }
 
+    /// The mempool is lost.
+    pub fn lose_mempool(&self) {
+        self.0.borrow_mut().mempool.clear();
+    }
+
     /// Mines a block of everything in the mempool that spends unspent outputs.
     pub fn mine(&self) {
         let mut chain = self.0.borrow_mut();
