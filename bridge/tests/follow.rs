@@ -71,7 +71,10 @@ impl Chain for Memory {
     }
 
     fn tip(&self) -> Result<BlockId, ChainError> {
-        let id = |chain: &[Block]| BlockId { height: GENESIS + chain.len() as u32 - 1, hash: chain[chain.len() - 1].block_hash() };
+        let id = |chain: &[Block]| BlockId {
+            height: GENESIS + chain.len() as u32 - 1,
+            hash: chain[chain.len() - 1].block_hash(),
+        };
         Ok(self.ask(id))
     }
 
@@ -184,7 +187,8 @@ fn a_server_that_has_not_caught_up_takes_nothing_back() {
     assert_eq!(follower.tip(), tip);
     // A shorter branch with another block takes back what it does not have.
     chain.change(0, 1);
-    let steps: Vec<_> = std::iter::from_fn(|| follower.step().unwrap()).map(|step| step.id().height - GENESIS).collect();
+    let steps: Vec<_> =
+        std::iter::from_fn(|| follower.step().unwrap()).map(|step| step.id().height - GENESIS).collect();
     assert_eq!(steps, [5, 4, 3, 3]);
 }
 

@@ -1,6 +1,7 @@
 //! What parameters are refused, and why.
 
 mod members;
+#![allow(clippy::type_complexity, reason = "the rows of tables")]
 
 use bitcoin::relative::Height;
 use bitcoin::{Amount, FeeRate, Network};

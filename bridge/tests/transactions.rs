@@ -1,6 +1,7 @@
 //! Sizes, values and shapes of every transaction. What Bitcoin Core says of them is in tests/tests/transactions.rs.
 
 mod members;
+#![allow(clippy::type_complexity, reason = "the rows of tables")]
 
 use bitcoin::{Amount, FeeRate, ScriptBuf, Transaction, TxOut};
 use members::{Secrets, key, outpoint, sign, verifies};
@@ -9,8 +10,8 @@ use trestle_bridge::job::{DepositJob, Job, JobError, OpenSlots, RunJob, Signed, 
 use trestle_bridge::transactions::claim::Statement;
 use trestle_bridge::transactions::refund::Refund;
 use trestle_bridge::transactions::{
-    BuildError, Burn, CompleteError, CooperativeTerms, DepositTerms, FinalizeKind, Presigned, Reveal, RunError, RunGraph,
-    TxKind, Vault, contest, cooperative, deal, payout, reimburse,
+    BuildError, Burn, CompleteError, CooperativeTerms, DepositTerms, FinalizeKind, Presigned, Reveal, RunError,
+    RunGraph, TxKind, Vault, contest, cooperative, deal, payout, reimburse,
 };
 use trestle_rollup::{Account, SlotId, WithdrawalId};
 
@@ -154,10 +155,7 @@ fn fees_and_values_are_those_of_the_parameters() {
         confirm.tx.output[0],
         TxOut { value: p.denominations[0], script_pubkey: s.bridge.vault_script().clone() }
     );
-    assert_eq!(
-        confirm.tx.output[2],
-        TxOut { value: p.connector, script_pubkey: s.bridge.ticket.script_pubkey() }
-    );
+    assert_eq!(confirm.tx.output[2], TxOut { value: p.connector, script_pubkey: s.bridge.ticket.script_pubkey() });
     assert_eq!(confirm.prevouts[0].value, p.denominations[0] + p.deposit_fee);
 }
 
@@ -325,7 +323,9 @@ fn every_signer_burns_a_ticket_by_its_own_leaf_with_one_and_the_same_transaction
         };
         let all: Vec<_> = (0..signers).map(complete).collect();
         assert!(all.iter().all(|tx| tx.compute_txid() == all[0].compute_txid() && tx.version.0 == 3));
-        assert!(all.iter().all(|tx| tx.output.last() == Some(&anchor::output()) && tx.base_size() >= 65 && tx.input[0].previous_output == vault.ticket()));
+        assert!(all.iter().all(|tx| tx.output.last() == Some(&anchor::output())
+            && tx.base_size() >= 65
+            && tx.input[0].previous_output == vault.ticket()));
         let sizes: Vec<_> = all.iter().map(Transaction::vsize).collect();
         assert!(vsizes.is_empty() && sizes.iter().all(|size| *size <= 141) || sizes == vsizes, "{sizes:?}");
         let refused = Burn::new(&s.bridge, &vault, signers).unwrap_err();

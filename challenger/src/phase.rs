@@ -51,7 +51,9 @@ impl Phase {
             txid if txid == slot.retire.txid() => return Ok(Self::Retired { since: claim.height }),
             _ => return Ok(Self::Taken { since: claim.height }),
         }
-        let Some(next) = view.spender(&slot.claim.outpoint(0))? else { return Ok(Self::Claimed { since: claim.height }) };
+        let Some(next) = view.spender(&slot.claim.outpoint(0))? else {
+            return Ok(Self::Claimed { since: claim.height });
+        };
         match next.tx.compute_txid() {
             txid if txid == slot.finalize_fast.txid() => Self::finalized(slot, view, FinalizeKind::Fast, next.height),
             txid if txid == slot.contest.txid() => Self::contested(slot, view, next.height),
@@ -65,7 +67,9 @@ impl Phase {
                 txid if txid == slot.finalize_unentered.txid() => {
                     Self::finalized(slot, view, FinalizeKind::Unentered, next.height)
                 }
-                txid if txid == slot.finalize_slow.txid() => Self::finalized(slot, view, FinalizeKind::Slow, next.height),
+                txid if txid == slot.finalize_slow.txid() => {
+                    Self::finalized(slot, view, FinalizeKind::Slow, next.height)
+                }
                 _ => Ok(Self::Taken { since: next.height }),
             };
         }

@@ -5,9 +5,9 @@
 
 use std::collections::HashMap;
 
+use bitcoin::Transaction;
 use bitcoin::secp256k1::schnorr::Signature;
 use bitcoin::secp256k1::{Message, Secp256k1, VerifyOnly, XOnlyPublicKey};
-use bitcoin::Transaction;
 use trestle_bridge::connector::{Committee, Tweak};
 use trestle_bridge::transactions::{Presigned, Reveal, SignRequest, TxKind};
 
@@ -62,13 +62,15 @@ impl Signatures {
 
     /// The transaction with its witnesses; none while signatures that it uses are missing.
     pub fn complete(&self, presigned: &Presigned, reveal: Reveal) -> Result<Option<Transaction>, Error> {
-        let held = presigned.requests().iter().map(|request| self.get(&request.message)).collect::<Result<Vec<_>, _>>()?;
+        let held =
+            presigned.requests().iter().map(|request| self.get(&request.message)).collect::<Result<Vec<_>, _>>()?;
         // Of Contest's leaves only the challenger's own is used; what stands for the others is not looked at.
         let unused = match (presigned.kind, reveal) {
             (TxKind::Contest, Reveal::Contest(own, _)) => held.get(own).copied().flatten(),
             _ => None,
         };
-        let Some(signatures) = held.into_iter().map(|signature| signature.or(unused)).collect::<Option<Vec<_>>>() else {
+        let Some(signatures) = held.into_iter().map(|signature| signature.or(unused)).collect::<Option<Vec<_>>>()
+        else {
             return Ok(None);
         };
         Ok(Some(presigned.complete(&signatures, reveal)?))

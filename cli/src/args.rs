@@ -75,7 +75,9 @@ pub enum Command {
     ///
     /// TO is the Layer 2 address that `trestle wallet address` shows. The sequencers order the payment at once and post
     /// it to Bitcoin in a batch.
-    #[command(after_help = "Example:\n  trestle send TO 25000sat        with TO from the receiver's `trestle wallet address`")]
+    #[command(
+        after_help = "Example:\n  trestle send TO 25000sat        with TO from the receiver's `trestle wallet address`"
+    )]
     Send(SendArgs),
     /// Move coins from the Layer 2 to a Bitcoin address
     ///
@@ -284,7 +286,8 @@ pub fn usage_line(error: &clap::Error, words: &[String]) -> String {
     let first = rendered.split("\n\n").next().unwrap_or(&rendered);
     // Our own values say what is wrong with them; the rest of clap's sentence only repeats it.
     let own = error.source().map(ToString::to_string);
-    let line = own.unwrap_or_else(|| first.trim_start_matches("error: ").split_whitespace().collect::<Vec<_>>().join(" "));
+    let line =
+        own.unwrap_or_else(|| first.trim_start_matches("error: ").split_whitespace().collect::<Vec<_>>().join(" "));
     let mut command = Cli::command();
     let mut path = String::from("trestle");
     for word in words.iter().skip(1) {

@@ -62,16 +62,32 @@ fn a_command_line_that_makes_no_sense_gets_one_line_and_exit_code_2() {
     fails(
         &Hand::new(NOWHERE),
         &[
-            ("deposit 0.1", 2, "\"0.1\" has no unit: write 0.1BTC or 0.1sat, whichever you mean (see `trestle deposit --help`)"),
-            ("deposit 5apples", 2, "\"apples\" is no unit: amounts are in BTC or sat, for example 0.1BTC or 10000sat (see `trestle deposit --help`)"),
-            ("deposit", 2, "the following required arguments were not provided: <AMOUNT> (see `trestle deposit --help`)"),
+            (
+                "deposit 0.1",
+                2,
+                "\"0.1\" has no unit: write 0.1BTC or 0.1sat, whichever you mean (see `trestle deposit --help`)",
+            ),
+            (
+                "deposit 5apples",
+                2,
+                "\"apples\" is no unit: amounts are in BTC or sat, for example 0.1BTC or 10000sat (see `trestle deposit --help`)",
+            ),
+            (
+                "deposit",
+                2,
+                "the following required arguments were not provided: <AMOUNT> (see `trestle deposit --help`)",
+            ),
             ("deposti 1BTC", 2, "unrecognized subcommand 'deposti' (see `trestle --help`)"),
             (
                 "wallet new --network moon",
                 2,
                 "\"moon\" is no network: choose regtest, signet, testnet, testnet4 or bitcoin (see `trestle wallet new --help`)",
             ),
-            ("refund 12", 2, "\"12\" is no deposit: write TXID:INDEX, as `trestle status` shows it (see `trestle refund --help`)"),
+            (
+                "refund 12",
+                2,
+                "\"12\" is no deposit: write TXID:INDEX, as `trestle status` shows it (see `trestle refund --help`)",
+            ),
             ("deposit 1BTC --moon", 2, "unexpected argument '--moon' found (see `trestle deposit --help`)"),
         ],
     );
@@ -82,7 +98,10 @@ fn without_a_wallet_or_a_node_a_command_says_how_to_get_one() {
     let hand = Hand::new(NOWHERE);
     let missing = "there is no wallet in $HOME/.trestle/default: create one with `trestle wallet new`, or name another with --wallet";
     let down = "no Trestle node answers at $RPC: start one with `trestle devnet`, or name another with --rpc";
-    fails(&hand, &[("deposit 0.1BTC", 1, missing), ("refund", 1, missing), ("wallet address", 1, missing), ("status", 1, down)]);
+    fails(
+        &hand,
+        &[("deposit 0.1BTC", 1, missing), ("refund", 1, missing), ("wallet address", 1, missing), ("status", 1, down)],
+    );
     hand.does("wallet new");
     fails(
         &hand,
@@ -134,19 +153,31 @@ fn what_cannot_be_done_is_refused_before_anything_is_done() {
                 "too little money on the Layer 2: this takes 0.2000011 BTC, the account has 0.200001 BTC, 10 sat is missing: \
                  `trestle deposit` brings more",
             ),
-            (&format!("send {to} 5sat --fee 9sat"), 1, "the sequencers take no fee below 10 sat: raise --fee, or leave it out"),
+            (
+                &format!("send {to} 5sat --fee 9sat"),
+                1,
+                "the sequencers take no fee below 10 sat: raise --fee, or leave it out",
+            ),
             (
                 "send trert1qqqq 5sat",
                 1,
                 "\"trert1qqqq\" is not a Layer 2 address: copy it again from the receiver's `trestle wallet address`",
             ),
-            (&format!("send {own} 5sat"), 1, &format!("\"{own}\" is a Bitcoin address: to pay it, use `trestle withdraw`")),
+            (
+                &format!("send {own} 5sat"),
+                1,
+                &format!("\"{own}\" is a Bitcoin address: to pay it, use `trestle withdraw`"),
+            ),
             (
                 &format!("send {elsewhere} 5sat"),
                 1,
                 &format!("\"{elsewhere}\" is a Layer 2 address of bitcoin, and this wallet is for regtest"),
             ),
-            (&format!("withdraw 0.1BTC {to}"), 1, &format!("\"{to}\" is a Layer 2 address: to pay it, use `trestle send`")),
+            (
+                &format!("withdraw 0.1BTC {to}"),
+                1,
+                &format!("\"{to}\" is a Layer 2 address: to pay it, use `trestle send`"),
+            ),
             (
                 &format!("withdraw 0.1BTC {mainnet}"),
                 1,
@@ -158,7 +189,11 @@ fn what_cannot_be_done_is_refused_before_anything_is_done() {
                 1,
                 "the wallet is for bitcoin, and the node at $RPC is on regtest: use a wallet for regtest, or another --rpc",
             ),
-            (&format!("refund {}:0", "ab".repeat(32)), 1, &format!("{}:0 is no deposit of this wallet: `trestle status` shows those that are", "ab".repeat(32))),
+            (
+                &format!("refund {}:0", "ab".repeat(32)),
+                1,
+                &format!("{}:0 is no deposit of this wallet: `trestle status` shows those that are", "ab".repeat(32)),
+            ),
             ("refund", 1, "this wallet has no deposit that could be refunded: `trestle status` shows its deposits"),
         ],
     );

@@ -38,7 +38,8 @@ impl World {
         let hand = Hand::new(&serving.url());
         let mut world = Self { hand, fake, serving: Some(serving), miner, node, genesis, _dir: dir };
         world.hand.does("wallet new");
-        let address = world.hand.does("--json wallet address").json()["bitcoin_address"].as_str().expect("text").to_string();
+        let address =
+            world.hand.does("--json wallet address").json()["bitcoin_address"].as_str().expect("text").to_string();
         let address: bitcoin::Address<_> = address.parse().expect("an address");
         world.miner.fund(&address.assume_checked(), Amount::ONE_BTC).expect("funds");
         world
@@ -137,7 +138,10 @@ fn an_interrupted_deposit_is_neither_lost_nor_made_twice() {
     let wallet = world.hand.home.path().join(".trestle/default");
     fs::create_dir(wallet.join("journal.draft")).expect("makes a directory in the way");
     let said = world.hand.types("deposit 0.1BTC");
-    assert!(said.err.starts_with("error: cannot write $HOME/.trestle/default/journal.json, so nothing was sent"), "{said:?}");
+    assert!(
+        said.err.starts_with("error: cannot write $HOME/.trestle/default/journal.json, so nothing was sent"),
+        "{said:?}"
+    );
     fs::remove_dir(wallet.join("journal.draft")).expect("removes it");
     assert_eq!(world.coins(), (100_000_000, 0));
 
@@ -151,7 +155,10 @@ fn an_interrupted_deposit_is_neither_lost_nor_made_twice() {
     assert_eq!(status["wallet"]["deposits"][0]["state"], "unregistered");
     world.fake.with(|f| f.refuses = false);
     let said = world.hand.does("--json resume").json();
-    assert_eq!((said["sent"].as_array().map(Vec::len), said["registered"].as_array().map(Vec::len)), (Some(1), Some(1)));
+    assert_eq!(
+        (said["sent"].as_array().map(Vec::len), said["registered"].as_array().map(Vec::len)),
+        (Some(1), Some(1))
+    );
     assert_eq!(world.fake.with(|f| f.deposits.len()), 1);
     world.mine(1);
     assert_eq!(world.hand.does("resume").out, "Nothing was left behind.");

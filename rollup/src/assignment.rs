@@ -49,12 +49,9 @@ impl Assignment {
             let (turn, phase) = (age.checked_div(period)?, age.checked_rem(period)?);
             let fronting = phase < u32::from(windows.operator);
             let among = |count: u8| {
-                let first = (u64::from(id.0).checked_add(u64::from(turn))?)
-                    .checked_rem(u64::from(count))?;
+                let first = (u64::from(id.0).checked_add(u64::from(turn))?).checked_rem(u64::from(count))?;
                 let first = u8::try_from(first).ok()?;
-                (first..count)
-                    .chain(0..first)
-                    .find(|index| active.contains(*index))
+                (first..count).chain(0..first).find(|index| active.contains(*index))
             };
             let index = among(withdrawal.operators).or_else(|| among(operators))?;
             Some(Self::Operator { index, fronting })

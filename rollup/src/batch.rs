@@ -42,19 +42,9 @@ pub struct Batch {
 impl Batch {
     /// An uncertified batch.
     #[must_use]
-    pub fn new<'a>(
-        number: u64,
-        transactions: impl IntoIterator<Item = &'a SignedTransaction>,
-    ) -> Self {
-        let transactions = transactions
-            .into_iter()
-            .flat_map(SignedTransaction::encode)
-            .collect();
-        Self {
-            number,
-            transactions,
-            certificate: Vec::new(),
-        }
+    pub fn new<'a>(number: u64, transactions: impl IntoIterator<Item = &'a SignedTransaction>) -> Self {
+        let transactions = transactions.into_iter().flat_map(SignedTransaction::encode).collect();
+        Self { number, transactions, certificate: Vec::new() }
     }
 
     /// What a sequencer signs: BIP 340's tagged hash, with the tag `Trestle/batch`, of
@@ -66,15 +56,8 @@ impl Batch {
 
     /// Adds a sequencer's signature at its place; one that is there already is replaced.
     pub fn certify(&mut self, sequencer: u8, signature: [u8; 64]) {
-        match self
-            .certificate
-            .binary_search_by_key(&sequencer, |(index, _)| *index)
-        {
-            Ok(at) => self
-                .certificate
-                .get_mut(at)
-                .into_iter()
-                .for_each(|entry| entry.1 = signature),
+        match self.certificate.binary_search_by_key(&sequencer, |(index, _)| *index) {
+            Ok(at) => self.certificate.get_mut(at).into_iter().for_each(|entry| entry.1 = signature),
             Err(at) => self.certificate.insert(at, (sequencer, signature)),
         }
     }
@@ -96,11 +79,7 @@ impl Batch {
     #[must_use]
     pub fn decode(payload: &[u8]) -> Option<Self> {
         let view = BatchView::decode(payload)?;
-        Some(Self {
-            number: view.number,
-            transactions: view.transactions.to_vec(),
-            certificate: view.certificate,
-        })
+        Some(Self { number: view.number, transactions: view.transactions.to_vec(), certificate: view.certificate })
     }
 
     /// The transactions, as far as the bytes are some.
@@ -108,10 +87,7 @@ impl Batch {
         let mut from = Reader::new(&self.transactions);
         core::iter::from_fn(move || {
             let (transaction, check) = SignedTransaction::decode_first(&mut from, &[0; 32])?;
-            Some(SignedTransaction {
-                transaction,
-                signature: check.signature,
-            })
+            Some(SignedTransaction { transaction, signature: check.signature })
         })
     }
 }
@@ -134,11 +110,7 @@ impl<'a> BatchView<'a> {
         if !certificate.is_sorted_by(|(one, _), (next, _)| one < next) {
             return None;
         }
-        Some(Self {
-            number,
-            certificate,
-            transactions: from.rest(),
-        })
+        Some(Self { number, certificate, transactions: from.rest() })
     }
 
     pub(crate) fn digest(&self, instance: &Digest) -> Digest {
@@ -147,10 +119,7 @@ impl<'a> BatchView<'a> {
 }
 
 fn digest(instance: &Digest, number: u64, transactions: &[u8]) -> Digest {
-    tagged_hash(
-        "Trestle/batch",
-        &[instance, &number.to_le_bytes(), transactions],
-    )
+    tagged_hash("Trestle/batch", &[instance, &number.to_le_bytes(), transactions])
 }
 
 impl From<Batch> for Vec<u8> {

@@ -70,9 +70,7 @@ impl Destination {
     #[must_use]
     pub fn is_paid_by(&self, script: &[u8]) -> bool {
         let (before, after) = self.frame();
-        let payload = script
-            .strip_prefix(before)
-            .and_then(|rest| rest.strip_suffix(after));
+        let payload = script.strip_prefix(before).and_then(|rest| rest.strip_suffix(after));
         payload == Some(self.payload())
     }
 

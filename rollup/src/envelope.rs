@@ -63,12 +63,8 @@ impl Envelope {
     /// The leaf script. `key` signs the spend, by tapscript's `CHECKSIG`.
     #[must_use]
     pub fn script(&self, bridge_tag: [u8; 4], key: &[u8; 32]) -> Vec<u8> {
-        let mut script = Vec::with_capacity(
-            self.payload
-                .len()
-                .saturating_add(self.payload.len() / 100)
-                .saturating_add(64),
-        );
+        let mut script =
+            Vec::with_capacity(self.payload.len().saturating_add(self.payload.len() / 100).saturating_add(64));
         script.push(32);
         script.extend_from_slice(key);
         script.extend_from_slice(&[CHECKSIG, 0, IF, 5]);
@@ -97,15 +93,8 @@ impl Envelope {
         first: Option<u8>,
         bridge_tag: [u8; 4],
     ) -> Result<Option<Self>, Stop<T::Error>> {
-        let mut script = Script {
-            left: length.saturating_sub(1),
-            from,
-        };
-        let envelope = if first == Some(32) {
-            script.envelope(bridge_tag)?
-        } else {
-            None
-        };
+        let mut script = Script { left: length.saturating_sub(1), from };
+        let envelope = if first == Some(32) { script.envelope(bridge_tag)? } else { None };
         let left = script.left;
         from.skip(left)?;
         Ok(envelope)
@@ -121,10 +110,7 @@ struct Script<'a, T> {
 impl<T: TransactionBytes> Script<'_, T> {
     /// The next `N` bytes; `None` if the script ends before.
     fn array<const N: usize>(&mut self) -> Result<Option<[u8; N]>, Stop<T::Error>> {
-        let Some(left) = u64::try_from(N)
-            .ok()
-            .and_then(|count| self.left.checked_sub(count))
-        else {
+        let Some(left) = u64::try_from(N).ok().and_then(|count| self.left.checked_sub(count)) else {
             return Ok(None);
         };
         self.left = left;
@@ -161,12 +147,9 @@ impl<T: TransactionBytes> Script<'_, T> {
                 },
                 _ => return Ok(None),
             };
-            let rest = u64::try_from(length)
-                .ok()
-                .and_then(|length| self.left.checked_sub(length));
+            let rest = u64::try_from(length).ok().and_then(|length| self.left.checked_sub(length));
             let fits = payload.len().saturating_add(length) <= MAX_PAYLOAD;
-            let (true, Some(rest)) = (full && fits && (shortest..=CHUNK).contains(&length), rest)
-            else {
+            let (true, Some(rest)) = (full && fits && (shortest..=CHUNK).contains(&length), rest) else {
                 return Ok(None);
             };
             self.left = rest;

@@ -140,11 +140,7 @@ pub fn execute<H: Host>(
     };
     match *transaction {
         Transaction::Transfer { to, .. } => {
-            let payee = if to == from {
-                payer
-            } else {
-                state.account(&to)?
-            };
+            let payee = if to == from { payer } else { state.account(&to)? };
             let Some(balance) = payee.balance.checked_add(amount) else {
                 return Ok(Err(Refusal::Overflow));
             };
@@ -154,36 +150,19 @@ pub fn execute<H: Host>(
             state.set(Key::Account(to), AccountState { balance, ..payee }.encode())?;
             Ok(Ok(Effect::Transferred { from, to, amount }))
         }
-        Transaction::Withdraw {
-            denomination,
-            destination,
-            ..
-        } => {
+        Transaction::Withdraw { denomination, destination, .. } => {
             let id = WithdrawalId(meta.withdrawals);
-            let (next, supply) = (
-                meta.withdrawals.checked_add(1),
-                meta.supply.checked_sub(amount),
-            );
+            let (next, supply) = (meta.withdrawals.checked_add(1), meta.supply.checked_sub(amount));
             let (Some(next), Some(supply)) = (next, supply) else {
                 return Ok(Err(Refusal::Overflow));
             };
             (meta.withdrawals, meta.supply) = (next, supply);
             state.set(Key::Account(from), payer.encode())?;
             let operators = meta.operators;
-            let withdrawal = Withdrawal {
-                denomination,
-                requested_height: meta.height,
-                destination,
-                paid: false,
-                operators,
-            };
+            let withdrawal =
+                Withdrawal { denomination, requested_height: meta.height, destination, paid: false, operators };
             state.set_withdrawal(id, &withdrawal)?;
-            Ok(Ok(Effect::Requested {
-                id,
-                from,
-                denomination,
-                destination,
-            }))
+            Ok(Ok(Effect::Requested { id, from, denomination, destination }))
         }
     }
 }
@@ -191,14 +170,10 @@ pub fn execute<H: Host>(
 /// The payer's account after the transaction.
 fn charge(payer: AccountState, nonce: u64, amount: u64, fee: u64) -> Result<AccountState, Refusal> {
     if nonce != payer.nonce {
-        return Err(Refusal::Nonce {
-            expected: payer.nonce,
-        });
+        return Err(Refusal::Nonce { expected: payer.nonce });
     }
     let cost = amount.checked_add(fee).ok_or(Refusal::Overflow)?;
-    let balance = payer.balance.checked_sub(cost).ok_or(Refusal::Balance {
-        available: payer.balance,
-    })?;
+    let balance = payer.balance.checked_sub(cost).ok_or(Refusal::Balance { available: payer.balance })?;
     let nonce = payer.nonce.checked_add(1).ok_or(Refusal::Overflow)?;
     Ok(AccountState { balance, nonce })
 }

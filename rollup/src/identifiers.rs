@@ -61,20 +61,13 @@ impl SlotId {
     /// The six bytes of a slot: operator ‖ denomination ‖ serial (little-endian).
     #[must_use]
     pub fn to_bytes(self) -> [u8; 6] {
-        pack(&[
-            &[self.operator, self.denomination],
-            &self.serial.to_le_bytes(),
-        ])
+        pack(&[&[self.operator, self.denomination], &self.serial.to_le_bytes()])
     }
 
     /// The slot that six bytes name. Every six bytes name one.
     #[must_use]
     pub fn from_bytes([operator, denomination, serial @ ..]: [u8; 6]) -> Self {
-        Self {
-            operator,
-            denomination,
-            serial: u32::from_le_bytes(serial),
-        }
+        Self { operator, denomination, serial: u32::from_le_bytes(serial) }
     }
 }
 
@@ -90,10 +83,7 @@ impl OutPoint {
     pub fn from_bytes(bytes: &[u8; 36]) -> Self {
         let mut reader = Reader::new(bytes);
         let txid = Txid(reader.array().unwrap_or_default());
-        Self {
-            txid,
-            vout: reader.u32().unwrap_or_default(),
-        }
+        Self { txid, vout: reader.u32().unwrap_or_default() }
     }
 }
 
@@ -142,9 +132,7 @@ impl FromStr for Account {
     type Err = ParseIdentifierError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        parse_hex(text).map(Self).ok_or(ParseIdentifierError {
-            expected: "an account: 64 hex digits",
-        })
+        parse_hex(text).map(Self).ok_or(ParseIdentifierError { expected: "an account: 64 hex digits" })
     }
 }
 
@@ -152,9 +140,7 @@ impl FromStr for WithdrawalId {
     type Err = ParseIdentifierError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        text.parse().map(Self).map_err(|_| ParseIdentifierError {
-            expected: "the number of a withdrawal",
-        })
+        text.parse().map(Self).map_err(|_| ParseIdentifierError { expected: "the number of a withdrawal" })
     }
 }
 
@@ -171,9 +157,7 @@ impl FromStr for SlotId {
             };
             parts.next().is_none().then_some(slot)
         };
-        parse().ok_or(ParseIdentifierError {
-            expected: "a slot: operator/denomination/serial",
-        })
+        parse().ok_or(ParseIdentifierError { expected: "a slot: operator/denomination/serial" })
     }
 }
 
@@ -181,9 +165,8 @@ impl FromStr for Txid {
     type Err = ParseIdentifierError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let mut bytes: [u8; 32] = parse_hex(text).ok_or(ParseIdentifierError {
-            expected: "a transaction id: 64 hex digits",
-        })?;
+        let mut bytes: [u8; 32] =
+            parse_hex(text).ok_or(ParseIdentifierError { expected: "a transaction id: 64 hex digits" })?;
         bytes.reverse();
         Ok(Self(bytes))
     }
@@ -193,14 +176,9 @@ impl FromStr for OutPoint {
     type Err = ParseIdentifierError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let error = ParseIdentifierError {
-            expected: "an output: transaction:index",
-        };
+        let error = ParseIdentifierError { expected: "an output: transaction:index" };
         let (txid, vout) = text.split_once(':').ok_or(error)?;
-        Ok(Self {
-            txid: txid.parse()?,
-            vout: vout.parse().map_err(|_| error)?,
-        })
+        Ok(Self { txid: txid.parse()?, vout: vout.parse().map_err(|_| error)? })
     }
 }
 
@@ -226,19 +204,13 @@ mod bitcoin_types {
 
     impl From<bitcoin::OutPoint> for OutPoint {
         fn from(outpoint: bitcoin::OutPoint) -> Self {
-            Self {
-                txid: outpoint.txid.into(),
-                vout: outpoint.vout,
-            }
+            Self { txid: outpoint.txid.into(), vout: outpoint.vout }
         }
     }
 
     impl From<OutPoint> for bitcoin::OutPoint {
         fn from(outpoint: OutPoint) -> Self {
-            Self {
-                txid: outpoint.txid.into(),
-                vout: outpoint.vout,
-            }
+            Self { txid: outpoint.txid.into(), vout: outpoint.vout }
         }
     }
 

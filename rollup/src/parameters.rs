@@ -87,10 +87,7 @@ pub enum ParametersError {
 impl fmt::Display for ParametersError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::DenominationCount(count) => write!(
-                f,
-                "{count} denominations; 1 to {MAX_DENOMINATIONS} are possible"
-            ),
+            Self::DenominationCount(count) => write!(f, "{count} denominations; 1 to {MAX_DENOMINATIONS} are possible"),
             Self::DenominationOrder(index) => {
                 write!(f, "denomination {index} is not greater than the one before")
             }
@@ -127,11 +124,7 @@ impl Parameters {
             if value <= previous {
                 return Err(ParametersError::DenominationOrder(index));
             }
-            if value > MAX_MONEY
-                || value
-                    .checked_sub(self.withdrawal_fee)
-                    .is_none_or(|payout| payout < MIN_PAYOUT)
-            {
+            if value > MAX_MONEY || value.checked_sub(self.withdrawal_fee).is_none_or(|payout| payout < MIN_PAYOUT) {
                 return Err(ParametersError::DenominationValue(index));
             }
             previous = value;
@@ -139,14 +132,10 @@ impl Parameters {
         if self.operator_window == 0 {
             return Err(ParametersError::OperatorWindow);
         }
-        u8::try_from(self.operators.len())
-            .map_err(|_| ParametersError::OperatorCount(self.operators.len()))?;
-        u8::try_from(self.sequencers.len())
-            .map_err(|_| ParametersError::SequencerCount(self.sequencers.len()))?;
+        u8::try_from(self.operators.len()).map_err(|_| ParametersError::OperatorCount(self.operators.len()))?;
+        u8::try_from(self.sequencers.len()).map_err(|_| ParametersError::SequencerCount(self.sequencers.len()))?;
         let duplicate = |keys: &[[u8; 32]]| {
-            keys.iter()
-                .enumerate()
-                .position(|(index, key)| keys.iter().take(index).any(|earlier| earlier == key))
+            keys.iter().enumerate().position(|(index, key)| keys.iter().take(index).any(|earlier| earlier == key))
         };
         if let Some(index) = duplicate(&self.operators) {
             return Err(ParametersError::DuplicateOperator(index));
@@ -198,19 +187,13 @@ impl Parameters {
     /// How long a withdrawal is whose.
     #[must_use]
     pub const fn windows(&self) -> Windows {
-        Windows {
-            cooperative: self.cooperative_window,
-            operator: self.operator_window,
-            grace: self.grace,
-        }
+        Windows { cooperative: self.cooperative_window, operator: self.operator_window, grace: self.grace }
     }
 
     /// Satoshis that the payout of a withdrawal of this denomination must at least have.
     #[must_use]
     pub fn payout_value(&self, denomination: u8) -> Option<u64> {
-        self.denominations
-            .get(usize::from(denomination))?
-            .checked_sub(self.withdrawal_fee)
+        self.denominations.get(usize::from(denomination))?.checked_sub(self.withdrawal_fee)
     }
 
     /// The entry of the genesis height. Its nodes go to `sink`.
@@ -222,27 +205,16 @@ impl Parameters {
         let mut host = Nothing;
         let mut state = State::new(&mut host, EMPTY);
         let set = state.set_all(self.genesis_values());
-        debug_assert!(
-            set.is_ok(),
-            "the empty tree has no node that could not be read"
-        );
+        debug_assert!(set.is_ok(), "the empty tree has no node that could not be read");
         let state_root = state.commit(|digest, m, b| sink.node(digest, m, b));
-        Ok(Entry {
-            block_hash: self.genesis_hash,
-            state_root,
-        })
+        Ok(Entry { block_hash: self.genesis_hash, state_root })
     }
 
     fn genesis_values(&self) -> Vec<(Key, Digest)> {
         let count = |list: usize| u8::try_from(list).unwrap_or(u8::MAX);
-        let values: Vec<[u8; 8]> = self
-            .denominations
-            .iter()
-            .map(|value| value.to_le_bytes())
-            .collect();
+        let values: Vec<[u8; 8]> = self.denominations.iter().map(|value| value.to_le_bytes()).collect();
         let (low, high) = values.split_at_checked(4).unwrap_or((&values, &[]));
-        let windows =
-            [self.cooperative_window, self.operator_window, self.grace].map(u16::to_le_bytes);
+        let windows = [self.cooperative_window, self.operator_window, self.grace].map(u16::to_le_bytes);
         let mut active = ActiveOperators::default();
         (0..count(self.operators.len())).for_each(|index| active.set(index, true));
         let meta = Meta {
@@ -257,27 +229,15 @@ impl Parameters {
             (Key::Parameter(2), self.vault_key),
             (
                 Key::Parameter(3),
-                pack(&[
-                    &self.withdrawal_fee.to_le_bytes(),
-                    windows.as_flattened(),
-                    &[count(values.len())]
-                ]),
+                pack(&[&self.withdrawal_fee.to_le_bytes(), windows.as_flattened(), &[count(values.len())]]),
             ),
             (Key::Parameter(4), pack(&[low.as_flattened()])),
             (Key::Parameter(5), pack(&[high.as_flattened()])),
             (Key::Meta, meta.encode()),
             (Key::ActiveOperators, active.0),
         ];
-        state.extend(
-            (0..=u8::MAX)
-                .zip(&self.operators)
-                .map(|(index, key)| (Key::Operator(index), *key)),
-        );
-        state.extend(
-            (0..=u8::MAX)
-                .zip(&self.sequencers)
-                .map(|(index, key)| (Key::Sequencer(index), *key)),
-        );
+        state.extend((0..=u8::MAX).zip(&self.operators).map(|(index, key)| (Key::Operator(index), *key)));
+        state.extend((0..=u8::MAX).zip(&self.sequencers).map(|(index, key)| (Key::Sequencer(index), *key)));
         state
     }
 }
@@ -293,35 +253,17 @@ impl Rules {
     /// # Errors
     /// If the state cannot be read, or is none that began with [`Parameters::genesis`].
     pub fn read<S: ReadState>(state: &mut S, root: &Digest) -> Result<Self, StateError<S::Error>> {
-        let mut value = |index| {
-            state
-                .value(Key::Parameter(index))?
-                .ok_or(StateError::Node(*root))
-        };
+        let mut value = |index| state.value(Key::Parameter(index))?.ok_or(StateError::Node(*root));
         let (instance, committee, vault_key) = (value(0)?, value(1)?, value(2)?);
         let (numbers, low, high) = (value(3)?, value(4)?, value(5)?);
         let parse = || {
             let mut numbers = Reader::new(&numbers);
             let withdrawal_fee = numbers.u64()?;
-            let windows = Windows {
-                cooperative: numbers.u16()?,
-                operator: numbers.u16()?,
-                grace: numbers.u16()?,
-            };
+            let windows = Windows { cooperative: numbers.u16()?, operator: numbers.u16()?, grace: numbers.u16()? };
             let count = numbers.u8()?;
             let values = low.as_chunks().0.iter().chain(high.as_chunks().0);
-            let denominations = values
-                .take(usize::from(count))
-                .map(|value| u64::from_le_bytes(*value))
-                .collect();
-            Some(Self {
-                instance,
-                committee,
-                vault_key,
-                denominations,
-                withdrawal_fee,
-                windows,
-            })
+            let denominations = values.take(usize::from(count)).map(|value| u64::from_le_bytes(*value)).collect();
+            Some(Self { instance, committee, vault_key, denominations, withdrawal_fee, windows })
         };
         parse().ok_or(StateError::Node(*root))
     }

@@ -28,8 +28,7 @@ pub use verify_portable as verify;
 #[must_use]
 pub fn verify(check: &SignatureCheck) -> bool {
     use bitcoin::secp256k1::{Message, Secp256k1, VerifyOnly, XOnlyPublicKey, schnorr::Signature};
-    static CONTEXT: std::sync::LazyLock<Secp256k1<VerifyOnly>> =
-        std::sync::LazyLock::new(Secp256k1::verification_only);
+    static CONTEXT: std::sync::LazyLock<Secp256k1<VerifyOnly>> = std::sync::LazyLock::new(Secp256k1::verification_only);
     let Ok(key) = XOnlyPublicKey::from_slice(&check.key) else {
         return false;
     };
@@ -37,10 +36,7 @@ pub fn verify(check: &SignatureCheck) -> bool {
         return false;
     };
     let s_is_zero = check.signature.last_chunk() == Some(&[0u8; 32]);
-    !s_is_zero
-        && CONTEXT
-            .verify_schnorr(&signature, &Message::from_digest(check.message), &key)
-            .is_ok()
+    !s_is_zero && CONTEXT.verify_schnorr(&signature, &Message::from_digest(check.message), &key).is_ok()
 }
 
 /// Signs a message by BIP 340, without auxiliary randomness: the same signature every time.
@@ -48,9 +44,6 @@ pub fn verify(check: &SignatureCheck) -> bool {
 #[must_use]
 pub fn sign(message: &crate::Digest, key: &bitcoin::secp256k1::Keypair) -> [u8; 64] {
     use bitcoin::secp256k1::{Message, Secp256k1, SignOnly};
-    static CONTEXT: std::sync::LazyLock<Secp256k1<SignOnly>> =
-        std::sync::LazyLock::new(Secp256k1::signing_only);
-    CONTEXT
-        .sign_schnorr_no_aux_rand(&Message::from_digest(*message), key)
-        .serialize()
+    static CONTEXT: std::sync::LazyLock<Secp256k1<SignOnly>> = std::sync::LazyLock::new(Secp256k1::signing_only);
+    CONTEXT.sign_schnorr_no_aux_rand(&Message::from_digest(*message), key).serialize()
 }

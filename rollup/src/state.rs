@@ -115,10 +115,7 @@ impl AccountState {
     }
 
     fn decode(from: &mut Reader<'_>) -> Option<Self> {
-        Some(Self {
-            balance: from.u64()?,
-            nonce: from.u64()?,
-        })
+        Some(Self { balance: from.u64()?, nonce: from.u64()? })
     }
 }
 
@@ -154,13 +151,7 @@ impl Withdrawal {
         let (denomination, requested_height) = (record.u8()?, record.u32()?);
         let (paid, kind, operators) = (record.u8()? != 0, record.u8()?, record.u8()?);
         let destination = Destination::read(kind, payload)?;
-        Some(Self {
-            denomination,
-            requested_height,
-            destination,
-            paid,
-            operators,
-        })
+        Some(Self { denomination, requested_height, destination, paid, operators })
     }
 }
 
@@ -182,10 +173,7 @@ impl Fulfilment {
     }
 
     fn decode(from: &mut Reader<'_>) -> Option<Self> {
-        Some(Self {
-            height: from.u32()?,
-            withdrawal: WithdrawalId(from.u32()?),
-        })
+        Some(Self { height: from.u32()?, withdrawal: WithdrawalId(from.u32()?) })
     }
 }
 
@@ -197,9 +185,7 @@ impl ActiveOperators {
     /// Whether the operator takes withdrawals.
     #[must_use]
     pub fn contains(&self, operator: u8) -> bool {
-        self.0
-            .get(usize::from(operator >> 3))
-            .is_some_and(|byte| byte & (1 << (operator & 7)) != 0)
+        self.0.get(usize::from(operator >> 3)).is_some_and(|byte| byte & (1 << (operator & 7)) != 0)
     }
 
     /// Lets the operator take withdrawals, or no more.
@@ -236,10 +222,7 @@ pub trait ReadState {
     /// # Errors
     /// As [`Self::value`].
     fn meta(&mut self) -> Result<Meta, StateError<Self::Error>> {
-        Ok(self
-            .value(Key::Meta)?
-            .and_then(|value| Meta::decode(&mut Reader::new(&value)))
-            .unwrap_or_default())
+        Ok(self.value(Key::Meta)?.and_then(|value| Meta::decode(&mut Reader::new(&value))).unwrap_or_default())
     }
 
     /// Balance and nonce of an account.
@@ -248,27 +231,19 @@ pub trait ReadState {
     /// As [`Self::value`].
     fn account(&mut self, account: &Account) -> Result<AccountState, StateError<Self::Error>> {
         let value = self.value(Key::Account(*account))?;
-        Ok(value
-            .and_then(|value| AccountState::decode(&mut Reader::new(&value)))
-            .unwrap_or_default())
+        Ok(value.and_then(|value| AccountState::decode(&mut Reader::new(&value))).unwrap_or_default())
     }
 
     /// A withdrawal.
     ///
     /// # Errors
     /// As [`Self::value`].
-    fn withdrawal(
-        &mut self,
-        id: WithdrawalId,
-    ) -> Result<Option<Withdrawal>, StateError<Self::Error>> {
+    fn withdrawal(&mut self, id: WithdrawalId) -> Result<Option<Withdrawal>, StateError<Self::Error>> {
         let Some(record) = self.value(Key::Withdrawal(id))? else {
             return Ok(None);
         };
         let payload = self.value(Key::Destination(id))?.unwrap_or_default();
-        Ok(Withdrawal::decode(
-            &mut Reader::new(&record),
-            &mut Reader::new(&payload),
-        ))
+        Ok(Withdrawal::decode(&mut Reader::new(&record), &mut Reader::new(&payload)))
     }
 
     /// How a slot was used, if it was.
@@ -276,9 +251,7 @@ pub trait ReadState {
     /// # Errors
     /// As [`Self::value`].
     fn slot(&mut self, slot: SlotId) -> Result<Option<Fulfilment>, StateError<Self::Error>> {
-        Ok(self
-            .value(Key::Slot(slot))?
-            .and_then(|value| Fulfilment::decode(&mut Reader::new(&value))))
+        Ok(self.value(Key::Slot(slot))?.and_then(|value| Fulfilment::decode(&mut Reader::new(&value))))
     }
 
     /// Which operators withdrawals are assigned to.
@@ -286,10 +259,7 @@ pub trait ReadState {
     /// # Errors
     /// As [`Self::value`].
     fn active_operators(&mut self) -> Result<ActiveOperators, StateError<Self::Error>> {
-        Ok(self
-            .value(Key::ActiveOperators)?
-            .map(ActiveOperators)
-            .unwrap_or_default())
+        Ok(self.value(Key::ActiveOperators)?.map(ActiveOperators).unwrap_or_default())
     }
 
     /// An operator.
@@ -300,10 +270,7 @@ pub trait ReadState {
         let Some(key) = self.value(Key::Operator(index))? else {
             return Ok(None);
         };
-        Ok(Some(Member {
-            key,
-            active: self.active_operators()?.contains(index),
-        }))
+        Ok(Some(Member { key, active: self.active_operators()?.contains(index) }))
     }
 
     /// A sequencer. One that was removed is not found, whatever is left of it in the tree.
@@ -314,9 +281,7 @@ pub trait ReadState {
         if index >= self.meta()?.sequencers {
             return Ok(None);
         }
-        Ok(self
-            .value(Key::Sequencer(index))?
-            .map(|key| Member { key, active: true }))
+        Ok(self.value(Key::Sequencer(index))?.map(|key| Member { key, active: true }))
     }
 }
 
@@ -356,10 +321,7 @@ impl<H: Host> ReadState for State<'_, H> {
 impl<'a, H: Host> State<'a, H> {
     /// The state with this root.
     pub fn new(host: &'a mut H, root: Digest) -> Self {
-        Self {
-            host,
-            tree: Tree::new(root),
-        }
+        Self { host, tree: Tree::new(root) }
     }
 
     /// The state as it stands in `tree`.
@@ -386,20 +348,14 @@ impl<'a, H: Host> State<'a, H> {
     /// # Errors
     /// If the nodes on a path cannot be read.
     pub fn set_all(&mut self, values: Vec<(Key, Digest)>) -> Result<(), StateError<H::Error>> {
-        values
-            .into_iter()
-            .try_for_each(|(key, value)| self.set(key, value))
+        values.into_iter().try_for_each(|(key, value)| self.set(key, value))
     }
 
     /// Writes a withdrawal.
     ///
     /// # Errors
     /// If the nodes on its path cannot be read.
-    pub fn set_withdrawal(
-        &mut self,
-        id: WithdrawalId,
-        new: &Withdrawal,
-    ) -> Result<(), StateError<H::Error>> {
+    pub fn set_withdrawal(&mut self, id: WithdrawalId, new: &Withdrawal) -> Result<(), StateError<H::Error>> {
         let (record, payload) = new.encode();
         self.set(Key::Withdrawal(id), record)?;
         self.set(Key::Destination(id), payload)

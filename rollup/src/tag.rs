@@ -110,31 +110,15 @@ impl AdminOperation {
 /// What the committee signs for a mint: BIP 340's tagged hash, with the tag `Trestle/mint`, of instance ‖ outpoint of
 /// input 0 ‖ account ‖ satoshis (`u64`, little-endian). An outpoint is spent once, so a signature mints once.
 #[must_use]
-pub fn mint_message(
-    instance: &Digest,
-    input: &OutPoint,
-    account: &Account,
-    denomination: u64,
-) -> Digest {
-    tagged_hash(
-        "Trestle/mint",
-        &[
-            instance,
-            &input.to_bytes(),
-            &account.0,
-            &denomination.to_le_bytes(),
-        ],
-    )
+pub fn mint_message(instance: &Digest, input: &OutPoint, account: &Account, denomination: u64) -> Digest {
+    tagged_hash("Trestle/mint", &[instance, &input.to_bytes(), &account.0, &denomination.to_le_bytes()])
 }
 
 /// What the committee signs for an administrative change: BIP 340's tagged hash, with the tag `Trestle/admin`, of
 /// instance ‖ outpoint of input 0 ‖ operation.
 #[must_use]
 pub fn admin_message(instance: &Digest, input: &OutPoint, operation: &AdminOperation) -> Digest {
-    tagged_hash(
-        "Trestle/admin",
-        &[instance, &input.to_bytes(), &operation.encode()],
-    )
+    tagged_hash("Trestle/admin", &[instance, &input.to_bytes(), &operation.encode()])
 }
 
 impl Tag {
@@ -157,21 +141,14 @@ impl Tag {
                 payload.push(2);
                 payload.extend_from_slice(&withdrawal.0.to_le_bytes());
             }
-            Self::Admin {
-                operation,
-                signature,
-            } => {
+            Self::Admin { operation, signature } => {
                 payload.push(3);
                 payload.extend_from_slice(&operation.encode());
                 payload.extend_from_slice(signature);
             }
         }
         let length = u8::try_from(payload.len()).unwrap_or(u8::MAX); // at most 103
-        let push: &[u8] = if length <= 75 {
-            &[RETURN, length]
-        } else {
-            &[RETURN, PUSHDATA1, length]
-        };
+        let push: &[u8] = if length <= 75 { &[RETURN, length] } else { &[RETURN, PUSHDATA1, length] };
         [push, &payload].concat()
     }
 
@@ -194,21 +171,10 @@ impl Tag {
     pub fn decode(payload: &[u8]) -> Option<Self> {
         let mut from = Reader::new(payload);
         let tag = match from.u8()? {
-            0 => Self::Mint {
-                account: Account(from.array()?),
-                signature: from.array()?,
-            },
-            1 => Self::Payout {
-                withdrawal: WithdrawalId(from.u32()?),
-                slot: SlotId::from_bytes(from.array()?),
-            },
-            2 => Self::Cooperative {
-                withdrawal: WithdrawalId(from.u32()?),
-            },
-            3 => Self::Admin {
-                operation: AdminOperation::decode(&mut from)?,
-                signature: from.array()?,
-            },
+            0 => Self::Mint { account: Account(from.array()?), signature: from.array()? },
+            1 => Self::Payout { withdrawal: WithdrawalId(from.u32()?), slot: SlotId::from_bytes(from.array()?) },
+            2 => Self::Cooperative { withdrawal: WithdrawalId(from.u32()?) },
+            3 => Self::Admin { operation: AdminOperation::decode(&mut from)?, signature: from.array()? },
             _ => return None,
         };
         from.end(tag)

@@ -84,13 +84,7 @@ impl Transaction {
     pub fn encode(&self) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(89 + 64);
         match self {
-            Self::Transfer {
-                from,
-                to,
-                amount,
-                fee,
-                nonce,
-            } => {
+            Self::Transfer { from, to, amount, fee, nonce } => {
                 bytes.push(0);
                 bytes.extend_from_slice(&from.0);
                 bytes.extend_from_slice(&to.0);
@@ -98,13 +92,7 @@ impl Transaction {
                 bytes.extend_from_slice(&fee.to_le_bytes());
                 bytes.extend_from_slice(&nonce.to_le_bytes());
             }
-            Self::Withdraw {
-                from,
-                destination,
-                denomination,
-                fee,
-                nonce,
-            } => {
+            Self::Withdraw { from, destination, denomination, fee, nonce } => {
                 bytes.push(1);
                 bytes.extend_from_slice(&from.0);
                 bytes.push(*denomination);
@@ -128,13 +116,7 @@ impl Transaction {
             1 => {
                 let (account, denomination) = (Account(from.array()?), from.u8()?);
                 let destination = Destination::decode(from)?;
-                Some(Self::Withdraw {
-                    from: account,
-                    destination,
-                    denomination,
-                    fee: from.u64()?,
-                    nonce: from.u64()?,
-                })
+                Some(Self::Withdraw { from: account, destination, denomination, fee: from.u64()?, nonce: from.u64()? })
             }
             _ => None,
         }
@@ -151,10 +133,7 @@ impl Transaction {
     #[must_use]
     pub fn sign(self, instance: &Digest, key: &bitcoin::secp256k1::Keypair) -> SignedTransaction {
         let signature = schnorr::sign(&self.sighash(instance), key);
-        SignedTransaction {
-            transaction: self,
-            signature,
-        }
+        SignedTransaction { transaction: self, signature }
     }
 }
 
@@ -185,34 +164,18 @@ impl SignedTransaction {
     pub fn decode(bytes: &[u8]) -> Option<Self> {
         let mut from = Reader::new(bytes);
         let transaction = Transaction::decode(&mut from)?;
-        let signed = Self {
-            transaction,
-            signature: from.array()?,
-        };
+        let signed = Self { transaction, signature: from.array()? };
         from.end(signed)
     }
 
     /// Reads one transaction from the front, with what is to be checked of its signature.
-    pub(crate) fn decode_first(
-        from: &mut Reader<'_>,
-        instance: &Digest,
-    ) -> Option<(Transaction, SignatureCheck)> {
+    pub(crate) fn decode_first(from: &mut Reader<'_>, instance: &Digest) -> Option<(Transaction, SignatureCheck)> {
         let start = from.rest();
         let transaction = Transaction::decode(from)?;
         let signature = from.array()?;
-        let length = start
-            .len()
-            .checked_sub(from.rest().len())?
-            .checked_sub(signature.len())?;
+        let length = start.len().checked_sub(from.rest().len())?.checked_sub(signature.len())?;
         let message = sighash(instance, start.get(..length)?);
-        Some((
-            transaction,
-            SignatureCheck {
-                key: transaction.from().0,
-                message,
-                signature,
-            },
-        ))
+        Some((transaction, SignatureCheck { key: transaction.from().0, message, signature }))
     }
 
     /// What is to be checked of the signature.
@@ -263,9 +226,7 @@ impl FromStr for SignedTransaction {
             crate::wire::parse_hex::<1>(&digits).map(|[byte]| byte)
         };
         let bytes: Option<Vec<u8>> = pairs.iter().map(byte).collect();
-        bytes
-            .and_then(|bytes| Self::decode(&bytes))
-            .ok_or(ParseTransactionError)
+        bytes.and_then(|bytes| Self::decode(&bytes)).ok_or(ParseTransactionError)
     }
 }
 

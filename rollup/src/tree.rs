@@ -97,19 +97,14 @@ impl<E: fmt::Display> fmt::Display for StateError<E> {
 
 /// Whether the bit of `key` at `depth` leads to the right.
 fn goes_right(key: &Digest, depth: usize) -> bool {
-    key.get(depth / 8)
-        .is_some_and(|byte| byte & (0x80 >> (depth % 8)) != 0)
+    key.get(depth / 8).is_some_and(|byte| byte & (0x80 >> (depth % 8)) != 0)
 }
 
 /// The value at `key` under `root`, without keeping anything.
 ///
 /// # Errors
 /// If the host cannot produce a node, or produces one that is not a state tree's.
-pub fn lookup<H: Host>(
-    host: &mut H,
-    root: &Digest,
-    key: &Digest,
-) -> Result<Option<Digest>, StateError<H::Error>> {
+pub fn lookup<H: Host>(host: &mut H, root: &Digest, key: &Digest) -> Result<Option<Digest>, StateError<H::Error>> {
     let mut at = *root;
     for depth in 0..=DEPTH {
         if at == EMPTY {
@@ -128,28 +123,20 @@ impl Tree {
     /// The tree with this root.
     #[must_use]
     pub fn new(root: Digest) -> Self {
-        Self {
-            root: Node::known(root),
-        }
+        Self { root: Node::known(root) }
     }
 
     /// The value at `key`.
     ///
     /// # Errors
     /// If the host cannot produce a node, or produces one that is not a state tree's.
-    pub fn get<H: Host>(
-        &mut self,
-        host: &mut H,
-        key: &Digest,
-    ) -> Result<Option<Digest>, StateError<H::Error>> {
+    pub fn get<H: Host>(&mut self, host: &mut H, key: &Digest) -> Result<Option<Digest>, StateError<H::Error>> {
         let mut at = &mut self.root;
         for depth in 0..=DEPTH {
             at.open(host)?;
             match at {
                 Node::Empty | Node::Known(_) => return Ok(None),
-                Node::Leaf {
-                    key: found, value, ..
-                } => return Ok((found == key).then_some(*value)),
+                Node::Leaf { key: found, value, .. } => return Ok((found == key).then_some(*value)),
                 Node::Inner(inner) => at = inner.child(goes_right(key, depth)),
             }
         }
@@ -160,29 +147,16 @@ impl Tree {
     ///
     /// # Errors
     /// As [`Self::get`].
-    pub fn set<H: Host>(
-        &mut self,
-        host: &mut H,
-        key: Digest,
-        new: Digest,
-    ) -> Result<(), StateError<H::Error>> {
+    pub fn set<H: Host>(&mut self, host: &mut H, key: Digest, new: Digest) -> Result<(), StateError<H::Error>> {
         let mut at = &mut self.root;
         for depth in 0..=DEPTH {
             at.open(host)?;
             match at {
                 Node::Empty | Node::Known(_) => {
-                    *at = Node::Leaf {
-                        key,
-                        value: new,
-                        digest: None,
-                    };
+                    *at = Node::Leaf { key, value: new, digest: None };
                     return Ok(());
                 }
-                Node::Leaf {
-                    key: found,
-                    value,
-                    digest,
-                } if *found == key => {
+                Node::Leaf { key: found, value, digest } if *found == key => {
                     if *value != new {
                         (*value, *digest) = (new, None);
                     }
@@ -192,16 +166,8 @@ impl Tree {
                 Node::Leaf { key: found, .. } => {
                     let below = goes_right(found, depth);
                     let leaf = core::mem::replace(at, Node::Empty);
-                    let (left, right) = if below {
-                        (Node::Empty, leaf)
-                    } else {
-                        (leaf, Node::Empty)
-                    };
-                    *at = Node::Inner(Box::new(Inner {
-                        left,
-                        right,
-                        digest: None,
-                    }));
+                    let (left, right) = if below { (Node::Empty, leaf) } else { (leaf, Node::Empty) };
+                    *at = Node::Inner(Box::new(Inner { left, right, digest: None }));
                 }
                 Node::Inner(_) => {}
             }
@@ -220,21 +186,13 @@ impl Tree {
 
 impl Inner {
     fn child(&mut self, right: bool) -> &mut Node {
-        if right {
-            &mut self.right
-        } else {
-            &mut self.left
-        }
+        if right { &mut self.right } else { &mut self.left }
     }
 }
 
 impl Node {
     fn known(digest: Digest) -> Self {
-        if digest == EMPTY {
-            Self::Empty
-        } else {
-            Self::Known(digest)
-        }
+        if digest == EMPTY { Self::Empty } else { Self::Known(digest) }
     }
 
     /// Replaces a digest by the node that it stands for.
@@ -244,11 +202,7 @@ impl Node {
         };
         let (m, b) = host.preimage(&digest).map_err(StateError::Host)?;
         *self = match Opened::read(&m, &b).ok_or(StateError::Node(digest))? {
-            Opened::Leaf(key, value) => Self::Leaf {
-                key,
-                value,
-                digest: Some(digest),
-            },
+            Opened::Leaf(key, value) => Self::Leaf { key, value, digest: Some(digest) },
             Opened::Inner(left, right) => Self::Inner(Box::new(Inner {
                 left: Self::known(left),
                 right: Self::known(right),
@@ -262,22 +216,11 @@ impl Node {
     fn commit(&mut self, emit: &mut impl FnMut(&Digest, &Digest, &[u8; 64])) -> Digest {
         let (m, b): (&Digest, [u8; 64]) = match self {
             Self::Empty => return EMPTY,
-            Self::Known(digest)
-            | Self::Leaf {
-                digest: Some(digest),
-                ..
-            } => return *digest,
-            Self::Leaf {
-                key,
-                value,
-                digest: None,
-            } => (&IV_LEAF, pack(&[key, value])),
+            Self::Known(digest) | Self::Leaf { digest: Some(digest), .. } => return *digest,
+            Self::Leaf { key, value, digest: None } => (&IV_LEAF, pack(&[key, value])),
             Self::Inner(inner) => match inner.digest {
                 Some(digest) => return digest,
-                None => (
-                    &IV_INNER,
-                    pack(&[&inner.left.commit(emit), &inner.right.commit(emit)]),
-                ),
+                None => (&IV_INNER, pack(&[&inner.left.commit(emit), &inner.right.commit(emit)])),
             },
         };
         let new = compress(m, &b);

@@ -64,13 +64,8 @@ pub(crate) fn pack<const N: usize>(parts: &[&[u8]]) -> [u8; N] {
 }
 
 /// Writes bytes as lower-case hex, in the order given.
-pub(crate) fn write_hex<'a>(
-    f: &mut fmt::Formatter<'_>,
-    bytes: impl IntoIterator<Item = &'a u8>,
-) -> fmt::Result {
-    bytes
-        .into_iter()
-        .try_for_each(|byte| write!(f, "{byte:02x}"))
+pub(crate) fn write_hex<'a>(f: &mut fmt::Formatter<'_>, bytes: impl IntoIterator<Item = &'a u8>) -> fmt::Result {
+    bytes.into_iter().try_for_each(|byte| write!(f, "{byte:02x}"))
 }
 
 /// Reads exactly `N` bytes of hex.
@@ -81,11 +76,7 @@ pub(crate) fn parse_hex<const N: usize>(text: &str) -> Option<[u8; N]> {
     if pairs.len() != N {
         return None;
     }
-    let digit = |c: u8| {
-        char::from(c)
-            .to_digit(16)
-            .and_then(|digit| u8::try_from(digit).ok())
-    };
+    let digit = |c: u8| char::from(c).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
     let mut bytes = [0; N];
     for (byte, [high, low]) in bytes.iter_mut().zip(pairs) {
         *byte = (digit(*high)? << 4) | digit(*low)?;

@@ -11,35 +11,17 @@ use crate::support::{Bridge, account, key, outpoint, x_only};
 #[test]
 fn a_transfer_moves_amount_and_fee_and_the_certifiers_share_the_fee() {
     let mut world = World::funded();
-    let transfers = [
-        world.bridge.transfer(0, 1, 500, 11, 0),
-        world.bridge.transfer(1, 0, 100, 0, 0),
-    ];
+    let transfers = [world.bridge.transfer(0, 1, 500, 11, 0), world.bridge.transfer(1, 0, 100, 0, 0)];
     let batch = world.bridge.batch(3, 0, &transfers);
     let events = world.block(vec![batch]);
-    assert!(
-        matches!(
-            events[2],
-            Event::Batch {
-                number: 0,
-                applied: 2,
-                skipped: 0,
-                fees: 11,
-                ..
-            }
-        ),
-        "{events:?}"
-    );
+    assert!(matches!(events[2], Event::Batch { number: 0, applied: 2, skipped: 0, fees: 11, .. }), "{events:?}");
     assert_eq!(world.balance(0), 11_000_000 - 511 + 100);
     assert_eq!(world.balance(1), 400);
     // Three of four certified: 11 = 5 + 3 + 3.
     let credits = [5, 3, 3, 0];
     for (index, credit) in credits.into_iter().enumerate() {
         let sequencer = trestle_rollup::Account(x_only(&key("sequencer", index)));
-        assert_eq!(
-            world.layer.state().account(&sequencer).unwrap().balance,
-            credit
-        );
+        assert_eq!(world.layer.state().account(&sequencer).unwrap().balance, credit);
     }
     assert_eq!(world.supply(), 11_000_000);
 }
@@ -47,14 +29,10 @@ fn a_transfer_moves_amount_and_fee_and_the_certifiers_share_the_fee() {
 #[test]
 fn a_transfer_to_oneself_costs_the_fee_only() {
     let mut world = World::funded();
-    let batch = world
-        .bridge
-        .batch(3, 0, &[world.bridge.transfer(0, 0, 11_000_000, 0, 0)]);
+    let batch = world.bridge.batch(3, 0, &[world.bridge.transfer(0, 0, 11_000_000, 0, 0)]);
     world.block(vec![batch]);
     assert_eq!(world.balance(0), 11_000_000);
-    let batch = world
-        .bridge
-        .batch(4, 1, &[world.bridge.transfer(0, 0, 1_000, 7, 1)]);
+    let batch = world.bridge.batch(4, 1, &[world.bridge.transfer(0, 0, 1_000, 7, 1)]);
     world.block(vec![batch]);
     assert_eq!(world.balance(0), 11_000_000 - 7);
     assert_eq!(world.layer.state().account(&account(0)).unwrap().nonce, 2);
@@ -64,8 +42,7 @@ fn a_transfer_to_oneself_costs_the_fee_only() {
 fn a_layer_2_transaction_is_refused() {
     let world = World::funded();
     let bridge = &world.bridge;
-    let sign =
-        |transaction: Transaction, user| transaction.sign(&bridge.instance, &key("user", user));
+    let sign = |transaction: Transaction, user| transaction.sign(&bridge.instance, &key("user", user));
     let withdraw = |denomination, nonce| bridge.withdraw(0, denomination, 0, nonce);
     let mut tampered = bridge.transfer(0, 1, 500, 0, 0);
     tampered.signature[63] ^= 1;
@@ -73,71 +50,21 @@ fn a_layer_2_transaction_is_refused() {
     let rows = [
         ("a tampered signature", tampered, Refusal::Signature),
         ("another's signature", sign(transfer, 1), Refusal::Signature),
-        (
-            "another instance's",
-            transfer.sign(&[7; 32], &key("user", 0)),
-            Refusal::Signature,
-        ),
-        (
-            "a nonce too high",
-            bridge.transfer(0, 1, 500, 0, 1),
-            Refusal::Nonce { expected: 0 },
-        ),
-        (
-            "nothing",
-            bridge.transfer(0, 1, 0, 0, 0),
-            Refusal::ZeroAmount,
-        ),
-        (
-            "too much",
-            bridge.transfer(0, 1, 11_000_001, 0, 0),
-            Refusal::Balance {
-                available: 11_000_000,
-            },
-        ),
-        (
-            "far too much",
-            bridge.transfer(0, 1, u64::MAX, 0, 0),
-            Refusal::Balance {
-                available: 11_000_000,
-            },
-        ),
-        (
-            "from an empty account",
-            bridge.transfer(1, 0, 1, 0, 0),
-            Refusal::Balance { available: 0 },
-        ),
-        (
-            "no denomination",
-            withdraw(3, 0),
-            Refusal::UnknownDenomination,
-        ),
-        (
-            "no denomination at all",
-            withdraw(255, 0),
-            Refusal::UnknownDenomination,
-        ),
-        (
-            "a denomination too large",
-            withdraw(2, 0),
-            Refusal::Balance {
-                available: 11_000_000,
-            },
-        ),
-        (
-            "a withdrawal's nonce",
-            withdraw(0, 7),
-            Refusal::Nonce { expected: 0 },
-        ),
+        ("another instance's", transfer.sign(&[7; 32], &key("user", 0)), Refusal::Signature),
+        ("a nonce too high", bridge.transfer(0, 1, 500, 0, 1), Refusal::Nonce { expected: 0 }),
+        ("nothing", bridge.transfer(0, 1, 0, 0, 0), Refusal::ZeroAmount),
+        ("too much", bridge.transfer(0, 1, 11_000_001, 0, 0), Refusal::Balance { available: 11_000_000 }),
+        ("far too much", bridge.transfer(0, 1, u64::MAX, 0, 0), Refusal::Balance { available: 11_000_000 }),
+        ("from an empty account", bridge.transfer(1, 0, 1, 0, 0), Refusal::Balance { available: 0 }),
+        ("no denomination", withdraw(3, 0), Refusal::UnknownDenomination),
+        ("no denomination at all", withdraw(255, 0), Refusal::UnknownDenomination),
+        ("a denomination too large", withdraw(2, 0), Refusal::Balance { available: 11_000_000 }),
+        ("a withdrawal's nonce", withdraw(0, 7), Refusal::Nonce { expected: 0 }),
     ];
     for (name, transaction, refusal) in rows {
         let mut world = World::funded();
         let forced = world.bridge.forced(3, &transaction);
-        assert_eq!(
-            world.skip(forced),
-            Some(Skip::Refused { refusal }),
-            "{name}"
-        );
+        assert_eq!(world.skip(forced), Some(Skip::Refused { refusal }), "{name}");
     }
 }
 
@@ -150,11 +77,7 @@ fn a_fee_counts_in_a_batch_and_not_when_forced() {
         let batch = world.bridge.batch(3, 0, &[all]);
         let events = world.block(vec![batch]);
         let taken = fee == 0;
-        assert_eq!(
-            world.balance(1),
-            if taken { 11_000_000 } else { 0 },
-            "{events:?}"
-        );
+        assert_eq!(world.balance(1), if taken { 11_000_000 } else { 0 }, "{events:?}");
         let mut world = World::funded();
         let forced = world.bridge.forced(3, &all);
         assert_eq!(world.skip(forced), None);
@@ -167,74 +90,31 @@ fn a_transaction_is_executed_once_however_often_it_is_posted() {
     let mut world = World::funded();
     let transfer = world.bridge.transfer(0, 1, 500, 0, 0);
     let forced = world.bridge.forced(3, &transfer);
-    let (again, batch) = (
-        world.bridge.forced(4, &transfer),
-        world.bridge.batch(5, 0, &[transfer, transfer]),
-    );
+    let (again, batch) = (world.bridge.forced(4, &transfer), world.bridge.batch(5, 0, &[transfer, transfer]));
     let events = world.block(vec![forced, again, batch]);
-    assert!(
-        matches!(
-            events.last(),
-            Some(Event::Batch {
-                applied: 0,
-                skipped: 2,
-                ..
-            })
-        ),
-        "{events:?}"
-    );
+    assert!(matches!(events.last(), Some(Event::Batch { applied: 0, skipped: 2, .. })), "{events:?}");
     assert_eq!(world.balance(1), 500);
 }
 
 #[test]
 fn an_invalid_transaction_in_a_batch_is_skipped_alone_and_bytes_that_are_none_end_it() {
     let mut world = World::funded();
-    let good = [
-        world.bridge.transfer(0, 1, 1, 0, 0),
-        world.bridge.transfer(0, 1, 1, 0, 1),
-    ];
+    let good = [world.bridge.transfer(0, 1, 1, 0, 0), world.bridge.transfer(0, 1, 1, 0, 1)];
     let bad = world.bridge.transfer(1, 0, 1000, 0, 0);
     let batch = world.bridge.batch(3, 0, &[good[0], bad, good[1]]);
     let events = world.block(vec![batch]);
-    assert!(
-        matches!(
-            events.last(),
-            Some(Event::Batch {
-                applied: 2,
-                skipped: 1,
-                ..
-            })
-        ),
-        "{events:?}"
-    );
+    assert!(matches!(events.last(), Some(Event::Batch { applied: 2, skipped: 1, .. })), "{events:?}");
 
-    let mut batch = world
-        .bridge
-        .certified(1, &[world.bridge.transfer(0, 1, 1, 0, 2)], &[]);
+    let mut batch = world.bridge.certified(1, &[world.bridge.transfer(0, 1, 1, 0, 2)], &[]);
     batch.transactions.push(9);
-    batch
-        .transactions
-        .extend(world.bridge.transfer(0, 1, 1, 0, 3).encode());
+    batch.transactions.extend(world.bridge.transfer(0, 1, 1, 0, 3).encode());
     for sequencer in 0..3 {
-        let signature = schnorr::sign(
-            &batch.digest(&world.bridge.instance),
-            &key("sequencer", sequencer.into()),
-        );
+        let signature = schnorr::sign(&batch.digest(&world.bridge.instance), &key("sequencer", sequencer.into()));
         batch.certify(sequencer, signature);
     }
     let envelope = world.bridge.envelope(4, Kind::Batch, batch.encode());
     let events = world.block(vec![envelope]);
-    assert!(
-        matches!(
-            events.last(),
-            Some(Event::Batch {
-                applied: 1,
-                skipped: 1,
-                ..
-            })
-        ),
-        "{events:?}"
-    );
+    assert!(matches!(events.last(), Some(Event::Batch { applied: 1, skipped: 1, .. })), "{events:?}");
 }
 
 #[test]
@@ -244,26 +124,15 @@ fn a_batch_is_refused_whole() {
     let certified = |number, by: &[u8]| world.bridge.certified(number, &transfers, by);
     let raw = |certificate: &[u8]| {
         let mut batch = certified(0, &[0, 1, 2]);
-        let signature = |index: u8| {
-            batch
-                .certificate
-                .iter()
-                .find(|(i, _)| *i == index)
-                .map_or([0; 64], |entry| entry.1)
-        };
-        let certificate: Vec<_> = certificate
-            .iter()
-            .map(|index| (*index, signature(*index)))
-            .collect();
+        let signature =
+            |index: u8| batch.certificate.iter().find(|(i, _)| *i == index).map_or([0; 64], |entry| entry.1);
+        let certificate: Vec<_> = certificate.iter().map(|index| (*index, signature(*index))).collect();
         batch.certificate = certificate;
         batch.encode()
     };
     let mut other_instance = certified(0, &[]);
     (0..3).for_each(|index| {
-        let signature = schnorr::sign(
-            &other_instance.digest(&[1; 32]),
-            &key("sequencer", index.into()),
-        );
+        let signature = schnorr::sign(&other_instance.digest(&[1; 32]), &key("sequencer", index.into()));
         other_instance.certify(index, signature);
     });
     let mut one_bad = certified(0, &[0, 1, 2, 3]);
@@ -273,51 +142,19 @@ fn a_batch_is_refused_whole() {
     let mut renumbered = certified(1, &[0, 1, 2]);
     renumbered.number = 0;
     let rows = [
-        (
-            "a number too high",
-            certified(1, &[0, 1, 2]).encode(),
-            Skip::BatchNumber,
-        ),
-        (
-            "the last number",
-            certified(u64::MAX, &[0, 1, 2]).encode(),
-            Skip::BatchNumber,
-        ),
-        (
-            "no certificate",
-            certified(0, &[]).encode(),
-            Skip::Certificate,
-        ),
-        (
-            "one too few",
-            certified(0, &[1, 3]).encode(),
-            Skip::Certificate,
-        ),
+        ("a number too high", certified(1, &[0, 1, 2]).encode(), Skip::BatchNumber),
+        ("the last number", certified(u64::MAX, &[0, 1, 2]).encode(), Skip::BatchNumber),
+        ("no certificate", certified(0, &[]).encode(), Skip::Certificate),
+        ("one too few", certified(0, &[1, 3]).encode(), Skip::Certificate),
         ("one twice", raw(&[0, 1, 1, 2]), Skip::Malformed),
         ("out of order", raw(&[0, 2, 1]), Skip::Malformed),
-        (
-            "one who is none",
-            certified(0, &[0, 1, 4]).encode(),
-            Skip::Certificate,
-        ),
-        (
-            "one bad signature besides a quorum",
-            one_bad.encode(),
-            Skip::Certificate,
-        ),
-        (
-            "another instance's",
-            other_instance.encode(),
-            Skip::Certificate,
-        ),
+        ("one who is none", certified(0, &[0, 1, 4]).encode(), Skip::Certificate),
+        ("one bad signature besides a quorum", one_bad.encode(), Skip::Certificate),
+        ("another instance's", other_instance.encode(), Skip::Certificate),
         ("other transactions", changed.encode(), Skip::Certificate),
         ("another number", renumbered.encode(), Skip::Certificate),
         ("nothing", vec![], Skip::Malformed),
-        (
-            "half a certificate",
-            certified(0, &[0, 1, 2]).encode()[..100].to_vec(),
-            Skip::Malformed,
-        ),
+        ("half a certificate", certified(0, &[0, 1, 2]).encode()[..100].to_vec(), Skip::Malformed),
     ];
     for (name, payload, why) in rows {
         let mut world = World::funded();
@@ -329,12 +166,8 @@ fn a_batch_is_refused_whole() {
 #[test]
 fn of_two_batches_with_one_number_the_first_counts_and_gaps_wait() {
     let mut world = World::funded();
-    let first = world
-        .bridge
-        .batch(3, 0, &[world.bridge.transfer(0, 1, 1, 0, 0)]);
-    let second = world
-        .bridge
-        .batch(4, 0, &[world.bridge.transfer(0, 1, 100, 0, 0)]);
+    let first = world.bridge.batch(3, 0, &[world.bridge.transfer(0, 1, 1, 0, 0)]);
+    let second = world.bridge.batch(4, 0, &[world.bridge.transfer(0, 1, 100, 0, 0)]);
     world.block(vec![first, second]);
     assert_eq!(world.balance(1), 1);
     assert_eq!(world.layer.state().meta().unwrap().batches, 1);
@@ -345,14 +178,10 @@ fn without_sequencers_there_is_no_valid_batch_and_forced_transactions_go_on() {
     let mut world = World::of(Bridge::new(1, 0));
     let mint = world.bridge.mint(1, account(0), 0);
     world.block(vec![mint]);
-    let batch = world
-        .bridge
-        .certified(0, &[world.bridge.transfer(0, 1, 1, 0, 0)], &[]);
+    let batch = world.bridge.certified(0, &[world.bridge.transfer(0, 1, 1, 0, 0)], &[]);
     let envelope = world.bridge.envelope(2, Kind::Batch, batch.encode());
     assert_eq!(world.skip(envelope), Some(Skip::Certificate));
-    let forced = world
-        .bridge
-        .forced(3, &world.bridge.transfer(0, 1, 1, 0, 0));
+    let forced = world.bridge.forced(3, &world.bridge.transfer(0, 1, 1, 0, 0));
     assert_eq!(world.skip(forced), None);
     assert_eq!(world.balance(1), 1);
 }
@@ -367,68 +196,34 @@ fn an_envelope_counts_only_in_its_one_form_and_place() {
     }
     let rows: &[(&str, bool, Change)] = &[
         ("as made", true, |_, _| ()),
-        ("with an annex", true, |_, tx| {
-            rewrite(tx, |items| items.push(vec![0x50, 1, 2]))
-        }),
-        ("without the signature", true, |_, tx| {
-            rewrite(tx, |items| drop(items.remove(0)))
-        }),
-        ("a control block with a path", true, |_, tx| {
-            rewrite(tx, |items| items[2].extend([9; 64]))
-        }),
-        ("output 1 something else", true, |_, tx| {
-            tx.output.push(tx.output[0].clone())
-        }),
-        ("the script as annex's neighbour", false, |_, tx| {
-            rewrite(tx, |items| items[2] = vec![0x50])
-        }),
+        ("with an annex", true, |_, tx| rewrite(tx, |items| items.push(vec![0x50, 1, 2]))),
+        ("without the signature", true, |_, tx| rewrite(tx, |items| drop(items.remove(0)))),
+        ("a control block with a path", true, |_, tx| rewrite(tx, |items| items[2].extend([9; 64]))),
+        ("output 1 something else", true, |_, tx| tx.output.push(tx.output[0].clone())),
+        ("the script as annex's neighbour", false, |_, tx| rewrite(tx, |items| items[2] = vec![0x50])),
         ("in the second input", false, |_, tx| {
-            tx.input.insert(
-                0,
-                crate::support::plain(outpoint(77), vec![]).input[0].clone(),
-            );
+            tx.input.insert(0, crate::support::plain(outpoint(77), vec![]).input[0].clone());
         }),
-        ("another leaf version", false, |_, tx| {
-            rewrite(tx, |items| items[2][0] = 0xc2)
-        }),
-        ("no control block", false, |_, tx| {
-            rewrite(tx, |items| drop(items.pop()))
-        }),
-        ("a control block too short", false, |_, tx| {
-            rewrite(tx, |items| items[2].truncate(32))
-        }),
-        ("something after ENDIF", false, |_, tx| {
-            rewrite(tx, |items| items[1].push(0x51))
-        }),
+        ("another leaf version", false, |_, tx| rewrite(tx, |items| items[2][0] = 0xc2)),
+        ("no control block", false, |_, tx| rewrite(tx, |items| drop(items.pop()))),
+        ("a control block too short", false, |_, tx| rewrite(tx, |items| items[2].truncate(32))),
+        ("something after ENDIF", false, |_, tx| rewrite(tx, |items| items[1].push(0x51))),
         ("no ENDIF", false, |_, tx| {
             rewrite(tx, |items| {
                 items[1].pop();
             })
         }),
-        ("another bridge's", false, |_, tx| {
-            rewrite(tx, |items| items[1][37] ^= 1)
-        }),
-        ("an unknown kind", false, |_, tx| {
-            rewrite(tx, |items| items[1][41] = 0x12)
-        }),
-        ("no CHECKSIG", false, |_, tx| {
-            rewrite(tx, |items| items[1][33] = 0xad)
-        }),
+        ("another bridge's", false, |_, tx| rewrite(tx, |items| items[1][37] ^= 1)),
+        ("an unknown kind", false, |_, tx| rewrite(tx, |items| items[1][41] = 0x12)),
+        ("no CHECKSIG", false, |_, tx| rewrite(tx, |items| items[1][33] = 0xad)),
         ("output 1 a tag of this bridge", false, |bridge, tx| {
-            let tag = Tag::Cooperative {
-                withdrawal: WithdrawalId(9),
-            };
-            tx.output.push(bitcoin::TxOut {
-                value: Amount::ZERO,
-                script_pubkey: tag.script_pubkey(bridge.tag),
-            });
+            let tag = Tag::Cooperative { withdrawal: WithdrawalId(9) };
+            tx.output.push(bitcoin::TxOut { value: Amount::ZERO, script_pubkey: tag.script_pubkey(bridge.tag) });
         }),
     ];
     for (name, counts, change) in rows {
         let mut world = World::funded();
-        let mut forced = world
-            .bridge
-            .forced(3, &world.bridge.transfer(0, 1, 500, 0, 0));
+        let mut forced = world.bridge.forced(3, &world.bridge.transfer(0, 1, 500, 0, 0));
         change(&world.bridge, &mut forced);
         world.skip(forced);
         assert_eq!(world.balance(1), if *counts { 500 } else { 0 }, "{name}");

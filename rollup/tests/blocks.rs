@@ -28,14 +28,7 @@ fn busy(bridge: &Bridge) -> bitcoin::Block {
     let transactions = vec![
         plain(outpoint(50), vec![(1, destination(0).script_pubkey())]),
         bridge.mint(1, account(0), 1),
-        bridge.batch(
-            2,
-            0,
-            &[
-                bridge.transfer(0, 1, 500, 3, 0),
-                bridge.withdraw(0, 0, 1, 1),
-            ],
-        ),
+        bridge.batch(2, 0, &[bridge.transfer(0, 1, 500, 3, 0), bridge.withdraw(0, 0, 1, 1)]),
         bridge.forced(3, &bridge.transfer(1, 0, 100, 0, 0)),
         bridge.payout(4, 0, destination(0), 0, None),
     ];
@@ -63,10 +56,7 @@ fn a_summary_of_a_real_transaction_is_what_rust_bitcoin_reads() {
     for transaction in &block.txdata[1..] {
         // Made ours by a tag in output 1; without one there is nothing to say.
         let mut tagged = transaction.clone();
-        let tag = bridge
-            .payout(0, 7, destination(0), 0, None)
-            .output
-            .remove(1);
+        let tag = bridge.payout(0, 7, destination(0), 0, None).output.remove(1);
         tagged.output.truncate(1);
         tagged.output.push(tag);
         for (transaction, ours) in [(transaction, false), (&tagged, true)] {
@@ -75,14 +65,8 @@ fn a_summary_of_a_real_transaction_is_what_rust_bitcoin_reads() {
             let summary = summarize(rest, bridge.tag).unwrap();
             assert_eq!(summary.is_some(), ours);
             let Some(summary) = summary else { continue };
-            assert_eq!(
-                bitcoin::OutPoint::from(summary.input),
-                transaction.input[0].previous_output
-            );
-            assert_eq!(
-                summary.sequence,
-                transaction.input[0].sequence.to_consensus_u32()
-            );
+            assert_eq!(bitcoin::OutPoint::from(summary.input), transaction.input[0].previous_output);
+            assert_eq!(summary.sequence, transaction.input[0].sequence.to_consensus_u32());
             assert_eq!(summary.payment.0, transaction.output[0].value.to_sat());
             let script = transaction.output[0].script_pubkey.as_bytes();
             assert_eq!(
@@ -104,44 +88,23 @@ fn a_block_read_by_preimages_alone_gives_the_same_entry() {
         genesis_hash: mainnet::block().header.prev_blockhash.to_byte_array(),
         ..bridge.parameters.clone()
     };
-    let mut without_witness = assemble(
-        GENESIS_HASH,
-        101,
-        0,
-        vec![plain(outpoint(1), vec![]), bridge.mint(1, account(0), 1)],
-    );
+    let mut without_witness =
+        assemble(GENESIS_HASH, 101, 0, vec![plain(outpoint(1), vec![]), bridge.mint(1, account(0), 1)]);
     without_witness.txdata[0].output.pop();
-    without_witness
-        .txdata
-        .iter_mut()
-        .for_each(|tx| tx.input[0].witness.clear());
+    without_witness.txdata.iter_mut().for_each(|tx| tx.input[0].witness.clear());
     without_witness.header.merkle_root = without_witness.compute_merkle_root().unwrap();
-    let rows = [
-        (busy(&bridge), &bridge.parameters),
-        (without_witness, &bridge.parameters),
-        (mainnet::block(), &parameters),
-    ];
+    let rows =
+        [(busy(&bridge), &bridge.parameters), (without_witness, &bridge.parameters), (mainnet::block(), &parameters)];
     for (block, parameters) in rows {
         let mut native = Memory::new(parameters);
         let mut guest = native.clone();
         native.extend(&serialize(&block));
         let (known, hash) = Preimages::of(&block);
         let mut recorder = Recorder::default();
-        let applied = apply(
-            &guest.entry,
-            &mut Unhashed::new(&known, hash),
-            &mut guest.nodes,
-            &mut recorder,
-        )
-        .unwrap();
+        let applied = apply(&guest.entry, &mut Unhashed::new(&known, hash), &mut guest.nodes, &mut recorder).unwrap();
         assert_eq!(applied.entry, native.entry);
         assert_eq!(applied.height, 101);
-        assert!(
-            recorder
-                .nodes
-                .iter()
-                .all(|(digest, node)| native.nodes.0.get(digest) == Some(node))
-        );
+        assert!(recorder.nodes.iter().all(|(digest, node)| native.nodes.0.get(digest) == Some(node)));
     }
 }
 
@@ -149,82 +112,46 @@ fn a_block_read_by_preimages_alone_gives_the_same_entry() {
 fn a_block_is_refused_if_its_bytes_are_not_those_of_its_hash() {
     type Change = fn(&mut bitcoin::Block);
     let rows: &[(&str, RawBlockError, Change)] = &[
-        (
-            "a transaction left out",
-            RawBlockError::MerkleRoot,
-            |block| drop(block.txdata.pop()),
-        ),
-        ("transactions swapped", RawBlockError::MerkleRoot, |block| {
-            block.txdata.swap(1, 2)
-        }),
+        ("a transaction left out", RawBlockError::MerkleRoot, |block| drop(block.txdata.pop())),
+        ("transactions swapped", RawBlockError::MerkleRoot, |block| block.txdata.swap(1, 2)),
         ("an output changed", RawBlockError::MerkleRoot, |block| {
             block.txdata[1].output[0].value += bitcoin::Amount::ONE_SAT
         }),
         ("a witness changed", RawBlockError::Witnesses, |block| {
             block.txdata[3].input[0].witness.push([1]);
         }),
-        (
-            "all witnesses taken away",
-            RawBlockError::Witnesses,
-            |block| {
-                block
-                    .txdata
-                    .iter_mut()
-                    .flat_map(|tx| &mut tx.input)
-                    .for_each(|input| input.witness.clear());
-            },
-        ),
-        (
-            "another reserved value",
-            RawBlockError::Witnesses,
-            |block| {
-                block.txdata[0].input[0].witness = bitcoin::Witness::from_slice(&[[1u8; 32]]);
-            },
-        ),
-        (
-            "witnesses and no commitment",
-            RawBlockError::Witnesses,
-            |block| {
-                block.txdata[0].output.pop();
-                block.header.merkle_root = block.compute_merkle_root().unwrap();
-            },
-        ),
+        ("all witnesses taken away", RawBlockError::Witnesses, |block| {
+            block.txdata.iter_mut().flat_map(|tx| &mut tx.input).for_each(|input| input.witness.clear());
+        }),
+        ("another reserved value", RawBlockError::Witnesses, |block| {
+            block.txdata[0].input[0].witness = bitcoin::Witness::from_slice(&[[1u8; 32]]);
+        }),
+        ("witnesses and no commitment", RawBlockError::Witnesses, |block| {
+            block.txdata[0].output.pop();
+            block.header.merkle_root = block.compute_merkle_root().unwrap();
+        }),
         ("no coinbase", RawBlockError::NoCoinbase, |block| {
             block.txdata.remove(0);
             block.header.merkle_root = block.compute_merkle_root().unwrap();
         }),
-        ("nothing", RawBlockError::NoCoinbase, |block| {
-            block.txdata.clear()
-        }),
+        ("nothing", RawBlockError::NoCoinbase, |block| block.txdata.clear()),
         // CVE-2012-2459: the last transactions again, with the same root.
-        (
-            "repeated transactions",
-            RawBlockError::MerkleRoot,
-            |block| {
-                block.txdata.pop();
-                block.txdata[0].output.pop();
-                block
-                    .txdata
-                    .iter_mut()
-                    .flat_map(|tx| &mut tx.input)
-                    .for_each(|input| input.witness.clear());
-                block.txdata.truncate(3);
-                block.header.merkle_root = block.compute_merkle_root().unwrap();
-                block.txdata.push(block.txdata[2].clone());
-                assert_eq!(block.compute_merkle_root(), Some(block.header.merkle_root));
-            },
-        ),
+        ("repeated transactions", RawBlockError::MerkleRoot, |block| {
+            block.txdata.pop();
+            block.txdata[0].output.pop();
+            block.txdata.iter_mut().flat_map(|tx| &mut tx.input).for_each(|input| input.witness.clear());
+            block.txdata.truncate(3);
+            block.header.merkle_root = block.compute_merkle_root().unwrap();
+            block.txdata.push(block.txdata[2].clone());
+            assert_eq!(block.compute_merkle_root(), Some(block.header.merkle_root));
+        }),
     ];
     let block = busy(&Bridge::default());
     assert!(RawBlock::parse(&serialize(&block)).is_ok());
     for (name, error, change) in rows {
         let mut block = block.clone();
         change(&mut block);
-        assert_eq!(
-            RawBlock::parse(&serialize(&block)).unwrap_err(),
-            *error,
-            "{name}"
-        );
+        assert_eq!(RawBlock::parse(&serialize(&block)).unwrap_err(), *error, "{name}");
     }
 }
 
@@ -235,10 +162,7 @@ fn a_block_that_ends_early_or_late_is_malformed() {
         assert!(RawBlock::parse(&raw[..length]).is_err(), "{length}");
     }
     let longer = [&raw[..], &[0]].concat();
-    assert!(matches!(
-        RawBlock::parse(&longer),
-        Err(RawBlockError::Malformed(_))
-    ));
+    assert!(matches!(RawBlock::parse(&longer), Err(RawBlockError::Malformed(_))));
 }
 
 #[test]
@@ -253,8 +177,5 @@ fn the_last_of_several_commitments_counts() {
     assert!(RawBlock::parse(&serialize(&block)).is_ok());
     block.txdata[0].output.push(other);
     block.header.merkle_root = block.compute_merkle_root().unwrap();
-    assert_eq!(
-        RawBlock::parse(&serialize(&block)).unwrap_err(),
-        RawBlockError::Witnesses
-    );
+    assert_eq!(RawBlock::parse(&serialize(&block)).unwrap_err(), RawBlockError::Witnesses);
 }

@@ -6,8 +6,8 @@ use trestle_rollup::envelope::Kind;
 use trestle_rollup::state::Key;
 use trestle_rollup::tag::{admin_message, mint_message};
 use trestle_rollup::{
-    Account, AccountState, AdminOperation, Batch, Destination, Digest, Entry, Envelope, Fulfilment,
-    Meta, OutPoint, Parameters, SlotId, Tag, Transaction, Txid, Withdrawal, WithdrawalId, compress,
+    Account, AccountState, AdminOperation, Batch, Destination, Digest, Entry, Envelope, Fulfilment, Meta, OutPoint,
+    Parameters, SlotId, Tag, Transaction, Txid, Withdrawal, WithdrawalId, compress,
 };
 
 fn parameters() -> Parameters {
@@ -34,13 +34,8 @@ fn pin(bytes: impl AsRef<[u8]>, hex: &str) {
 
 #[test]
 fn constants_are_the_hashes_of_their_names() {
-    let rows: [(&str, Digest); 5] = [
-        ("IV_R", IV_R),
-        ("IV_INNER", IV_INNER),
-        ("IV_LEAF", IV_LEAF),
-        ("IV_KEY", IV_KEY),
-        ("IV_MEMORY", IV_MEMORY),
-    ];
+    let rows: [(&str, Digest); 5] =
+        [("IV_R", IV_R), ("IV_INNER", IV_INNER), ("IV_LEAF", IV_LEAF), ("IV_KEY", IV_KEY), ("IV_MEMORY", IV_MEMORY)];
     for (name, constant) in rows {
         let mut block = [0; 64];
         block[..name.len()].copy_from_slice(name.as_bytes());
@@ -49,10 +44,7 @@ fn constants_are_the_hashes_of_their_names() {
     // And C itself is SHA-256's: the digest of nothing.
     let mut empty = [0; 64];
     empty[0] = 0x80;
-    pin(
-        compress(&IV, &empty),
-        "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
-    );
+    pin(compress(&IV, &empty), "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
 }
 
 #[test]
@@ -62,26 +54,13 @@ fn the_genesis_is_pinned() {
         parameters.encode(),
         "010101010101010101010101010101010101010101010101010101010101010102020202020202020202020202020202020202020202020202020202020202020300000040420f0000000000809698000000000000e1f50500000000881300000000000010001e000c0002000000030303030303030303030303030303030303030303030303030303030303030304040404040404040404040404040404040404040404040404040404040404040100000005050505050505050505050505050505050505050505050505050505050505056400000006060606060606060606060606060606060606060606060606060606060606060707070707070707070707070707070707070707070707070707070707070707",
     );
-    pin(
-        parameters.instance(),
-        "c114d64257b2fd3a4749d639c3b08aebd3249835a9e12e0e9700ffcb9780996c",
-    );
+    pin(parameters.instance(), "c114d64257b2fd3a4749d639c3b08aebd3249835a9e12e0e9700ffcb9780996c");
     pin(parameters.bridge_tag(), "c114d642");
     let entry = parameters.genesis(&mut ()).unwrap();
+    pin(entry.state_root, "2089a8e851380f2ab4befc6eb00b2a55841eee59debe11af7f929279135ba079");
+    pin(entry.digest(), "f8ab2078ef9796738a9c6762c70afef314bfe58549169e10e40067bf7e6e58f4");
     pin(
-        entry.state_root,
-        "2089a8e851380f2ab4befc6eb00b2a55841eee59debe11af7f929279135ba079",
-    );
-    pin(
-        entry.digest(),
-        "f8ab2078ef9796738a9c6762c70afef314bfe58549169e10e40067bf7e6e58f4",
-    );
-    pin(
-        Entry {
-            block_hash: [1; 32],
-            state_root: [2; 32],
-        }
-        .digest(),
+        Entry { block_hash: [1; 32], state_root: [2; 32] }.digest(),
         "b314228df2fc30183ea7e4f5644f7513d2452a9f589e11981be2d382a4c26a22",
     );
 }
@@ -89,21 +68,13 @@ fn the_genesis_is_pinned() {
 #[test]
 fn transactions_are_pinned() {
     let instance = parameters().instance();
-    let transfer = Transaction::Transfer {
-        from: Account([7; 32]),
-        to: Account([8; 32]),
-        amount: 500,
-        fee: 3,
-        nonce: 0x0102,
-    };
+    let transfer =
+        Transaction::Transfer { from: Account([7; 32]), to: Account([8; 32]), amount: 500, fee: 3, nonce: 0x0102 };
     pin(
         transfer.encode(),
         "0007070707070707070707070707070707070707070707070707070707070707070808080808080808080808080808080808080808080808080808080808080808f40100000000000003000000000000000201000000000000",
     );
-    pin(
-        transfer.sighash(&instance),
-        "ae75d7f370c5d6513356df40cb8b41785b205d8719eda575d5889f3a77d95daf",
-    );
+    pin(transfer.sighash(&instance), "ae75d7f370c5d6513356df40cb8b41785b205d8719eda575d5889f3a77d95daf");
     let withdraw = Transaction::Withdraw {
         from: Account([7; 32]),
         destination: Destination::P2wpkh([9; 20]),
@@ -115,69 +86,32 @@ fn transactions_are_pinned() {
         withdraw.encode(),
         "0107070707070707070707070707070707070707070707070707070707070707070102090909090909090909090909090909090909090903000000000000000400000000000000",
     );
-    pin(
-        withdraw.sighash(&instance),
-        "0218e815b1df678b7550b84b7183064816b4e3fdd9c3963e2ee3962e1a7cb016",
-    );
-    let batch = Batch {
-        number: 5,
-        transactions: vec![1, 2, 3],
-        certificate: vec![(2, [6; 64])],
-    };
+    pin(withdraw.sighash(&instance), "0218e815b1df678b7550b84b7183064816b4e3fdd9c3963e2ee3962e1a7cb016");
+    let batch = Batch { number: 5, transactions: vec![1, 2, 3], certificate: vec![(2, [6; 64])] };
     pin(
         batch.encode(),
         "0500000000000000010206060606060606060606060606060606060606060606060606060606060606060606060606060606060606060606060606060606060606060606060606060606010203",
     );
-    pin(
-        batch.digest(&instance),
-        "2a08d1510a9a5400f4fcac089e2987f8d7d6977032f31c7c97d48475f099178f",
-    );
+    pin(batch.digest(&instance), "2a08d1510a9a5400f4fcac089e2987f8d7d6977032f31c7c97d48475f099178f");
 }
 
 #[test]
 fn tags_and_envelopes_are_pinned() {
     let (bridge, signature) = ([0xaa, 0xbb, 0xcc, 0xdd], [0x55; 64]);
-    let slot = SlotId {
-        operator: 1,
-        denomination: 2,
-        serial: 0x0304_0506,
-    };
+    let slot = SlotId { operator: 1, denomination: 2, serial: 0x0304_0506 };
     let withdrawal = WithdrawalId(0x0708);
     pin(
-        Tag::Mint {
-            account: Account([7; 32]),
-            signature,
-        }
-        .script(bridge),
+        Tag::Mint { account: Account([7; 32]), signature }.script(bridge),
         "6a4c65aabbccdd00070707070707070707070707070707070707070707070707070707070707070755555555555555555555555555555555555555555555555555555555555555555555555555555555555555555555555555555555555555555555555555555555",
     );
+    pin(Tag::Payout { withdrawal, slot }.script(bridge), "6a0faabbccdd0108070000010206050403");
+    pin(Tag::Cooperative { withdrawal }.script(bridge), "6a09aabbccdd0208070000");
+    let operation = AdminOperation::SetSequencer { index: 3, key: [4; 32] };
     pin(
-        Tag::Payout { withdrawal, slot }.script(bridge),
-        "6a0faabbccdd0108070000010206050403",
-    );
-    pin(
-        Tag::Cooperative { withdrawal }.script(bridge),
-        "6a09aabbccdd0208070000",
-    );
-    let operation = AdminOperation::SetSequencer {
-        index: 3,
-        key: [4; 32],
-    };
-    pin(
-        Tag::Admin {
-            operation,
-            signature,
-        }
-        .script(bridge),
+        Tag::Admin { operation, signature }.script(bridge),
         "6a4c67aabbccdd030203040404040404040404040404040404040404040404040404040404040404040455555555555555555555555555555555555555555555555555555555555555555555555555555555555555555555555555555555555555555555555555555555",
     );
-    let (instance, input) = (
-        parameters().instance(),
-        OutPoint {
-            txid: Txid([1; 32]),
-            vout: 2,
-        },
-    );
+    let (instance, input) = (parameters().instance(), OutPoint { txid: Txid([1; 32]), vout: 2 });
     pin(
         mint_message(&instance, &input, &Account([7; 32]), 1_000_000),
         "027da27c2c298bda868bea38d8632c7a469dafbccade28346028d36f9a14e651",
@@ -187,96 +121,41 @@ fn tags_and_envelopes_are_pinned() {
         "84e1ba9312c6c1b3642d5acf67368031121d624d58bfb54117d102a4003a9744",
     );
     let lengths = [0, 1, 75, 76, 255, 256, 519, 520, 521, 1040, 1041];
-    let script = |length| {
-        Envelope {
-            kind: Kind::Batch,
-            payload: vec![0x42; length],
-        }
-        .script(bridge, &[9; 32])
-    };
+    let script = |length| Envelope { kind: Kind::Batch, payload: vec![0x42; length] }.script(bridge, &[9; 32]);
     pin(
         trestle_rollup::compress::sha256d(&[&lengths.map(script).concat()]),
         "d4ba3dd8e9a9b995bf0ffb02e3c9477d08d6dd5c40ff2c2a577c02945d6afe75",
     );
     pin(
-        Envelope {
-            kind: Kind::Forced,
-            payload: vec![1, 2, 3],
-        }
-        .script(bridge, &[9; 32]),
+        Envelope { kind: Kind::Forced, payload: vec![1, 2, 3] }.script(bridge, &[9; 32]),
         "200909090909090909090909090909090909090909090909090909090909090909ac006305aabbccdd110301020368",
     );
 }
 
 #[test]
 fn keys_and_records_are_pinned() {
+    pin(Key::Parameter(3).digest(), "16c04e53001e15dbdfa65b7a58c9ea2cec0a8dd5861f70092a7822e9f461c6ae");
+    pin(Key::Meta.digest(), "76fdbe8007209cbb5e50b247fcaa806e339bb04a96e6d6a14d0295cad472fa55");
+    pin(Key::Account(Account([7; 32])).digest(), "8553a0e74d6a2d60b6d5d2dccd9daccc795f3ba716cbe06ced5f73c5062736ff");
+    pin(Key::Withdrawal(WithdrawalId(1)).digest(), "ed1745284a73fd116601cb9f20c15c3a7d191137191c45e0c9b432764da9aaf1");
+    pin(Key::Destination(WithdrawalId(1)).digest(), "381d55ae8e921a4f02977bad78eb666ea7e98e65e98eba0c7fdd7e8735363b80");
     pin(
-        Key::Parameter(3).digest(),
-        "16c04e53001e15dbdfa65b7a58c9ea2cec0a8dd5861f70092a7822e9f461c6ae",
-    );
-    pin(
-        Key::Meta.digest(),
-        "76fdbe8007209cbb5e50b247fcaa806e339bb04a96e6d6a14d0295cad472fa55",
-    );
-    pin(
-        Key::Account(Account([7; 32])).digest(),
-        "8553a0e74d6a2d60b6d5d2dccd9daccc795f3ba716cbe06ced5f73c5062736ff",
-    );
-    pin(
-        Key::Withdrawal(WithdrawalId(1)).digest(),
-        "ed1745284a73fd116601cb9f20c15c3a7d191137191c45e0c9b432764da9aaf1",
-    );
-    pin(
-        Key::Destination(WithdrawalId(1)).digest(),
-        "381d55ae8e921a4f02977bad78eb666ea7e98e65e98eba0c7fdd7e8735363b80",
-    );
-    pin(
-        Key::Slot(SlotId {
-            operator: 1,
-            denomination: 2,
-            serial: 3,
-        })
-        .digest(),
+        Key::Slot(SlotId { operator: 1, denomination: 2, serial: 3 }).digest(),
         "2d9bf3d8daa1966828fb1191336710a2e041388698489204c667db48e2d11f61",
     );
+    pin(Key::Operator(1).digest(), "ec365b74a6f8f00d2c484ceaa858eafa3dc5550d9b89316cfebb5455dcbaef4a");
+    pin(Key::ActiveOperators.digest(), "5db099b8f75bd6c2fa24ff6b462f054e86312d57c7c14409d2e47d4624c7e2fb");
+    pin(Key::Sequencer(1).digest(), "2bd27ca92b1be577f46ccaf0acfb15358438122a6c78b793409a5b866eec0cbc");
     pin(
-        Key::Operator(1).digest(),
-        "ec365b74a6f8f00d2c484ceaa858eafa3dc5550d9b89316cfebb5455dcbaef4a",
-    );
-    pin(
-        Key::ActiveOperators.digest(),
-        "5db099b8f75bd6c2fa24ff6b462f054e86312d57c7c14409d2e47d4624c7e2fb",
-    );
-    pin(
-        Key::Sequencer(1).digest(),
-        "2bd27ca92b1be577f46ccaf0acfb15358438122a6c78b793409a5b866eec0cbc",
-    );
-    pin(
-        Meta {
-            height: 1,
-            supply: 2,
-            withdrawals: 3,
-            batches: 4,
-            operators: 5,
-            sequencers: 6,
-        }
-        .encode(),
+        Meta { height: 1, supply: 2, withdrawals: 3, batches: 4, operators: 5, sequencers: 6 }.encode(),
         "0100000002000000000000000300000004000000000000000506000000000000",
     );
     pin(
-        AccountState {
-            balance: 1,
-            nonce: 2,
-        }
-        .encode(),
+        AccountState { balance: 1, nonce: 2 }.encode(),
         "0100000000000000020000000000000000000000000000000000000000000000",
     );
     pin(
-        Fulfilment {
-            height: 1,
-            withdrawal: WithdrawalId(2),
-        }
-        .encode(),
+        Fulfilment { height: 1, withdrawal: WithdrawalId(2) }.encode(),
         "0100000002000000000000000000000000000000000000000000000000000000",
     );
     let withdrawal = Withdrawal {
@@ -287,12 +166,6 @@ fn keys_and_records_are_pinned() {
         operators: 4,
     };
     let (record, payload) = withdrawal.encode();
-    pin(
-        record,
-        "0102000000010004000000000000000000000000000000000000000000000000",
-    );
-    pin(
-        payload,
-        "0303030303030303030303030303030303030303000000000000000000000000",
-    );
+    pin(record, "0102000000010004000000000000000000000000000000000000000000000000");
+    pin(payload, "0303030303030303030303030303030303030303000000000000000000000000");
 }

@@ -16,18 +16,12 @@ const BLOCKS: u32 = 400;
 
 fn block(bridge: &Bridge, chain: &mut Chain) -> Vec<u8> {
     let round = chain.height;
-    let mints = (0..20)
-        .map(|n| bridge.mint(round * 100 + n, account((round * 20 + n) as usize), 0))
-        .collect();
+    let mints = (0..20).map(|n| bridge.mint(round * 100 + n, account((round * 20 + n) as usize), 0)).collect();
     chain.block(mints)
 }
 
 fn open(directory: &Path) -> Ledger {
-    Ledger::open(
-        &sled::open(directory).unwrap(),
-        &Bridge::default().parameters,
-    )
-    .unwrap()
+    Ledger::open(&sled::open(directory).unwrap(), &Bridge::default().parameters).unwrap()
 }
 
 /// Not a test of its own: the process that is killed.
@@ -77,10 +71,7 @@ fn a_ledger_killed_at_any_moment_opens_at_a_whole_block() {
         let (view, meta) = (ledger.state_at_tip(), ledger.state_at_tip().meta().unwrap());
         assert_eq!(meta.height, height);
         for user in 2_000..height as usize * 20 {
-            assert!(
-                view.account(&account(user)).unwrap().balance > 0,
-                "user {user} at {height}"
-            );
+            assert!(view.account(&account(user)).unwrap().balance > 0, "user {user} at {height}");
         }
     }
     assert!(best > 100, "the victim never got anywhere");

@@ -2,8 +2,8 @@
 
 use proptest::prelude::*;
 use trestle_rollup::{
-    Account, AdminOperation, Batch, Destination, OutPoint, SignedTransaction, SlotId, Tag,
-    Transaction, Txid, WithdrawalId,
+    Account, AdminOperation, Batch, Destination, OutPoint, SignedTransaction, SlotId, Tag, Transaction, Txid,
+    WithdrawalId,
 };
 
 fn accounts() -> impl Strategy<Value = Account> {
@@ -32,16 +32,8 @@ fn destinations() -> impl Strategy<Value = Destination> {
 }
 
 fn transactions() -> impl Strategy<Value = SignedTransaction> {
-    let transfer =
-        (accounts(), accounts(), any::<[u64; 3]>()).prop_map(|(from, to, [amount, fee, nonce])| {
-            Transaction::Transfer {
-                from,
-                to,
-                amount,
-                fee,
-                nonce,
-            }
-        });
+    let transfer = (accounts(), accounts(), any::<[u64; 3]>())
+        .prop_map(|(from, to, [amount, fee, nonce])| Transaction::Transfer { from, to, amount, fee, nonce });
     let withdraw = (accounts(), destinations(), any::<u8>(), any::<[u64; 2]>()).prop_map(
         |(from, destination, denomination, [fee, nonce])| Transaction::Withdraw {
             from,
@@ -51,12 +43,8 @@ fn transactions() -> impl Strategy<Value = SignedTransaction> {
             nonce,
         },
     );
-    (prop_oneof![transfer, withdraw], signatures()).prop_map(|(transaction, signature)| {
-        SignedTransaction {
-            transaction,
-            signature,
-        }
-    })
+    (prop_oneof![transfer, withdraw], signatures())
+        .prop_map(|(transaction, signature)| SignedTransaction { transaction, signature })
 }
 
 fn tags() -> impl Strategy<Value = Tag> {
@@ -69,14 +57,10 @@ fn tags() -> impl Strategy<Value = Tag> {
     });
     let withdrawals = || any::<u32>().prop_map(WithdrawalId);
     prop_oneof![
-        (accounts(), signatures())
-            .prop_map(|(account, signature)| Tag::Mint { account, signature }),
+        (accounts(), signatures()).prop_map(|(account, signature)| Tag::Mint { account, signature }),
         (withdrawals(), slots()).prop_map(|(withdrawal, slot)| Tag::Payout { withdrawal, slot }),
         withdrawals().prop_map(|withdrawal| Tag::Cooperative { withdrawal }),
-        (operation, signatures()).prop_map(|(operation, signature)| Tag::Admin {
-            operation,
-            signature
-        }),
+        (operation, signatures()).prop_map(|(operation, signature)| Tag::Admin { operation, signature }),
     ]
 }
 
@@ -174,27 +158,10 @@ proptest! {
 
 #[test]
 fn what_names_no_slot_is_refused() {
-    for text in [
-        "",
-        "0",
-        "0/1",
-        "0/1/2/3",
-        "256/0/0",
-        "0/1/4294967296",
-        "a/0/0",
-        "0/ 1/2",
-        "-1/0/0",
-    ] {
+    for text in ["", "0", "0/1", "0/1/2/3", "256/0/0", "0/1/4294967296", "a/0/0", "0/ 1/2", "-1/0/0"] {
         assert!(text.parse::<SlotId>().is_err(), "{text}");
     }
-    assert_eq!(
-        "0/1/17".parse(),
-        Ok(SlotId {
-            operator: 0,
-            denomination: 1,
-            serial: 17
-        })
-    );
+    assert_eq!("0/1/17".parse(), Ok(SlotId { operator: 0, denomination: 1, serial: 17 }));
 }
 
 #[test]

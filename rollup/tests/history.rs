@@ -2,8 +2,7 @@
 
 use proptest::prelude::*;
 use trestle_rollup::{
-    Assignment, Entry, Event, Ledger, LedgerError, Parameters, ParametersError, Refusal, SlotId,
-    WithdrawalId,
+    Assignment, Entry, Event, Ledger, LedgerError, Parameters, ParametersError, Refusal, SlotId, WithdrawalId,
 };
 
 use crate::support::chain::Chain;
@@ -21,11 +20,7 @@ fn contents(bridge: &Bridge, round: u32, branch: u32) -> Vec<bitcoin::Transactio
     vec![
         bridge.mint(input, account(user), (round % 2) as u8),
         bridge.mint(input + 1, account(0), 1),
-        bridge.batch(
-            input + 2,
-            nonce,
-            &[bridge.transfer(0, 1, 700 + u64::from(branch), 5, 2 * nonce)],
-        ),
+        bridge.batch(input + 2, nonce, &[bridge.transfer(0, 1, 700 + u64::from(branch), 5, 2 * nonce)]),
         bridge.forced(input + 3, &bridge.withdraw(0, 0, 0, 2 * nonce + 1)),
         bridge.payout(input + 4, round / 2, destination(0), 0, None),
         bridge.payout(
@@ -33,11 +28,7 @@ fn contents(bridge: &Bridge, round: u32, branch: u32) -> Vec<bitcoin::Transactio
             round / 3,
             destination(0),
             0,
-            Some(SlotId {
-                operator: (round % 2) as u8,
-                denomination: 0,
-                serial: round,
-            }),
+            Some(SlotId { operator: (round % 2) as u8, denomination: 0, serial: round }),
         ),
     ]
 }
@@ -63,10 +54,7 @@ fn the_ledger_follows_and_remembers() {
             assert_eq!(ledger.entry(height).unwrap(), Some(*entry));
             assert_eq!(ledger.events(height).unwrap(), *events);
             let view = ledger.state(height).unwrap();
-            assert_eq!(
-                (view.height(), view.meta().unwrap().height),
-                (height, height)
-            );
+            assert_eq!((view.height(), view.meta().unwrap().height), (height, height));
         }
     }
     assert_eq!(ledger.entry(99).unwrap(), None);
@@ -82,38 +70,23 @@ fn a_view_answers_for_its_height() {
     let ledger = Ledger::open(&database(), &bridge.parameters).unwrap();
     let mut chain = Chain::default();
     for round in 0..6 {
-        ledger
-            .extend(&chain.block(contents(&bridge, round, 0)))
-            .unwrap();
+        ledger.extend(&chain.block(contents(&bridge, round, 0))).unwrap();
     }
     let old = ledger.state(101).unwrap();
     assert_eq!(old.account(&account(1)).unwrap().balance, 700);
     assert_eq!(old.withdrawal(WithdrawalId(1)).unwrap(), None);
     assert!(old.withdrawal(WithdrawalId(0)).unwrap().unwrap().paid); // cooperatively, in the same block
     assert_eq!(old.assignment(WithdrawalId(0)).unwrap(), None);
-    assert_eq!(
-        old.operator(1).unwrap().unwrap().key,
-        bridge.parameters.operators[1]
-    );
+    assert_eq!(old.operator(1).unwrap().unwrap().key, bridge.parameters.operators[1]);
     assert_eq!(old.operator(2).unwrap(), None);
-    assert_eq!(
-        old.sequencer(3).unwrap().unwrap().key,
-        bridge.parameters.sequencers[3]
-    );
+    assert_eq!(old.sequencer(3).unwrap().unwrap().key, bridge.parameters.sequencers[3]);
     assert_eq!(old.sequencer(4).unwrap(), None);
 
     let view = ledger.state_at_tip();
     let pending: Vec<_> = view.pending_withdrawals().unwrap();
     let expected: Vec<_> = (0..view.meta().unwrap().withdrawals)
         .map(WithdrawalId)
-        .filter_map(|id| {
-            Some((
-                id,
-                view.withdrawal(id)
-                    .unwrap()
-                    .filter(|withdrawal| !withdrawal.paid)?,
-            ))
-        })
+        .filter_map(|id| Some((id, view.withdrawal(id).unwrap().filter(|withdrawal| !withdrawal.paid)?)))
         .collect();
     assert!(!expected.is_empty());
     assert_eq!(pending, expected);
@@ -121,27 +94,9 @@ fn a_view_answers_for_its_height() {
     assert_eq!(withdrawal.requested_height, 106);
     assert_eq!(view.assignment(id).unwrap(), Some(Assignment::Committee));
     let first = (id.0 % 2) as u8;
-    assert_eq!(
-        view.assignment_at(id, 108).unwrap(),
-        Some(Assignment::Operator {
-            index: first,
-            fronting: true
-        })
-    );
-    assert_eq!(
-        view.assignment_at(id, 111).unwrap(),
-        Some(Assignment::Operator {
-            index: first,
-            fronting: false
-        })
-    );
-    assert_eq!(
-        view.assignment_at(id, 113).unwrap(),
-        Some(Assignment::Operator {
-            index: 1 - first,
-            fronting: true
-        })
-    );
+    assert_eq!(view.assignment_at(id, 108).unwrap(), Some(Assignment::Operator { index: first, fronting: true }));
+    assert_eq!(view.assignment_at(id, 111).unwrap(), Some(Assignment::Operator { index: first, fronting: false }));
+    assert_eq!(view.assignment_at(id, 113).unwrap(), Some(Assignment::Operator { index: 1 - first, fronting: true }));
 }
 
 #[test]
@@ -149,9 +104,7 @@ fn a_draft_accepts_what_a_batch_would_execute() {
     let bridge = Bridge::default();
     let ledger = Ledger::open(&database(), &bridge.parameters).unwrap();
     let mut chain = Chain::default();
-    ledger
-        .extend(&chain.block(vec![bridge.mint(1, account(0), 0)]))
-        .unwrap();
+    ledger.extend(&chain.block(vec![bridge.mint(1, account(0), 0)])).unwrap();
     let queue = [
         bridge.transfer(0, 1, 400_000, 10, 0),
         bridge.transfer(1, 2, 300_000, 10, 0),
@@ -161,10 +114,7 @@ fn a_draft_accepts_what_a_batch_would_execute() {
         bridge.withdraw(1, 0, 0, 1),
     ];
     let mut draft = ledger.state_at_tip().draft().unwrap();
-    let outcomes: Vec<_> = queue
-        .iter()
-        .map(|signed| draft.execute(signed).unwrap().map(|_| ()))
-        .collect();
+    let outcomes: Vec<_> = queue.iter().map(|signed| draft.execute(signed).unwrap().map(|_| ())).collect();
     assert_eq!(
         outcomes,
         [
@@ -176,23 +126,11 @@ fn a_draft_accepts_what_a_batch_would_execute() {
             Err(Refusal::Balance { available: 599_990 }),
         ]
     );
-    let events = ledger
-        .extend(&chain.block(vec![bridge.batch(2, 0, &queue)]))
-        .unwrap();
-    assert!(matches!(
-        events.last(),
-        Some(Event::Batch {
-            applied: 3,
-            skipped: 3,
-            ..
-        })
-    ));
+    let events = ledger.extend(&chain.block(vec![bridge.batch(2, 0, &queue)])).unwrap();
+    assert!(matches!(events.last(), Some(Event::Batch { applied: 3, skipped: 3, .. })));
     let view = ledger.state_at_tip();
     for user in 0..3 {
-        assert_eq!(
-            draft.account(&account(user)).unwrap(),
-            view.account(&account(user)).unwrap()
-        );
+        assert_eq!(draft.account(&account(user)).unwrap(), view.account(&account(user)).unwrap());
     }
 }
 
@@ -204,25 +142,13 @@ fn what_cannot_follow_changes_nothing() {
     let first = chain.block(contents(&bridge, 0, 0));
     let second = chain.block(contents(&bridge, 1, 0));
     let tip = ledger.tip();
-    assert!(matches!(
-        ledger.extend(&second),
-        Err(LedgerError::NotChild { tip: 100 })
-    ));
-    assert!(matches!(
-        ledger.extend(&first[..first.len() - 1]),
-        Err(LedgerError::Block(_))
-    ));
+    assert!(matches!(ledger.extend(&second), Err(LedgerError::NotChild { tip: 100 })));
+    assert!(matches!(ledger.extend(&first[..first.len() - 1]), Err(LedgerError::Block(_))));
     assert!(matches!(ledger.extend(&[]), Err(LedgerError::Block(_))));
     assert_eq!(ledger.tip(), tip);
     ledger.extend(&first).unwrap();
-    assert!(matches!(
-        ledger.extend(&first),
-        Err(LedgerError::NotChild { tip: 101 })
-    ));
-    assert!(matches!(
-        ledger.rollback(102),
-        Err(LedgerError::NoEntry(102))
-    ));
+    assert!(matches!(ledger.extend(&first), Err(LedgerError::NotChild { tip: 101 })));
+    assert!(matches!(ledger.rollback(102), Err(LedgerError::NoEntry(102))));
     assert!(matches!(ledger.rollback(99), Err(LedgerError::NoEntry(99))));
     assert_eq!(ledger.tip().0, 101);
 }
@@ -231,24 +157,10 @@ fn what_cannot_follow_changes_nothing() {
 fn a_database_of_another_bridge_is_refused() {
     let (bridge, db) = (Bridge::default(), database());
     drop(Ledger::open(&db, &bridge.parameters).unwrap());
-    let other = Parameters {
-        withdrawal_fee: 5_001,
-        ..bridge.parameters.clone()
-    };
-    assert!(matches!(
-        Ledger::open(&db, &other),
-        Err(LedgerError::OtherParameters)
-    ));
-    let none = Parameters {
-        denominations: vec![],
-        ..bridge.parameters.clone()
-    };
-    assert!(matches!(
-        Ledger::open(&db, &none),
-        Err(LedgerError::Parameters(ParametersError::DenominationCount(
-            0
-        )))
-    ));
+    let other = Parameters { withdrawal_fee: 5_001, ..bridge.parameters.clone() };
+    assert!(matches!(Ledger::open(&db, &other), Err(LedgerError::OtherParameters)));
+    let none = Parameters { denominations: vec![], ..bridge.parameters.clone() };
+    assert!(matches!(Ledger::open(&db, &none), Err(LedgerError::Parameters(ParametersError::DenominationCount(0)))));
     assert!(Ledger::open(&db, &bridge.parameters).is_ok());
 }
 
@@ -257,66 +169,18 @@ fn parameters_that_make_no_bridge_are_refused() {
     let good = Bridge::default().parameters;
     let rows = [
         (
-            Parameters {
-                denominations: (1..10).map(|n| n * 10_000).collect(),
-                ..good.clone()
-            },
+            Parameters { denominations: (1..10).map(|n| n * 10_000).collect(), ..good.clone() },
             ParametersError::DenominationCount(9),
         ),
+        (Parameters { denominations: vec![10_000, 10_000], ..good.clone() }, ParametersError::DenominationOrder(1)),
+        (Parameters { denominations: vec![5_545], ..good.clone() }, ParametersError::DenominationValue(0)),
+        (Parameters { denominations: vec![u64::MAX], ..good.clone() }, ParametersError::DenominationValue(0)),
+        (Parameters { operator_window: 0, ..good.clone() }, ParametersError::OperatorWindow),
+        (Parameters { operators: vec![[1; 32]; 256], ..good.clone() }, ParametersError::OperatorCount(256)),
+        (Parameters { sequencers: vec![[1; 32]; 256], ..good.clone() }, ParametersError::SequencerCount(256)),
+        (Parameters { operators: vec![[1; 32]; 2], ..good.clone() }, ParametersError::DuplicateOperator(1)),
         (
-            Parameters {
-                denominations: vec![10_000, 10_000],
-                ..good.clone()
-            },
-            ParametersError::DenominationOrder(1),
-        ),
-        (
-            Parameters {
-                denominations: vec![5_545],
-                ..good.clone()
-            },
-            ParametersError::DenominationValue(0),
-        ),
-        (
-            Parameters {
-                denominations: vec![u64::MAX],
-                ..good.clone()
-            },
-            ParametersError::DenominationValue(0),
-        ),
-        (
-            Parameters {
-                operator_window: 0,
-                ..good.clone()
-            },
-            ParametersError::OperatorWindow,
-        ),
-        (
-            Parameters {
-                operators: vec![[1; 32]; 256],
-                ..good.clone()
-            },
-            ParametersError::OperatorCount(256),
-        ),
-        (
-            Parameters {
-                sequencers: vec![[1; 32]; 256],
-                ..good.clone()
-            },
-            ParametersError::SequencerCount(256),
-        ),
-        (
-            Parameters {
-                operators: vec![[1; 32]; 2],
-                ..good.clone()
-            },
-            ParametersError::DuplicateOperator(1),
-        ),
-        (
-            Parameters {
-                sequencers: vec![[1; 32], [2; 32], [1; 32]],
-                ..good.clone()
-            },
+            Parameters { sequencers: vec![[1; 32], [2; 32], [1; 32]], ..good.clone() },
             ParametersError::DuplicateSequencer(2),
         ),
     ];

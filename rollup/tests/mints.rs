@@ -18,64 +18,33 @@ fn a_mint_credits_the_account_and_the_supply() {
 fn a_mint_is_refused() {
     type Change = fn(&Bridge, &mut bitcoin::Transaction);
     let rows: &[(&str, Skip, Change)] = &[
-        ("another script", Skip::NotAVault, |_, tx| {
-            tx.output[0].script_pubkey = destination(0).script_pubkey()
-        }),
+        ("another script", Skip::NotAVault, |_, tx| tx.output[0].script_pubkey = destination(0).script_pubkey()),
         ("a longer script", Skip::NotAVault, |_, tx| {
             let longer = [tx.output[0].script_pubkey.as_bytes(), &[0x61]].concat();
             tx.output[0].script_pubkey = ScriptBuf::from_bytes(longer);
         }),
-        ("no denomination", Skip::NotADenomination, |_, tx| {
-            tx.output[0].value += Amount::ONE_SAT
+        ("no denomination", Skip::NotADenomination, |_, tx| tx.output[0].value += Amount::ONE_SAT),
+        ("another denomination", Skip::CommitteeSignature, |_, tx| tx.output[0].value = Amount::from_sat(10_000_000)),
+        ("another input", Skip::CommitteeSignature, |_, tx| tx.input[0].previous_output = outpoint(10).into()),
+        ("the same transaction, another output", Skip::CommitteeSignature, |_, tx| {
+            tx.input[0].previous_output.vout += 1;
         }),
-        ("another denomination", Skip::CommitteeSignature, |_, tx| {
-            tx.output[0].value = Amount::from_sat(10_000_000)
-        }),
-        ("another input", Skip::CommitteeSignature, |_, tx| {
-            tx.input[0].previous_output = outpoint(10).into()
-        }),
-        (
-            "the same transaction, another output",
-            Skip::CommitteeSignature,
-            |_, tx| {
-                tx.input[0].previous_output.vout += 1;
-            },
-        ),
-        ("a refund's sequence number", Skip::MaybeRefund, |_, tx| {
-            tx.input[0].sequence = Sequence::from_height(60)
-        }),
+        ("a refund's sequence number", Skip::MaybeRefund, |_, tx| tx.input[0].sequence = Sequence::from_height(60)),
         ("another account", Skip::CommitteeSignature, |bridge, tx| {
             let message = mint_message(&bridge.instance, &outpoint(9), &account(0), 1_000_000);
-            let tag = Tag::Mint {
-                account: account(1),
-                signature: schnorr::sign(&message, &key("committee", 0)),
-            };
+            let tag = Tag::Mint { account: account(1), signature: schnorr::sign(&message, &key("committee", 0)) };
             tx.output[1].script_pubkey = tag.script_pubkey(bridge.tag);
         }),
-        (
-            "not the committee's key",
-            Skip::CommitteeSignature,
-            |bridge, tx| {
-                let message = mint_message(&bridge.instance, &outpoint(9), &account(0), 1_000_000);
-                let tag = Tag::Mint {
-                    account: account(0),
-                    signature: schnorr::sign(&message, &key("operator", 0)),
-                };
-                tx.output[1].script_pubkey = tag.script_pubkey(bridge.tag);
-            },
-        ),
-        (
-            "another instance",
-            Skip::CommitteeSignature,
-            |bridge, tx| {
-                let message = mint_message(&[0; 32], &outpoint(9), &account(0), 1_000_000);
-                let tag = Tag::Mint {
-                    account: account(0),
-                    signature: schnorr::sign(&message, &key("committee", 0)),
-                };
-                tx.output[1].script_pubkey = tag.script_pubkey(bridge.tag);
-            },
-        ),
+        ("not the committee's key", Skip::CommitteeSignature, |bridge, tx| {
+            let message = mint_message(&bridge.instance, &outpoint(9), &account(0), 1_000_000);
+            let tag = Tag::Mint { account: account(0), signature: schnorr::sign(&message, &key("operator", 0)) };
+            tx.output[1].script_pubkey = tag.script_pubkey(bridge.tag);
+        }),
+        ("another instance", Skip::CommitteeSignature, |bridge, tx| {
+            let message = mint_message(&[0; 32], &outpoint(9), &account(0), 1_000_000);
+            let tag = Tag::Mint { account: account(0), signature: schnorr::sign(&message, &key("committee", 0)) };
+            tx.output[1].script_pubkey = tag.script_pubkey(bridge.tag);
+        }),
         ("a byte too many", Skip::Malformed, |_, tx| {
             let mut script = tx.output[1].script_pubkey.to_bytes();
             script[2] += 1;
@@ -102,9 +71,7 @@ fn what_is_no_tag_by_position_or_form_mints_nothing() {
     type Change = fn(&Bridge, &mut bitcoin::Transaction);
     let rows: &[(&str, Change)] = &[
         ("swapped outputs", |_, tx| tx.output.swap(0, 1)),
-        ("the tag third", |_, tx| {
-            tx.output.insert(1, tx.output[0].clone())
-        }),
+        ("the tag third", |_, tx| tx.output.insert(1, tx.output[0].clone())),
         ("no vault before the tag", |_, tx| drop(tx.output.remove(0))),
         ("another bridge's tag", |_, tx| {
             let mut script = tx.output[1].script_pubkey.to_bytes();
@@ -141,8 +108,6 @@ fn the_vault_script_without_a_tag_mints_nothing_and_a_coinbase_does_nothing() {
     let mint = world.bridge.mint(1, account(0), 0);
     block.txdata[0].output.splice(0..0, mint.output);
     block.header.merkle_root = block.compute_merkle_root().unwrap();
-    let events = world
-        .layer
-        .extend(&bitcoin::consensus::encode::serialize(&block));
+    let events = world.layer.extend(&bitcoin::consensus::encode::serialize(&block));
     assert_eq!(events, []);
 }

@@ -30,10 +30,7 @@ impl Block for Loose {
     }
 
     fn next_transaction(&mut self) -> Result<Option<Bytes>, Self::Error> {
-        Ok(self
-            .transactions
-            .next()
-            .map(|bytes| Bytes(bytes, 0, self.chunk)))
+        Ok(self.transactions.next().map(|bytes| Bytes(bytes, 0, self.chunk)))
     }
 }
 
@@ -65,21 +62,14 @@ impl TransactionBytes for Bytes {
 fn seeds(bridge: &Bridge) -> Vec<Vec<u8>> {
     let mut annex = bridge.forced(8, &bridge.transfer(0, 1, 7, 0, 2));
     annex.input[0].witness.push([0x50, 1]);
-    let operator = AdminOperation::SetOperator {
-        index: 2,
-        key: x_only(&key("new", 0)),
-    };
+    let operator = AdminOperation::SetOperator { index: 2, key: x_only(&key("new", 0)) };
     let ours = [
         bridge.mint(1, account(0), 1),
         bridge.mint(2, account(1), 0),
         bridge.batch(
             3,
             0,
-            &[
-                bridge.transfer(0, 1, 500, 3, 0),
-                bridge.withdraw(0, 0, 1, 1),
-                bridge.withdraw(1, 0, 0, 0),
-            ],
+            &[bridge.transfer(0, 1, 500, 3, 0), bridge.withdraw(0, 0, 1, 1), bridge.withdraw(1, 0, 0, 0)],
         ),
         bridge.forced(4, &bridge.withdraw(1, 0, 0, 0)),
         bridge.payout(5, 0, destination(0), 0, None),
@@ -88,11 +78,7 @@ fn seeds(bridge: &Bridge) -> Vec<Vec<u8>> {
             1,
             destination(1),
             0,
-            Some(trestle_rollup::SlotId {
-                operator: 1,
-                denomination: 0,
-                serial: 9,
-            }),
+            Some(trestle_rollup::SlotId { operator: 1, denomination: 0, serial: 9 }),
         ),
         bridge.admin(7, operator),
         bridge.admin(9, AdminOperation::RemoveSequencer { index: 3 }),
@@ -100,10 +86,7 @@ fn seeds(bridge: &Bridge) -> Vec<Vec<u8>> {
         plain(outpoint(10), vec![]),
     ];
     let real = mainnet::block();
-    ours.iter()
-        .chain(real.txdata[1..].iter().step_by(40))
-        .map(serialize)
-        .collect()
+    ours.iter().chain(real.txdata[1..].iter().step_by(40)).map(serialize).collect()
 }
 
 /// One way to spoil a byte string.
@@ -118,15 +101,7 @@ enum Mutation {
 
 fn mutations() -> impl Strategy<Value = Mutation> {
     let index = any::<prop::sample::Index>;
-    let bytes = prop_oneof![
-        any::<u8>(),
-        Just(0),
-        Just(0xfd),
-        Just(0xfe),
-        Just(0xff),
-        Just(0x4c),
-        Just(0x68)
-    ];
+    let bytes = prop_oneof![any::<u8>(), Just(0), Just(0xfd), Just(0xfe), Just(0xff), Just(0x4c), Just(0x68)];
     prop_oneof![
         4 => (index(), bytes).prop_map(|(at, byte)| Mutation::Set(at, byte)),
         1 => index().prop_map(Mutation::Truncate),
@@ -144,9 +119,7 @@ fn mutate(bytes: &mut Vec<u8>, mutation: &Mutation) {
     match mutation {
         Mutation::Set(at, byte) => bytes[at.index(length)] = *byte,
         Mutation::Truncate(at) => bytes.truncate(at.index(length)),
-        Mutation::Insert(at, new) => {
-            drop(bytes.splice(at.index(length)..at.index(length), new.iter().copied()))
-        }
+        Mutation::Insert(at, new) => drop(bytes.splice(at.index(length)..at.index(length), new.iter().copied())),
         Mutation::Copy(from, to) => bytes[to.index(length)] = bytes[from.index(length)],
         Mutation::Remove(at) => drop(bytes.remove(at.index(length))),
     }
@@ -163,17 +136,8 @@ fn run(bridge: &Bridge, honest: &[Vec<u8>], transactions: Vec<Vec<u8>>) {
     let all: Vec<_> = honest.iter().cloned().chain(transactions).collect();
     let mut apply_once = |chunk| {
         let mut recorder = Recorder::default();
-        let applied = apply(
-            &layer.entry,
-            &mut loose(all.clone(), chunk),
-            &mut layer.nodes,
-            &mut recorder,
-        );
-        (
-            applied.expect("apply is total"),
-            recorder.events,
-            recorder.nodes,
-        )
+        let applied = apply(&layer.entry, &mut loose(all.clone(), chunk), &mut layer.nodes, &mut recorder);
+        (applied.expect("apply is total"), recorder.events, recorder.nodes)
     };
     let (one, two) = (apply_once(usize::MAX), apply_once(3));
     assert_eq!(one, two);
@@ -241,12 +205,10 @@ fn lying_lengths_end_with_the_bytes() {
 fn the_largest_envelope_is_read_and_a_larger_one_skipped() {
     use trestle_rollup::block::Action;
     let bridge = Bridge::default();
-    for (length, fits) in [
-        (trestle_rollup::envelope::MAX_PAYLOAD, true),
-        (trestle_rollup::envelope::MAX_PAYLOAD + 1, false),
-    ] {
-        let transaction =
-            bridge.envelope(1, trestle_rollup::envelope::Kind::Batch, vec![7; length]);
+    for (length, fits) in
+        [(trestle_rollup::envelope::MAX_PAYLOAD, true), (trestle_rollup::envelope::MAX_PAYLOAD + 1, false)]
+    {
+        let transaction = bridge.envelope(1, trestle_rollup::envelope::Kind::Batch, vec![7; length]);
         let bytes = serialize(&transaction);
         let summary = summarize(Rest::new(&bytes, Txid([0; 32])), bridge.tag).unwrap();
         let payload = summary.map(|summary| match summary.action {

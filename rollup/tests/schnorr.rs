@@ -24,11 +24,7 @@ fn verdict(check: &SignatureCheck) -> bool {
 
 fn good(index: usize, message: Digest) -> SignatureCheck {
     let key = key("schnorr", index);
-    SignatureCheck {
-        key: x_only(&key),
-        message,
-        signature: schnorr::sign(&message, &key),
-    }
+    SignatureCheck { key: x_only(&key), message, signature: schnorr::sign(&message, &key) }
 }
 
 /// BIP 340's test vectors with 32-byte messages: public key, message, signature, valid.
@@ -128,30 +124,16 @@ const VECTORS: [(&str, &str, &str, bool); 15] = [
 #[test]
 fn both_agree_with_the_vectors_of_bip_340() {
     for (key, message, signature, valid) in VECTORS {
-        let check = SignatureCheck {
-            key: bytes(key),
-            message: bytes(message),
-            signature: bytes(signature),
-        };
+        let check = SignatureCheck { key: bytes(key), message: bytes(message), signature: bytes(signature) };
         assert_eq!(verdict(&check), valid, "{signature}");
     }
 }
 
 #[test]
 fn both_refuse_what_is_out_of_range() {
-    let edges = [
-        "00".repeat(32),
-        format!("{:064}", 1),
-        P.into(),
-        N.into(),
-        "ff".repeat(32),
-    ];
+    let edges = ["00".repeat(32), format!("{:064}", 1), P.into(), N.into(), "ff".repeat(32)];
     let (p_less_1, n_less_1) = (P.replace("fc2f", "fc2e"), N.replace("4141", "4140"));
-    let edges: Vec<[u8; 32]> = edges
-        .iter()
-        .chain([&p_less_1, &n_less_1])
-        .map(|hex| bytes(hex))
-        .collect();
+    let edges: Vec<[u8; 32]> = edges.iter().chain([&p_less_1, &n_less_1]).map(|hex| bytes(hex)).collect();
     for edge in edges {
         let check = good(0, [1; 32]);
         assert!(verdict(&check));

@@ -4,9 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
 use trestle_rollup::state::ReadState as _;
-use trestle_rollup::{
-    Account, AdminOperation, Assignment, Event, SignedTransaction, SlotId, Withdrawal, WithdrawalId,
-};
+use trestle_rollup::{Account, AdminOperation, Assignment, Event, SignedTransaction, SlotId, Withdrawal, WithdrawalId};
 
 use crate::support::world::World;
 use crate::support::{Bridge, account, destination, key, x_only};
@@ -60,19 +58,8 @@ enum Wrong {
 /// A Layer 2 transaction whose nonce may be off.
 #[derive(Clone, Debug)]
 enum Layer2 {
-    Transfer {
-        from: usize,
-        to: usize,
-        amount: u64,
-        fee: u64,
-        nonce_off: u64,
-    },
-    Withdraw {
-        from: usize,
-        denomination: u8,
-        fee: u64,
-        nonce_off: u64,
-    },
+    Transfer { from: usize, to: usize, amount: u64, fee: u64, nonce_off: u64 },
+    Withdraw { from: usize, denomination: u8, fee: u64, nonce_off: u64 },
 }
 
 fn amounts() -> impl Strategy<Value = u64> {
@@ -117,14 +104,8 @@ fn posts() -> impl Strategy<Value = Post> {
         }),
         1 => (0u8..4, 0u8..5, 0usize..3).prop_map(|(operation, index, new)| Post::Admin { operation, index, new }),
     ];
-    let garbled =
-        (any::<prop::sample::Index>(), any::<u8>(), post.clone()).prop_map(|(at, byte, post)| {
-            Post::Garbled {
-                at,
-                byte,
-                post: Box::new(post),
-            }
-        });
+    let garbled = (any::<prop::sample::Index>(), any::<u8>(), post.clone())
+        .prop_map(|(at, byte, post)| Post::Garbled { at, byte, post: Box::new(post) });
     prop_oneof![6 => post, 1 => garbled]
 }
 
@@ -142,30 +123,15 @@ struct Poster<'a> {
 impl Poster<'_> {
     fn layer2(&mut self, transaction: &Layer2) -> SignedTransaction {
         match *transaction {
-            Layer2::Transfer {
-                from,
-                to,
-                amount,
-                fee,
-                nonce_off,
-            } => {
+            Layer2::Transfer { from, to, amount, fee, nonce_off } => {
                 let nonce = self.nonces.entry(from).or_default();
-                let signed = self
-                    .bridge
-                    .transfer(from, to, amount, fee, *nonce + nonce_off);
+                let signed = self.bridge.transfer(from, to, amount, fee, *nonce + nonce_off);
                 *nonce += 1;
                 signed
             }
-            Layer2::Withdraw {
-                from,
-                denomination,
-                fee,
-                nonce_off,
-            } => {
+            Layer2::Withdraw { from, denomination, fee, nonce_off } => {
                 let nonce = self.nonces.entry(from).or_default();
-                let signed = self
-                    .bridge
-                    .withdraw(from, denomination, fee, *nonce + nonce_off);
+                let signed = self.bridge.withdraw(from, denomination, fee, *nonce + nonce_off);
                 *nonce += 1;
                 signed
             }
@@ -176,98 +142,45 @@ impl Poster<'_> {
         self.input += 1;
         let input = 1_000_000 + self.input;
         match post {
-            Post::Mint {
-                deposit,
-                user,
-                denomination,
-                value_off,
-            } => {
+            Post::Mint { deposit, user, denomination, value_off } => {
                 let mut mint = self.bridge.mint(*deposit, account(*user), *denomination);
                 mint.output[0].value += bitcoin::Amount::from_sat((*value_off).into());
                 mint
             }
-            Post::Batch {
-                number_off,
-                by,
-                transactions,
-            } => {
+            Post::Batch { number_off, by, transactions } => {
                 let transactions: Vec<_> = transactions.iter().map(|tx| self.layer2(tx)).collect();
-                let by: Vec<u8> = if by.contains(&9) {
-                    by.clone()
-                } else {
-                    (0..self.sequencers).collect()
-                };
-                let batch = self
-                    .bridge
-                    .certified(self.batches + number_off, &transactions, &by);
+                let by: Vec<u8> = if by.contains(&9) { by.clone() } else { (0..self.sequencers).collect() };
+                let batch = self.bridge.certified(self.batches + number_off, &transactions, &by);
                 self.batches += u64::from(*number_off == 0);
-                self.bridge
-                    .envelope(input, trestle_rollup::envelope::Kind::Batch, batch.encode())
+                self.bridge.envelope(input, trestle_rollup::envelope::Kind::Batch, batch.encode())
             }
             Post::Forced(transaction) => {
                 let signed = self.layer2(transaction);
                 self.bridge.forced(input, &signed)
             }
-            Post::Payout {
-                pending,
-                serial,
-                value_off,
-                wrong,
-            } => {
-                let Some((id, withdrawal, assignment)) =
-                    self.pending.get(pending.index(self.pending.len().max(1)))
+            Post::Payout { pending, serial, value_off, wrong } => {
+                let Some((id, withdrawal, assignment)) = self.pending.get(pending.index(self.pending.len().max(1)))
                 else {
                     return self.bridge.payout(input, 0, destination(0), 0, None);
                 };
                 let denomination = withdrawal.denomination;
-                let of = if *wrong == Wrong::Denomination {
-                    denomination ^ 1
-                } else {
-                    denomination
-                };
+                let of = if *wrong == Wrong::Denomination { denomination ^ 1 } else { denomination };
                 let slot = match assignment {
                     Assignment::Operator { index, .. } => {
-                        let operator = if *wrong == Wrong::Payer {
-                            index ^ 1
-                        } else {
-                            *index
-                        };
-                        Some(SlotId {
-                            operator,
-                            denomination: of,
-                            serial: *serial,
-                        })
+                        let operator = if *wrong == Wrong::Payer { index ^ 1 } else { *index };
+                        Some(SlotId { operator, denomination: of, serial: *serial })
                     }
                     Assignment::Committee if *wrong != Wrong::Payer => None,
-                    Assignment::Committee => Some(SlotId {
-                        operator: 0,
-                        denomination: of,
-                        serial: *serial,
-                    }),
+                    Assignment::Committee => Some(SlotId { operator: 0, denomination: of, serial: *serial }),
                 };
-                let id = if *wrong == Wrong::Withdrawal {
-                    id.0 ^ 1
-                } else {
-                    id.0
-                };
-                let to = if *wrong == Wrong::Destination {
-                    destination(9)
-                } else {
-                    withdrawal.destination
-                };
+                let id = if *wrong == Wrong::Withdrawal { id.0 ^ 1 } else { id.0 };
+                let to = if *wrong == Wrong::Destination { destination(9) } else { withdrawal.destination };
                 let mut payout = self.bridge.payout(input, id, to, denomination, slot);
-                let value = payout.output[0]
-                    .value
-                    .to_sat()
-                    .wrapping_sub((*value_off).into());
+                let value = payout.output[0].value.to_sat().wrapping_sub((*value_off).into());
                 payout.output[0].value = bitcoin::Amount::from_sat(value);
                 payout
             }
-            Post::Admin {
-                operation,
-                index,
-                new,
-            } => {
+            Post::Admin { operation, index, new } => {
                 let (index, key) = (*index, x_only(&key("new", *new)));
                 self.bridge.admin(
                     input,
@@ -313,21 +226,14 @@ impl Books {
     fn enter(&mut self, bridge: &Bridge, event: &Event) {
         let value = |denomination: u8| bridge.parameters.denominations[usize::from(denomination)];
         match *event {
-            Event::Minted {
-                account,
-                denomination,
-                outpoint,
-                ..
-            } => {
+            Event::Minted { account, denomination, outpoint, .. } => {
                 self.minted += value(denomination);
                 self.accounts.insert(account);
                 // Bitcoin lets an output be spent once; these blocks do not, so the test does.
                 self.deposits.insert(outpoint);
             }
             Event::Transferred { from, to, .. } => self.accounts.extend([from, to]),
-            Event::WithdrawalRequested {
-                from, denomination, ..
-            } => {
+            Event::WithdrawalRequested { from, denomination, .. } => {
                 self.withdrawn += value(denomination);
                 self.accounts.insert(from);
             }
@@ -338,10 +244,7 @@ impl Books {
             Event::PaidCooperatively { id, .. } => {
                 assert!(self.paid.insert(id), "{id} was paid twice")
             }
-            Event::Batch { .. }
-            | Event::Forced { .. }
-            | Event::Administered { .. }
-            | Event::Skipped { .. } => {}
+            Event::Batch { .. } | Event::Forced { .. } | Event::Administered { .. } | Event::Skipped { .. } => {}
         }
     }
 }

@@ -106,10 +106,7 @@ fn a_node_that_is_missing_of_another_kind_or_circular_is_an_error() {
     let check = |mut nodes: Nodes, expected: StateError<&'static str>| {
         assert_eq!(lookup(&mut nodes, &root, &[0; 32]), Err(expected));
         assert_eq!(Tree::new(root).get(&mut nodes, &[0; 32]), Err(expected));
-        assert_eq!(
-            Tree::new(root).set(&mut nodes, [0; 32], [9; 32]),
-            Err(expected)
-        );
+        assert_eq!(Tree::new(root).set(&mut nodes, [0; 32], [9; 32]), Err(expected));
     };
     let mut missing = nodes.clone();
     missing.0.remove(&leaf);
@@ -119,14 +116,8 @@ fn a_node_that_is_missing_of_another_kind_or_circular_is_an_error() {
     check(other_kind, StateError::Node(leaf));
     // A host that lies in a circle is not followed for ever.
     let mut circular = nodes;
-    circular
-        .0
-        .insert(root, (IV_INNER, [root, root].concat().try_into().unwrap()));
+    circular.0.insert(root, (IV_INNER, [root, root].concat().try_into().unwrap()));
     assert!(lookup(&mut circular, &root, &[0; 32]).is_err());
     assert!(Tree::new(root).get(&mut circular, &[0; 32]).is_err());
-    assert!(
-        Tree::new(root)
-            .set(&mut circular, [0; 32], [9; 32])
-            .is_err()
-    );
+    assert!(Tree::new(root).set(&mut circular, [0; 32], [9; 32]).is_err());
 }

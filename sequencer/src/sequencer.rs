@@ -2,7 +2,9 @@
 
 use bitcoin::secp256k1::Keypair;
 use bitcoin::{Transaction, Txid};
-use trestle_rollup::{Account, AccountState, Batch, Digest, Event as LedgerEvent, Ledger, SignedTransaction, quorum, schnorr};
+use trestle_rollup::{
+    Account, AccountState, Batch, Digest, Event as LedgerEvent, Ledger, SignedTransaction, quorum, schnorr,
+};
 
 use crate::mempool::{InFlight, Judgement, Mempool, Policy};
 use crate::receipt::{Failure, Receipt, Rejection};
@@ -176,11 +178,7 @@ impl Sequencer {
     ///
     /// # Errors
     /// If the ledger fails.
-    pub fn pending(
-        &mut self,
-        account: &Account,
-        ledger: &Ledger,
-    ) -> Result<AccountState, Error> {
+    pub fn pending(&mut self, account: &Account, ledger: &Ledger) -> Result<AccountState, Error> {
         self.settle(ledger)?;
         self.mempool.pending(ledger, account)
     }
@@ -214,7 +212,9 @@ impl Sequencer {
         let next = ledger.state_at_tip().meta()?.batches;
         self.store
             .batches_from(next)
-            .map(|batch| batch.map(|batch| InFlight { number: batch.number, transactions: batch.transactions().collect() }))
+            .map(|batch| {
+                batch.map(|batch| InFlight { number: batch.number, transactions: batch.transactions().collect() })
+            })
             .collect::<Result<_, _>>()
             .map_err(Error::from)
     }

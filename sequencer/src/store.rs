@@ -155,10 +155,7 @@ impl Store {
     }
 
     pub fn posting(&self, number: u64) -> Result<Option<Posting>, StoreError> {
-        self.0
-            .get(numbered(kind::POSTING, number))?
-            .map(|bytes| Posting::decode(&bytes))
-            .transpose()
+        self.0.get(numbered(kind::POSTING, number))?.map(|bytes| Posting::decode(&bytes)).transpose()
     }
 
     /// The numbers that have a posting.
@@ -181,9 +178,7 @@ impl Store {
     fn numbered(&self, kind: u8) -> impl Iterator<Item = Result<(u64, sled::IVec), StoreError>> {
         self.0.scan_prefix([kind]).map(|item| {
             let (key, value) = item?;
-            let number = key[1..]
-                .try_into()
-                .map_err(|_| StoreError::Damaged("a key"))?;
+            let number = key[1..].try_into().map_err(|_| StoreError::Damaged("a key"))?;
             Ok((u64::from_be_bytes(number), value))
         })
     }

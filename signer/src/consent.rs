@@ -42,7 +42,8 @@ pub fn parties(bridge: &Bridge, job: &Job) -> Vec<XOnlyPublicKey> {
     match job {
         Job::Deposit(deposit) => vec![deposit.terms.refund_key],
         Job::Run(run) => {
-            let operator = bridge.parameters.operators.get(usize::from(run.terms.operator)).map(|operator| operator.key);
+            let operator =
+                bridge.parameters.operators.get(usize::from(run.terms.operator)).map(|operator| operator.key);
             operator.into_iter().chain(bridge.parameters.challengers.iter().copied()).collect()
         }
         Job::Cooperative(_) | Job::Admin(_) => Vec::new(),
@@ -62,7 +63,8 @@ pub fn check(bridge: &Bridge, job: &Job, consents: &[Signature]) -> Result<(), C
     }
     let secp = Secp256k1::verification_only();
     let message = message(bridge, job);
-    let wrong = parties.iter().zip(consents).find(|(key, consent)| secp.verify_schnorr(consent, &message, key).is_err());
+    let wrong =
+        parties.iter().zip(consents).find(|(key, consent)| secp.verify_schnorr(consent, &message, key).is_err());
     wrong.map_or(Ok(()), |(key, _)| Err(ConsentError::Wrong(*key)))
 }
 

@@ -29,7 +29,8 @@ impl<S: Store> Signer<S> {
         if self.sessions.get(&id).is_some_and(|session| session.position() <= at) {
             return self.send_nonces(id, out);
         }
-        let taken_up = self.book.get(&id).is_some_and(|known| known.progress != Progress::Open) || self.sessions.contains_key(&id);
+        let taken_up =
+            self.book.get(&id).is_some_and(|known| known.progress != Progress::Open) || self.sessions.contains_key(&id);
         if taken_up {
             self.catch_up(id, LEADER, at, out)?;
             return Ok(());

@@ -64,7 +64,8 @@ impl<S: Store> Signer<S> {
     ) -> Result<(), Error> {
         let Job::Deposit(DepositJob { terms, .. }) = job else { return Ok(()) };
         let outpoint = terms.outpoint;
-        if self.waiting.contains_key(&outpoint) || self.book.deposits().any(|(_, known, _)| known.outpoint == outpoint) {
+        if self.waiting.contains_key(&outpoint) || self.book.deposits().any(|(_, known, _)| known.outpoint == outpoint)
+        {
             return Ok(());
         }
         if self.waiting.len() >= MAX_WAITING {
@@ -81,7 +82,13 @@ impl<S: Store> Signer<S> {
     }
 
     /// A run was asked for. It waits in memory; the operator asks again.
-    pub(crate) fn await_run(&mut self, id: JobId, job: Job, consents: Vec<Signature>, out: &mut Vec<Duty>) -> Result<(), Error> {
+    pub(crate) fn await_run(
+        &mut self,
+        id: JobId,
+        job: Job,
+        consents: Vec<Signature>,
+        out: &mut Vec<Duty>,
+    ) -> Result<(), Error> {
         let Job::Run(RunJob { terms, .. }) = job else { return Ok(()) };
         let known = self.book.runs().find(|(_, run, known)| **run == terms && known.progress != Progress::Ended);
         if let Some((&known, ..)) = known {
@@ -170,13 +177,17 @@ impl<S: Store> Signer<S> {
                 }
                 let to = if first { 1..self.musig.signers() } else { from..from + 1 };
                 for to in to.filter(|to| *to != LEADER) {
-                    out.push(Duty::Send { to, message: Message::AggregateNonces { job: id, at, nonces: offers.clone() } });
+                    out.push(Duty::Send {
+                        to,
+                        message: Message::AggregateNonces { job: id, at, nonces: offers.clone() },
+                    });
                 }
                 if self.musig.signers() > 1 {
                     return Ok(());
                 }
                 // A committee of one has nobody to wait for.
-                let partials = self.sessions.get_mut(&id).map(|session| session.sign(&mut self.musig, &offers, Batch::default()));
+                let partials =
+                    self.sessions.get_mut(&id).map(|session| session.sign(&mut self.musig, &offers, Batch::default()));
                 match partials {
                     Some(Ok(partials)) => self.partials_from(id, LEADER, at, partials, view, out),
                     _ => Ok(()),
@@ -288,7 +299,8 @@ impl<S: Store> Signer<S> {
                 self.queue.push_back((job, consents));
                 continue;
             }
-            let vaults = Knowledge { bridge: &self.bridge, book: &self.book, view }.unspent_vaults(terms.denomination)?;
+            let vaults =
+                Knowledge { bridge: &self.bridge, book: &self.book, view }.unspent_vaults(terms.denomination)?;
             let job = Job::Run(RunJob { terms: terms.clone(), vaults });
             let id = JobId::of(&self.bridge, &job);
             if let Some(reason) = self.propose(job, consents, view, out)? {
@@ -341,7 +353,11 @@ impl<S: Store> Signer<S> {
             let rate = view.fee_rate()?.max(self.bridge.parameters.presigned_fee_rate);
             let fee = cooperative::fee(&self.bridge, &destination, rate).min(self.bridge.parameters.withdrawal_fee);
             let same = |terms: &CooperativeTerms| terms.withdrawal == withdrawal;
-            if self.sessions.keys().any(|id| matches!(self.book.get(id), Some(Known { job: Job::Cooperative(terms), .. }) if same(terms))) {
+            if self
+                .sessions
+                .keys()
+                .any(|id| matches!(self.book.get(id), Some(Known { job: Job::Cooperative(terms), .. }) if same(terms)))
+            {
                 continue;
             }
             let promised = self.book.promises().filter(|(_, terms)| same(terms)).max_by_key(|(_, terms)| terms.fee);
@@ -386,7 +402,13 @@ impl<S: Store> Signer<S> {
     }
 
     /// Begins a job, if the leader itself finds it good. Otherwise says why not.
-    fn propose(&mut self, job: Job, consents: Vec<Signature>, view: &dyn View, out: &mut Vec<Duty>) -> Result<Option<String>, Error> {
+    fn propose(
+        &mut self,
+        job: Job,
+        consents: Vec<Signature>,
+        view: &dyn View,
+        out: &mut Vec<Duty>,
+    ) -> Result<Option<String>, Error> {
         let id = JobId::of(&self.bridge, &job);
         if self.sessions.contains_key(&id) || self.book.get(&id).is_some_and(|known| known.progress != Progress::Open) {
             return Ok(None);

@@ -204,12 +204,19 @@ impl<S: Store> Signer<S> {
         let leading = self.index() == LEADER;
         match message {
             Message::Propose { job, at, consents } if from == LEADER => self.proposed(*job, at, consents, view, out),
-            Message::AggregateNonces { job, at, nonces } if from == LEADER => self.announced(job, at, nonces, view, out),
+            Message::AggregateNonces { job, at, nonces } if from == LEADER => {
+                self.announced(job, at, nonces, view, out)
+            }
             Message::Nonces { job, at, nonces } if leading => self.nonces_from(job, from, at, nonces, view, out),
-            Message::Partials { job, at, partials } if leading => self.partials_from(job, from, at, partials, view, out),
+            Message::Partials { job, at, partials } if leading => {
+                self.partials_from(job, from, at, partials, view, out)
+            }
             Message::Signatures { job, at, signatures } => self.signatures_from(job, from, at, signatures, view, out),
             Message::Refuse { job, reason } => self.refused_by(job, from, reason, out),
-            Message::Propose { .. } | Message::AggregateNonces { .. } | Message::Nonces { .. } | Message::Partials { .. } => Ok(()),
+            Message::Propose { .. }
+            | Message::AggregateNonces { .. }
+            | Message::Nonces { .. }
+            | Message::Partials { .. } => Ok(()),
         }
     }
 
@@ -498,7 +505,13 @@ impl<S: Store> Signer<S> {
         Ok(())
     }
 
-    fn requested(&mut self, job: Job, consents: Vec<Signature>, view: &dyn View, out: &mut Vec<Duty>) -> Result<(), Error> {
+    fn requested(
+        &mut self,
+        job: Job,
+        consents: Vec<Signature>,
+        view: &dyn View,
+        out: &mut Vec<Duty>,
+    ) -> Result<(), Error> {
         let id = JobId::of(&self.bridge, &job);
         let by = self.index();
         let refuse = |reason: String| Duty::Refused { job: id, by, reason };

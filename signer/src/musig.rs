@@ -11,10 +11,10 @@
 
 use std::collections::{BTreeSet, HashMap};
 
+use bitcoin::TapNodeHash;
 use bitcoin::hashes::Hash;
 use bitcoin::key::TapTweak;
 use bitcoin::secp256k1::{self, Keypair, Secp256k1, VerifyOnly, XOnlyPublicKey, schnorr};
-use bitcoin::TapNodeHash;
 use musig2::secp::{Point, Scalar};
 use musig2::{AggNonce, CompactSignature, KeyAggContext, PartialSignature, PubNonce, SecNonce};
 use rand::rngs::OsRng;
@@ -367,7 +367,8 @@ impl<S: Store> Musig<S> {
             if self.tweaked.len() >= CACHED {
                 self.tweaked.clear();
             }
-            let made = self.tweak(&request.tweak).map_err(|why| MusigError::Signing { what: request.what.clone(), why })?;
+            let made =
+                self.tweak(&request.tweak).map_err(|why| MusigError::Signing { what: request.what.clone(), why })?;
             self.tweaked.insert(request.tweak, made);
         }
         Ok(&self.tweaked[&request.tweak])

@@ -33,13 +33,17 @@ impl Plan for JobPlan<'_> {
     }
 
     fn stage(&self, index: usize, before: &[Vec<Signature>]) -> Result<Vec<SignRequest>, String> {
-        let requests = |index, before| self.job.stage(self.bridge, self.runs, index, before).map_err(|error| error.to_string());
+        let requests =
+            |index, before| self.job.stage(self.bridge, self.runs, index, before).map_err(|error| error.to_string());
         match self.job {
             Job::Run(run) => {
                 let all = requests(0, &[])?;
                 let slots = match self.runs.iter().find(|graph| graph.terms == run.terms) {
                     Some(graph) => graph.requests().len(),
-                    None => RunGraph::build(self.bridge, run.terms.clone()).map_err(|error| error.to_string())?.requests().len(),
+                    None => RunGraph::build(self.bridge, run.terms.clone())
+                        .map_err(|error| error.to_string())?
+                        .requests()
+                        .len(),
                 };
                 let (slots, reimburse) = all.split_at_checked(slots).ok_or("the job lacks a slot")?;
                 Ok(if index == 0 { slots } else { reimburse }.to_vec())

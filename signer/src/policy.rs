@@ -117,7 +117,9 @@ impl Knowledge<'_> {
         Ok(match &known.job {
             Job::Deposit(deposit) => {
                 let gone = match self.view.spender(&deposit.terms.outpoint)? {
-                    Some(spend) => self.deep(spend.height)? && known.vault.is_none_or(|vault| vault.outpoint.txid != spend.txid),
+                    Some(spend) => {
+                        self.deep(spend.height)? && known.vault.is_none_or(|vault| vault.outpoint.txid != spend.txid)
+                    }
                     None => false,
                 };
                 gone || match known.vault {
@@ -262,7 +264,8 @@ impl Knowledge<'_> {
             .filter(|(_, terms, _)| terms.outpoint == job.terms.outpoint)
             .filter_map(|(_, _, known)| known.vault.map(|vault| vault.outpoint))
             .collect();
-        let vaults = self.unspent_vaults(denomination)?.iter().filter(|vault| !mine.contains(&vault.outpoint)).count() as u32;
+        let vaults =
+            self.unspent_vaults(denomination)?.iter().filter(|vault| !mine.contains(&vault.outpoint)).count() as u32;
         let challengers = self.bridge.parameters.challengers.len() as u32;
         if runway(&runs, challengers, vaults) == 0 {
             return Err(Refusal::Runway(denomination).into());
@@ -290,7 +293,9 @@ impl Knowledge<'_> {
             if overlap {
                 return Err(Refusal::SlotUsed(terms.slot(0)).into());
             }
-            let taken = |bond: &OutPoint| other.bond == *bond || other.challengers.iter().any(|challenger| challenger.bond == *bond);
+            let taken = |bond: &OutPoint| {
+                other.bond == *bond || other.challengers.iter().any(|challenger| challenger.bond == *bond)
+            };
             if let Some(bond) = bonds.clone().find(taken) {
                 return Err(Refusal::BondUsed(bond).into());
             }

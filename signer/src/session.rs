@@ -95,7 +95,8 @@ impl Session {
     /// Takes up a job where the store says it was left.
     pub fn open(plan: &dyn Plan, musig: &Musig<impl Store>) -> Result<Self, SessionError> {
         let round = Round::new(musig.signers());
-        let mut session = Self { stages: plan.stages(), held: Vec::new(), requests: Vec::new(), got: Vec::new(), round };
+        let mut session =
+            Self { stages: plan.stages(), held: Vec::new(), requests: Vec::new(), got: Vec::new(), round };
         if session.stages > 0 {
             session.requests = plan.stage(0, &[]).map_err(SessionError::Plan)?;
         }

@@ -9,8 +9,8 @@ use bitcoin::secp256k1::{Message, Secp256k1, schnorr};
 use musig2::{AggNonce, PartialSignature, PubNonce};
 use support::members::{keypairs, public_keys};
 use support::{Crash, Disk};
-use trestle_signer::musig::{Musig, MusigError, aggregate};
 use trestle_bridge::transactions::{SignRequest, Tweak};
+use trestle_signer::musig::{Musig, MusigError, aggregate};
 use trestle_signer::store::Batch;
 
 fn requests() -> Vec<SignRequest> {

@@ -213,14 +213,30 @@ fn any_message(job: JobId) -> impl Strategy<Value = Message> {
             let offers = items.iter().map(|nonce| offer(*nonce));
             match kind {
                 0 => {
-                    let nonces = offers.map(|offer| if offer == Offer::Nonce(()) { Offer::Nonce(musig2::PubNonce::clone(&public)) } else { Offer::Signature(signature) });
+                    let nonces = offers.map(|offer| {
+                        if offer == Offer::Nonce(()) {
+                            Offer::Nonce(musig2::PubNonce::clone(&public))
+                        } else {
+                            Offer::Signature(signature)
+                        }
+                    });
                     Message::Nonces { job, at, nonces: nonces.collect() }
                 }
                 1 => {
-                    let nonces = offers.map(|offer| if offer == Offer::Nonce(()) { Offer::Nonce(AggNonce::clone(&sum)) } else { Offer::Signature(signature) });
+                    let nonces = offers.map(|offer| {
+                        if offer == Offer::Nonce(()) {
+                            Offer::Nonce(AggNonce::clone(&sum))
+                        } else {
+                            Offer::Signature(signature)
+                        }
+                    });
                     Message::AggregateNonces { job, at, nonces: nonces.collect() }
                 }
-                2 => Message::Partials { job, at, partials: items.iter().map(|_| PartialSignature::from_slice(&[1; 32]).unwrap()).collect() },
+                2 => Message::Partials {
+                    job,
+                    at,
+                    partials: items.iter().map(|_| PartialSignature::from_slice(&[1; 32]).unwrap()).collect(),
+                },
                 3 => Message::Signatures { job, at, signatures: items.iter().map(|_| signature).collect() },
                 4 => Message::Refuse { job, reason: "\u{1b}[2J no".into() },
                 _ => {
@@ -302,7 +318,11 @@ fn the_wire_format_does_not_change() {
     let messages = [
         Message::Propose { job: Box::new(deposit), at: 3, consents: vec![signature] },
         Message::Nonces { job, at: 1, nonces: vec![Offer::Nonce(point.parse().unwrap()), Offer::Signature(signature)] },
-        Message::AggregateNonces { job, at: 1, nonces: vec![Offer::Nonce(point.parse().unwrap()), Offer::Signature(signature)] },
+        Message::AggregateNonces {
+            job,
+            at: 1,
+            nonces: vec![Offer::Nonce(point.parse().unwrap()), Offer::Signature(signature)],
+        },
         Message::Partials { job, at: 1, partials: vec![PartialSignature::from_slice(&[1; 32]).unwrap()] },
         Message::Signatures { job, at: 1, signatures: vec![signature] },
         Message::Refuse { job, reason: "why".into() },

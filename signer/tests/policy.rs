@@ -43,7 +43,12 @@ fn a_deposit_is_signed_only_as_the_chain_and_its_user_say() {
         ("no such output", 6, |_, job| job.terms.outpoint.vout = 1, "not on the chain"),
         ("wrong amount", 6, |_, job| job.terms.denomination = 1, "not on the chain"),
         ("no such denomination", 6, |_, job| job.terms.denomination = 9, "denomination"),
-        ("somebody else's refund key", 6, |_, job| job.terms.refund_key = key("mallory").x_only_public_key().0, "consent"),
+        (
+            "somebody else's refund key",
+            6,
+            |_, job| job.terms.refund_key = key("mallory").x_only_public_key().0,
+            "consent",
+        ),
         ("somebody else's account", 6, |_, job| job.terms.account.0 = [5; 32], "consent"),
         ("spent", 6, |network, job| network.world.spend(job.terms.outpoint), "is spent"),
         ("a slot missing", 6, |_, job| job.slots.truncate(3), "not covered"),
@@ -96,13 +101,21 @@ fn a_run_is_signed_only_with_a_true_checkpoint_new_slots_and_every_vault() {
         ),
         ("another run's bond", |_, job| job.terms.bond = outpoint("run 0 0 bond"), "bond of another run"),
         ("a spent bond", |network, job| network.world.spend(job.terms.bond), "is spent"),
-        ("a challenger's bond of another run", |_, job| job.terms.challengers[0].bond = outpoint("run 1 0 bond of challenger 0"), "another run"),
+        (
+            "a challenger's bond of another run",
+            |_, job| job.terms.challengers[0].bond = outpoint("run 1 0 bond of challenger 0"),
+            "another run",
+        ),
         ("no challenger", |_, job| job.terms.challengers.clear(), "challengers"),
         ("a claim key twice", |_, job| job.terms.claim_keys[1] = job.terms.claim_keys[0].clone(), "earlier one"),
         ("no such operator", |_, job| job.terms.operator = 7, "consents"),
         ("a vault missing", |_, job| job.vaults.clear(), "not covered"),
         ("a vault twice", |_, job| job.vaults.push(job.vaults[0]), "twice"),
-        ("an unknown vault", |_, job| job.vaults.push(Vault { outpoint: outpoint("nothing"), denomination: 0 }), "no vault"),
+        (
+            "an unknown vault",
+            |_, job| job.vaults.push(Vault { outpoint: outpoint("nothing"), denomination: 0 }),
+            "no vault",
+        ),
     ];
     for (name, change, why) in rows {
         let (mut network, vault) = committee_with_vault(3);
@@ -123,7 +136,9 @@ fn a_run_is_signed_only_with_a_true_checkpoint_new_slots_and_every_vault() {
     }
     // What a challenger did not agree to could not be contested by it.
     let (mut network, vault) = committee_with_vault(3);
-    let (Job::Run(mut run), consents) = network.everyone.run(0, 10, 2, network.world.checkpoint()) else { unreachable!() };
+    let (Job::Run(mut run), consents) = network.everyone.run(0, 10, 2, network.world.checkpoint()) else {
+        unreachable!()
+    };
     run.vaults.push(vault);
     run.terms.challengers[0].contest_hashes.swap(0, 1);
     refused(propose(&mut network, Job::Run(run), consents), "consent");
@@ -139,14 +154,24 @@ fn a_withdrawal_is_paid_only_in_time_once_and_from_one_vault() {
         ("the window may close", 11, |_, _| {}, "may not be the committee's"),
         ("an operator's already", 20, |_, _| {}, "may not be the committee's"),
         ("unknown", 6, |_, terms| terms.withdrawal = WithdrawalId(9), "not pending"),
-        ("paid", 6, |network, _| network.world.0.borrow_mut().withdrawals.get_mut(&0).unwrap().paid = true, "not pending"),
+        (
+            "paid",
+            6,
+            |network, _| network.world.0.borrow_mut().withdrawals.get_mut(&0).unwrap().paid = true,
+            "not pending",
+        ),
         ("another script", 6, |_, terms| terms.destination = ScriptBuf::new(), "not pending"),
         ("another denomination", 6, |_, terms| terms.vault.denomination = 1, "not pending"),
         ("an unknown vault", 6, |_, terms| terms.vault.outpoint = outpoint("nothing"), "no vault"),
         ("a spent vault", 6, |network, terms| network.world.spend(terms.vault.outpoint), "is spent"),
         ("a burned ticket", 6, |network, terms| network.world.spend(terms.vault.ticket()), "is spent"),
         ("more than the parameters' fee", 6, |_, terms| terms.fee = Amount::from_sat(10_001), "needs"),
-        ("too small a fee", 6, |network, _| network.world.0.borrow_mut().fee_rate = FeeRate::from_sat_per_vb_u32(30), "fee"),
+        (
+            "too small a fee",
+            6,
+            |network, _| network.world.0.borrow_mut().fee_rate = FeeRate::from_sat_per_vb_u32(30),
+            "fee",
+        ),
     ];
     for (name, blocks, change, why) in rows {
         let (mut network, vault) = committee_with_vault(3);
@@ -154,7 +179,8 @@ fn a_withdrawal_is_paid_only_in_time_once_and_from_one_vault() {
         // Nobody else acts: the leader would propose this payout by itself.
         (0..*blocks).for_each(|_| network.world.mine());
         let destination = network.world.0.borrow().withdrawals[&0].destination.script_pubkey();
-        let mut terms = CooperativeTerms { withdrawal: WithdrawalId(0), vault, destination, fee: Amount::from_sat(1_000) };
+        let mut terms =
+            CooperativeTerms { withdrawal: WithdrawalId(0), vault, destination, fee: Amount::from_sat(1_000) };
         change(&mut network, &mut terms);
         let answer = propose(&mut network, Job::Cooperative(terms), Vec::new());
         match *why {
@@ -202,7 +228,8 @@ fn a_payout_that_was_signed_binds_its_vault_and_is_replaced_from_it_when_fees_ri
     network.world.withdraw(1);
     (0..6).for_each(|_| network.world.0.borrow_mut().tip += 1);
     let destination = network.world.0.borrow().withdrawals[&1].destination.script_pubkey();
-    let terms = CooperativeTerms { withdrawal: WithdrawalId(1), vault: promised, destination, fee: Amount::from_sat(5_000) };
+    let terms =
+        CooperativeTerms { withdrawal: WithdrawalId(1), vault: promised, destination, fee: Amount::from_sat(5_000) };
     refused(propose(&mut network, Job::Cooperative(terms), Vec::new()), "promised");
 }
 

@@ -76,7 +76,12 @@ fn story(signers: usize, seed: u64) -> Network {
         let confirmed = |name: &&str| network.world.0.borrow().spends.contains_key(&outpoint(name));
         let deposited = |name: &&str| confirmed(name) && all(network.progress(deposit_of(name)));
         let ran = (0..2).all(|operator| all(network.progress(run_of(operator))));
-        if ran && ["alice", "bob", "carol"].iter().all(deposited) && paid && all(network.progress(payout_of(0))) && blocks > 20 {
+        if ran
+            && ["alice", "bob", "carol"].iter().all(deposited)
+            && paid
+            && all(network.progress(payout_of(0)))
+            && blocks > 20
+        {
             return network;
         }
     }
@@ -94,11 +99,16 @@ fn check(network: &mut Network) {
     // Every operator and challenger holds what completes its transactions.
     for operator in 0..2u8 {
         let graph = |job: &Job| match job {
-            Job::Run(run) if run.terms.operator == operator => Some(RunGraph::build(&bridge, run.terms.clone()).unwrap()),
+            Job::Run(run) if run.terms.operator == operator => {
+                Some(RunGraph::build(&bridge, run.terms.clone()).unwrap())
+            }
             _ => None,
         };
-        let (delivery, graph) =
-            network.delivered.iter().find_map(|(_, delivery)| graph(&delivery.job).map(|graph| (delivery, graph))).unwrap();
+        let (delivery, graph) = network
+            .delivered
+            .iter()
+            .find_map(|(_, delivery)| graph(&delivery.job).map(|graph| (delivery, graph)))
+            .unwrap();
         let Job::Run(run) = &delivery.job else { unreachable!() };
         let requests = delivery.job.stage(&bridge, &[], 0, &[]).unwrap();
         assert_eq!(requests.len(), delivery.signatures[0].len());
@@ -117,14 +127,18 @@ fn check(network: &mut Network) {
                 .iter()
                 .flat_map(|delivery| match &delivery.job {
                     Job::Run(run) => run.vaults.iter().map(|vault| vault.outpoint).collect(),
-                    Job::Deposit(deposit) => vec![deposit.terms.vault(&bridge, &delivery.signatures[0][0]).unwrap().outpoint],
+                    Job::Deposit(deposit) => {
+                        vec![deposit.terms.vault(&bridge, &delivery.signatures[0][0]).unwrap().outpoint]
+                    }
                     _ => Vec::new(),
                 })
                 .collect();
             assert!(vaults.is_superset(&unspent), "every vault is covered by every run");
         }
     }
-    let got = |to| network.delivered.iter().any(|(receiver, delivery)| *receiver == to && matches!(delivery.job, Job::Run(_)));
+    let got = |to| {
+        network.delivered.iter().any(|(receiver, delivery)| *receiver == to && matches!(delivery.job, Job::Run(_)))
+    };
     assert!(got(Receiver::Challenger(0)) && got(Receiver::Challenger(1)));
     assert_eq!(network.suspects, [], "nobody cheated");
 }

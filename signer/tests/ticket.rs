@@ -52,11 +52,18 @@ fn a_payout_is_broadcast_while_there_is_time_and_then_its_ticket_is_burned() {
             |network, _| network.world.0.borrow_mut().withdrawals.get_mut(&0).unwrap().paid = true,
             &["Burn"],
         ),
-        ("the request is in no block any more", LATE, |network, _| network.world.0.borrow_mut().withdrawals.clear(), &["Burn"]),
+        (
+            "the request is in no block any more",
+            LATE,
+            |network, _| network.world.0.borrow_mut().withdrawals.clear(),
+            &["Burn"],
+        ),
         (
             "mined",
             LATE,
-            |network, vault| [vault.outpoint, vault.ticket()].map(|spent| network.world.spend(spent)).into_iter().collect(),
+            |network, vault| {
+                [vault.outpoint, vault.ticket()].map(|spent| network.world.spend(spent)).into_iter().collect()
+            },
             &[],
         ),
         ("an operator was reimbursed from the vault", LATE, |network, vault| network.world.spend(vault.outpoint), &[]),
@@ -151,7 +158,8 @@ fn covered(network: &mut Network, signer: usize, vault: Vault) {
         let (job, consents) = network.everyone.consented(Job::Run(RunJob { vaults, ..run }));
         let id = JobId::of(&network.everyone.bridge, &job);
         let message = Message::Propose { job: Box::new(job), at: 0, consents };
-        let duties = network.signers[signer].process(Event::Message { from: 0, message }, &network.world.view(0)).unwrap();
+        let duties =
+            network.signers[signer].process(Event::Message { from: 0, message }, &network.world.view(0)).unwrap();
         let nonces =
             |duty: &Duty| matches!(duty, Duty::Send { message: Message::Nonces { job, .. }, .. } if *job == id);
         assert_eq!(duties.iter().any(nonces), good);

@@ -349,7 +349,9 @@ impl Chain for Electrum {
         let made = history.iter().find(|(txid, _)| *txid == outpoint.txid).and_then(|(_, height)| *height);
         let later: Vec<_> = history
             .into_iter()
-            .filter(|(txid, height)| *txid != outpoint.txid && height.is_none_or(|h| made.is_some_and(|made| h >= made)))
+            .filter(|(txid, height)| {
+                *txid != outpoint.txid && height.is_none_or(|h| made.is_some_and(|made| h >= made))
+            })
             .collect();
         for chunk in later.chunks(BATCH) {
             let txids: Vec<_> = chunk.iter().map(|(txid, _)| txid.to_string()).collect();

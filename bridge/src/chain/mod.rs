@@ -158,7 +158,8 @@ pub fn connect(url: &str, cookie: Option<&Path>, network: Network) -> Result<Arc
     if let Some(rest) = url.strip_prefix("http://") {
         let (auth, host) = match (rest.rsplit_once('@'), cookie) {
             (Some((user, host)), _) => {
-                let (user, password) = user.split_once(':').ok_or_else(|| address("expected user:password before the @"))?;
+                let (user, password) =
+                    user.split_once(':').ok_or_else(|| address("expected user:password before the @"))?;
                 (Auth::Password { user: user.into(), password: password.into() }, host)
             }
             (None, Some(cookie)) => (Auth::Cookie(cookie.into()), rest),

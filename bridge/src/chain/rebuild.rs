@@ -3,8 +3,8 @@
 use std::collections::HashSet;
 
 use bitcoin::block::Header;
-use bitcoin::{Block, Transaction, WitnessCommitment};
 use bitcoin::hashes::Hash;
+use bitcoin::{Block, Transaction, WitnessCommitment};
 
 /// A block of 4 MWU holds fewer than 2^16 transactions of 60 bytes and more.
 pub(super) const MAX_DEPTH: u32 = 16;

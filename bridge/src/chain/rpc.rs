@@ -115,7 +115,9 @@ enum CallError {
 impl Bitcoind {
     /// A node at `url` (`http://host:port`) that is to be on `network`. Does not connect yet.
     pub fn new(url: &str, auth: Auth, network: Network) -> Result<Self, ChainError> {
-        SimpleHttpTransport::builder().url(url).map_err(|e| ChainError::Address { url: url.into(), reason: e.to_string() })?;
+        SimpleHttpTransport::builder()
+            .url(url)
+            .map_err(|e| ChainError::Address { url: url.into(), reason: e.to_string() })?;
         let (client, on_network) = (Mutex::new(None), AtomicBool::new(false));
         Ok(Self { url: url.into(), auth, network, client, on_network })
     }
@@ -154,8 +156,9 @@ impl Bitcoind {
         }
         let credentials = match &self.auth {
             Auth::Password { user, password } => format!("{user}:{password}"),
-            Auth::Cookie(path) => std::fs::read_to_string(path)
-                .map_err(|e| self.unreachable(format!("no cookie at {} ({e}): is bitcoind running?", path.display())))?,
+            Auth::Cookie(path) => std::fs::read_to_string(path).map_err(|e| {
+                self.unreachable(format!("no cookie at {} ({e}): is bitcoind running?", path.display()))
+            })?,
         };
         let transport = SimpleHttpTransport::builder()
             .timeout(TIMEOUT)
@@ -275,7 +278,8 @@ impl Chain for Bitcoind {
     }
 
     fn tip(&self) -> Result<BlockId, ChainError> {
-        let info: ChainInfo = self.send("getblockchaininfo", &[]).map_err(|e| self.unexpected("getblockchaininfo", e))?;
+        let info: ChainInfo =
+            self.send("getblockchaininfo", &[]).map_err(|e| self.unexpected("getblockchaininfo", e))?;
         self.check_network(&info)?;
         Ok(BlockId { height: info.blocks, hash: info.bestblockhash })
     }
@@ -321,7 +325,9 @@ impl Chain for Bitcoind {
                 Some(Spending { spendingtx: Some(hex), blockhash }) => self.located(CALL, &hex, blockhash),
                 _ => Ok(None),
             },
-            Err(CallError::Node { code: MISC_ERROR, message }) if message.contains("txospenderindex is unavailable") => {
+            Err(CallError::Node { code: MISC_ERROR, message })
+                if message.contains("txospenderindex is unavailable") =>
+            {
                 Err(ChainError::MissingIndex { server: self.url.clone(), index: "txospenderindex" })
             }
             Err(error) => Err(self.unexpected(CALL, error)),

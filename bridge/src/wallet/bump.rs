@@ -57,7 +57,10 @@ impl Wallet {
             let value: Amount = chosen.iter().map(|coin| coin.output.value).sum();
             let needed = fee(vsize) + change.minimal_non_dust();
             if value >= needed {
-                break Transaction { output: vec![TxOut { value: value - fee(vsize), script_pubkey: change }], ..child };
+                break Transaction {
+                    output: vec![TxOut { value: value - fee(vsize), script_pubkey: change }],
+                    ..child
+                };
             }
             // The smallest coin that suffices, with what it costs to spend it; else the largest, and on.
             let with_one_more = fee(vsize + 58) + change.minimal_non_dust();
@@ -86,7 +89,9 @@ impl Wallet {
         });
         let key = match of_key {
             Some(key) => key,
-            None => self.key_of(&output.script_pubkey)?.ok_or_else(|| cannot("it is neither an anchor nor the wallet's"))?,
+            None => {
+                self.key_of(&output.script_pubkey)?.ok_or_else(|| cannot("it is neither an anchor nor the wallet's"))?
+            }
         };
         Ok(Coin { outpoint, output, key: Some(key) })
     }
@@ -106,7 +111,8 @@ impl Wallet {
     fn coins_for_child(&self, parent: OutPoint, replaced: Option<&Transaction>) -> Vec<Coin> {
         let free = self.inner.list_unspent().map(|coin| coin.outpoint);
         let freed = replaced.iter().flat_map(|tx| tx.input.iter().map(|input| input.previous_output));
-        let outpoints: std::collections::BTreeSet<_> = free.chain(freed).filter(|outpoint| *outpoint != parent).collect();
+        let outpoints: std::collections::BTreeSet<_> =
+            free.chain(freed).filter(|outpoint| *outpoint != parent).collect();
         let mut coins: Vec<_> = outpoints.into_iter().filter_map(|outpoint| self.confirmed_coin(outpoint)).collect();
         coins.sort_by_key(|coin| (coin.output.value, coin.outpoint));
         coins

@@ -14,7 +14,8 @@ impl Wallet {
     /// # Errors
     /// The transaction is not the wallet's, its coins are worth less than the fee, or the files fail.
     pub fn cancel(&mut self, txid: &Txid, fee_rate: FeeRate) -> Result<Transaction, WalletError> {
-        let cancelled = self.inner.tx_graph().get_tx(*txid).ok_or_else(|| internal("cancels what is not the wallet's"))?;
+        let cancelled =
+            self.inner.tx_graph().get_tx(*txid).ok_or_else(|| internal("cancels what is not the wallet's"))?;
         let first = cancelled.input.first().ok_or_else(|| internal("cancels a transaction without inputs"))?;
         if let Some(spender) = self.child_on(first.previous_output)?
             && spender.compute_txid() != *txid

@@ -157,7 +157,10 @@ pub struct Wallet {
 
 impl std::fmt::Debug for Wallet {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Wallet").field("directory", &self.store.directory).field("tip", &self.tip()).finish_non_exhaustive()
+        f.debug_struct("Wallet")
+            .field("directory", &self.store.directory)
+            .field("tip", &self.tip())
+            .finish_non_exhaustive()
     }
 }
 
@@ -299,7 +302,8 @@ impl Wallet {
         let mut next = 0;
         while let Some(txid) = gone.get(next).copied() {
             next += 1;
-            let children = self.unconfirmed().into_iter().filter(|tx| tx.input.iter().any(|i| i.previous_output.txid == txid));
+            let children =
+                self.unconfirmed().into_iter().filter(|tx| tx.input.iter().any(|i| i.previous_output.txid == txid));
             let children: Vec<_> = children.map(|tx| tx.compute_txid()).filter(|child| !gone.contains(child)).collect();
             gone.extend(children);
         }

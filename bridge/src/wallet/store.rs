@@ -210,7 +210,13 @@ mod tests {
         for cut in 0..=whole.len() {
             let contents = Contents::read(&whole[..cut]).unwrap();
             let mut end = FIRST_LINE.len();
-            let ends: Vec<_> = frames.iter().map(|frame| { end += frame.len(); end }).collect();
+            let ends: Vec<_> = frames
+                .iter()
+                .map(|frame| {
+                    end += frame.len();
+                    end
+                })
+                .collect();
             assert_eq!(contents.frames, ends.iter().filter(|end| **end <= cut).count());
             assert_eq!(contents.merged.local_chain.blocks.len(), contents.frames);
             assert!(contents.length <= cut);

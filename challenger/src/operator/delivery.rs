@@ -36,7 +36,11 @@ impl Operator {
     }
 
     /// What the committee signed for the slots of this operator. Those of others are not for it to know: it has not their runs.
-    fn read_deposit(&self, deposit: &DepositJob, signatures: &[Vec<Signature>]) -> Result<Vec<(SignRequest, Signature)>, Error> {
+    fn read_deposit(
+        &self,
+        deposit: &DepositJob,
+        signatures: &[Vec<Signature>],
+    ) -> Result<Vec<(SignRequest, Signature)>, Error> {
         let name = deposit.terms.outpoint;
         let [mint, reimburses, ..] = signatures else {
             return Err(refuse(format!("deposit {name}: signatures of {} stages", signatures.len())));
@@ -46,7 +50,11 @@ impl Operator {
         let vault = deposit.terms.vault(&self.bridge, &mint).map_err(refuse)?;
         let each = FinalizeKind::ALL.len();
         if reimburses.len() != each * deposit.slots.len() {
-            return Err(refuse(format!("deposit {name}: {} signatures of {} slots", reimburses.len(), deposit.slots.len())));
+            return Err(refuse(format!(
+                "deposit {name}: {} signatures of {} slots",
+                reimburses.len(),
+                deposit.slots.len()
+            )));
         }
         let mut pairs = vec![(deposit.terms.mint_request(&self.bridge).map_err(refuse)?, mint)];
         for (id, own) in deposit.slots.iter().zip(reimburses.chunks(each)) {
@@ -56,7 +64,10 @@ impl Operator {
             let slot = self.runs().find_map(|graph| graph.slot(*id).cloned());
             let slot = slot.ok_or_else(|| refuse(format!("deposit {name}: {id} is no slot of this operator")))?;
             for (kind, signature) in FinalizeKind::ALL.into_iter().zip(own) {
-                pairs.extend(pair(reimburse(&self.bridge, &vault, &slot, kind).map_err(refuse)?.requests(), &[*signature])?);
+                pairs.extend(pair(
+                    reimburse(&self.bridge, &vault, &slot, kind).map_err(refuse)?.requests(),
+                    &[*signature],
+                )?);
             }
         }
         if pairs.len() == 1 {

@@ -178,9 +178,14 @@ impl fmt::Display for Alert {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Lost { slot, withdrawal, payout } => {
-                write!(f, "payout {payout} of withdrawal {withdrawal} by {slot} was mined and does not count: it is lost")
+                write!(
+                    f,
+                    "payout {payout} of withdrawal {withdrawal} by {slot} was mined and does not count: it is lost"
+                )
             }
-            Self::ClaimFalse { slot, height } => write!(f, "what was signed for {slot} about height {height} is no longer true"),
+            Self::ClaimFalse { slot, height } => {
+                write!(f, "what was signed for {slot} about height {height} is no longer true")
+            }
             Self::TooLate { slot } => write!(f, "{slot} was fulfilled too late to be claimed within its run"),
             Self::Contested { slot, since } => write!(f, "the claim of {slot} was contested at height {since}"),
             Self::Taken { slot } => write!(f, "the bond of {slot} was taken"),

@@ -131,7 +131,9 @@ impl Operator {
         let (slot, withdrawal) = (front.slot, front.withdrawal);
         let Some(payout) = front.payout.clone() else {
             let asked = state.withdrawal(withdrawal)?;
-            let (Some(asked), true) = (asked, self.is_wanted(&state, &front)?) else { return self.store.remove_front(slot) };
+            let (Some(asked), true) = (asked, self.is_wanted(&state, &front)?) else {
+                return self.store.remove_front(slot);
+            };
             let outputs = payout::outputs(&self.bridge, withdrawal, asked.destination.script_pubkey(), slot)?;
             duties.push(Duty::FundPayout { slot, withdrawal, outputs });
             return Ok(());
@@ -139,7 +141,8 @@ impl Operator {
         let txid = payout.compute_txid();
         if let Some(mined) = view.confirmed(&txid)? {
             if is_deep(mined, confirmations, tip) {
-                let counts = |event: &LedgerEvent| matches!(event, LedgerEvent::Paid { txid: by, .. } if *by == txid.into());
+                let counts =
+                    |event: &LedgerEvent| matches!(event, LedgerEvent::Paid { txid: by, .. } if *by == txid.into());
                 let counted = view.ledger().events(mined)?.iter().any(counts);
                 if !counted {
                     tracing::error!(%slot, %withdrawal, %txid, "a payout was mined and does not count");

@@ -26,9 +26,9 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use bitcoin::OutPoint;
+use bitcoin::Transaction;
 use bitcoin::hashes::{Hash, HashEngine, sha256};
 use bitcoin::secp256k1::Keypair;
-use bitcoin::Transaction;
 use trestle_bridge::parameters::Bridge;
 use trestle_bridge::transactions::{FinalizeKind, Presigned, RunGraph, TxKind};
 use trestle_rollup::SlotId;

@@ -59,7 +59,9 @@ impl Operator {
         // What others hand in is tried before it is relied on; bond and checkpoint are not theirs.
         let nowhere = Checkpoint { height: 0, entry: [0; 32] };
         let terms = self.terms(&record, challengers.clone(), OutPoint::null(), nowhere);
-        terms.check(&self.bridge).map_err(|wrong| Error::Refused(format!("the challengers' parts in {first}: {wrong}")))?;
+        terms
+            .check(&self.bridge)
+            .map_err(|wrong| Error::Refused(format!("the challengers' parts in {first}: {wrong}")))?;
         record.challengers = Some(challengers);
         self.store.put_run(&record)?;
         self.runs[run].record = record;
@@ -68,7 +70,12 @@ impl Operator {
         Ok(duties)
     }
 
-    pub(super) fn run_funded(&mut self, view: &dyn View, first: SlotId, funding: Transaction) -> Result<Vec<Duty>, Error> {
+    pub(super) fn run_funded(
+        &mut self,
+        view: &dyn View,
+        first: SlotId,
+        funding: Transaction,
+    ) -> Result<Vec<Duty>, Error> {
         let run = self.run(first)?;
         let mut record = self.runs[run].record.clone();
         if record.abandoned {
@@ -121,7 +128,8 @@ impl Operator {
         if challengers.is_none() {
             duties.push(Duty::InviteChallengers { run: first, slots });
         } else if self.checkpoint(view)?.is_some() {
-            duties.push(Duty::FundRun { run: first, output: bond_output(&self.bridge, &self.claim_key(first), slots)? });
+            duties
+                .push(Duty::FundRun { run: first, output: bond_output(&self.bridge, &self.claim_key(first), slots)? });
         }
         Ok(())
     }
@@ -201,7 +209,11 @@ impl Operator {
         let is_signed = self.is_signed(run)?;
         let RunRecord { first, funded, .. } = &self.runs[run].record;
         let funded = funded.as_ref().filter(|_| is_signed);
-        Ok(funded.map(|funded| Duty::Broadcast { name: format!("Run {first}"), tx: funded.funding.clone(), child: None }))
+        Ok(funded.map(|funded| Duty::Broadcast {
+            name: format!("Run {first}"),
+            tx: funded.funding.clone(),
+            child: None,
+        }))
     }
 
     /// The one-time key of the slot's claim.
@@ -209,7 +221,13 @@ impl Operator {
         self.seed.public_key(&CLAIM, &claim::key_id(&self.bridge, slot))
     }
 
-    fn terms(&self, run: &RunRecord, challengers: Vec<ChallengerInRun>, bond: OutPoint, checkpoint: Checkpoint) -> RunTerms {
+    fn terms(
+        &self,
+        run: &RunRecord,
+        challengers: Vec<ChallengerInRun>,
+        bond: OutPoint,
+        checkpoint: Checkpoint,
+    ) -> RunTerms {
         let slots = (0..run.slots).map(|place| SlotId { serial: run.first.serial + place, ..run.first });
         RunTerms {
             operator: run.first.operator,

@@ -39,7 +39,13 @@ impl Operator {
     }
 
     /// Claims a used slot once that is settled. Returns whether there is, or may be, a claim to make.
-    fn claim(&mut self, view: &dyn View, graph: &RunGraph, slot: &SlotGraph, duties: &mut Vec<Duty>) -> Result<bool, Error> {
+    fn claim(
+        &mut self,
+        view: &dyn View,
+        graph: &RunGraph,
+        slot: &SlotGraph,
+        duties: &mut Vec<Duty>,
+    ) -> Result<bool, Error> {
         let fixed = match self.store.statement(slot.id)? {
             Some(_) => true,
             None => match self.first_true_statement(view, graph, slot.id, duties)? {
@@ -157,7 +163,12 @@ impl Operator {
     }
 
     /// Reimburses a finalized claim.
-    pub(super) fn reimburse(&mut self, slot: &SlotGraph, kind: FinalizeKind, duties: &mut Vec<Duty>) -> Result<(), Error> {
+    pub(super) fn reimburse(
+        &mut self,
+        slot: &SlotGraph,
+        kind: FinalizeKind,
+        duties: &mut Vec<Duty>,
+    ) -> Result<(), Error> {
         let Some(vault) = self.choose_vault(slot, kind)? else {
             duties.push(Duty::Alert(Alert::NoVault { slot: slot.id }));
             return Ok(());

@@ -123,7 +123,9 @@ impl Operator {
         for run in &self.runs {
             let of_run = self.run_status(run, view)?;
             let unused = |slot: &&SlotStatus| matches!(slot.stage, SlotStage::Waiting | SlotStage::Idle);
-            if let (RunStage::Live, Some(count)) = (of_run.stage, status.unused.get_mut(usize::from(of_run.run.denomination))) {
+            if let (RunStage::Live, Some(count)) =
+                (of_run.stage, status.unused.get_mut(usize::from(of_run.run.denomination)))
+            {
                 *count += of_run.slots.iter().filter(unused).count() as u32;
             }
             status.runs.push(of_run);
@@ -135,7 +137,8 @@ impl Operator {
         let record = &run.record;
         let slot = |place: u32| SlotId { serial: record.first.serial.saturating_add(place), ..record.first };
         let waiting = (0..record.slots).map(|place| SlotStatus { slot: slot(place), stage: SlotStage::Waiting });
-        let mut status = RunStatus { run: record.first, stage: RunStage::Inviting, end: None, slots: waiting.collect() };
+        let mut status =
+            RunStatus { run: record.first, stage: RunStage::Inviting, end: None, slots: waiting.collect() };
         let Some(graph) = &run.graph else {
             status.stage = match record {
                 _ if record.abandoned => RunStage::Abandoned,

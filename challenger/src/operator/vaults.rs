@@ -41,7 +41,8 @@ impl Vaults {
     pub fn sync(&mut self, bridge: &Bridge, view: &dyn View) -> Result<(), Error> {
         self.follow(view.ledger())?;
         let denominations = 0..bridge.parameters.denominations.len() as u8;
-        self.stocks = denominations.map(|denomination| self.count(denomination, bridge, view)).collect::<Result<_, _>>()?;
+        self.stocks =
+            denominations.map(|denomination| self.count(denomination, bridge, view)).collect::<Result<_, _>>()?;
         Ok(())
     }
 

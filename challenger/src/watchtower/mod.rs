@@ -68,7 +68,9 @@ impl Watchtower {
     pub fn open(db: &sled::Db, bridge: Bridge, key: Keypair, seed: SecretSeed, patience: u32) -> Result<Self, Error> {
         let own = key.x_only_public_key().0;
         let index = bridge.parameters.challengers.iter().position(|challenger| *challenger == own);
-        let index = index.and_then(|index| u16::try_from(index).ok()).ok_or_else(|| Error::Refused(format!("{own} is no challenger of this bridge")))?;
+        let index = index
+            .and_then(|index| u16::try_from(index).ok())
+            .ok_or_else(|| Error::Refused(format!("{own} is no challenger of this bridge")))?;
         let store = Store::open(db)?;
         let signatures = Signatures::open(db, "watchtower/signatures", bridge.committee.clone())?;
         let mut runs = Vec::new();
@@ -120,7 +122,8 @@ impl Watchtower {
     }
 
     fn invited(&mut self, first: SlotId, slots: u32) -> Result<(), Error> {
-        let exists = self.bridge.operator(first.operator).is_some() && self.bridge.denomination(first.denomination).is_some();
+        let exists =
+            self.bridge.operator(first.operator).is_some() && self.bridge.denomination(first.denomination).is_some();
         if !exists || slots == 0 || slots > MAX_SLOTS || first.serial.checked_add(slots).is_none() {
             return Err(Error::Refused(format!("no run of {slots} slots can begin with {first}")));
         }
@@ -222,7 +225,10 @@ impl Watchtower {
             None => Duty::FundBond { run: first, output: challenger_bond::output(&self.bridge) },
             Some(bond) => {
                 let bond = OutPoint::new(bond.compute_txid(), 0);
-                Duty::Join { run: first, part: ChallengerInRun { bond, contest_hashes: self.contest_hashes(first, slots) } }
+                Duty::Join {
+                    run: first,
+                    part: ChallengerInRun { bond, contest_hashes: self.contest_hashes(first, slots) },
+                }
             }
         });
     }
@@ -260,7 +266,13 @@ impl Watchtower {
 
     /// Consents to a run; brings the challenger's own bond out when its way back is signed and the run exists; and back when
     /// the run is over.
-    fn tend_bond(&mut self, view: &dyn View, run: usize, graph: &RunGraph, duties: &mut Vec<Duty>) -> Result<(), Error> {
+    fn tend_bond(
+        &mut self,
+        view: &dyn View,
+        run: usize,
+        graph: &RunGraph,
+        duties: &mut Vec<Duty>,
+    ) -> Result<(), Error> {
         let Run { record, over, signed, .. } = &self.runs[run];
         let (first, over, mut signed) = (record.first, *over, *signed);
         let Some(funding) = record.bond.clone().filter(|_| self.has_part(record, graph)) else { return Ok(()) };
@@ -335,7 +347,13 @@ impl Watchtower {
     }
 
     /// The verdict on a claim, which is fixed on disk once it is given; none while it is too early.
-    fn judge(&self, view: &dyn View, graph: &RunGraph, slot: &SlotGraph, claim: &Mined) -> Result<Option<Report>, Error> {
+    fn judge(
+        &self,
+        view: &dyn View,
+        graph: &RunGraph,
+        slot: &SlotGraph,
+        claim: &Mined,
+    ) -> Result<Option<Report>, Error> {
         let place = (slot.id.serial - graph.terms.first_serial) as usize;
         let statement = Statement::read(&graph.terms.claim_keys[place], &claim.tx).ok();
         if let Some(known) = self.store.report(slot.id, statement, claim.height)? {
@@ -344,10 +362,12 @@ impl Watchtower {
         let checkpoint = graph.terms.checkpoint.height;
         let height = statement.map(|statement| checkpoint.saturating_add(u32::from(statement.n)));
         let verdict = match (statement, height) {
-            (Some(statement), Some(height)) => match self.verdict(view, slot.id, checkpoint, statement, height, claim.height)? {
-                Some(verdict) => verdict,
-                None => return Ok(None),
-            },
+            (Some(statement), Some(height)) => {
+                match self.verdict(view, slot.id, checkpoint, statement, height, claim.height)? {
+                    Some(verdict) => verdict,
+                    None => return Ok(None),
+                }
+            }
             _ => Verdict::False(Reason::Unreadable),
         };
         let report = Report { slot: slot.id, claimed: claim.height, height, verdict };

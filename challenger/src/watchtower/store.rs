@@ -43,9 +43,8 @@ impl Store {
     }
 
     fn all<T: DeserializeOwned>(&self, kind: u8, what: &'static str) -> Result<Vec<T>, Error> {
-        let read = |item: sled::Result<(_, sled::IVec)>| {
-            serde_json::from_slice(&item?.1).map_err(|_| Error::Damaged(what))
-        };
+        let read =
+            |item: sled::Result<(_, sled::IVec)>| serde_json::from_slice(&item?.1).map_err(|_| Error::Damaged(what));
         self.0.scan_prefix([kind]).map(read).collect()
     }
 

@@ -7,8 +7,8 @@ use bitcoin::block::{Header, Version};
 use bitcoin::consensus::serialize;
 use bitcoin::hashes::Hash as _;
 use bitcoin::{
-    Amount, Block, BlockHash, CompactTarget, OutPoint, ScriptBuf, Sequence, Transaction, TxIn, TxMerkleNode, TxOut, Txid,
-    Witness, relative, transaction,
+    Amount, Block, BlockHash, CompactTarget, OutPoint, ScriptBuf, Sequence, Transaction, TxIn, TxMerkleNode, TxOut,
+    Txid, Witness, relative, transaction,
 };
 use trestle_challenger::{Mined, View, ViewError};
 use trestle_rollup::{Ledger, tagged_hash};
@@ -85,7 +85,8 @@ impl Chain {
     /// Whether a transaction can be in the next block, after those in it already; none if one of its inputs is spent.
     fn is_final(&self, tx: &Transaction, block: &[Transaction]) -> Option<bool> {
         let height = self.ledger.tip().0 + 1;
-        let spent_here = |outpoint| block.iter().any(|tx| tx.input.iter().any(|input| input.previous_output == outpoint));
+        let spent_here =
+            |outpoint| block.iter().any(|tx| tx.input.iter().any(|input| input.previous_output == outpoint));
         let mut is_final = tx.lock_time == LockTime::ZERO || tx.lock_time.to_consensus_u32() < height;
         for input in &tx.input {
             let outpoint = input.previous_output;

@@ -53,7 +53,11 @@ impl Simulation {
             }
             let spender = self.world.chain.spender(&tx.input[0].previous_output).unwrap();
             let dead = |by: trestle_challenger::Mined| by.tx != *tx && by.height + K <= self.world.height();
-            assert!(spender.is_some_and(dead), "{:?} while {name} may still be mined", shown(std::slice::from_ref(duty)));
+            assert!(
+                spender.is_some_and(dead),
+                "{:?} while {name} may still be mined",
+                shown(std::slice::from_ref(duty))
+            );
         }
     }
 
@@ -181,7 +185,11 @@ impl Simulation {
             let graph = self.world.graph(serial);
             let key = &graph.terms.claim_keys[(serial - graph.terms.first_serial) as usize];
             let statement = Statement::read(key, tx).unwrap();
-            assert_eq!(*statements.entry(slot(serial)).or_insert(statement), statement, "seed {seed}: {name} says two things");
+            assert_eq!(
+                *statements.entry(slot(serial)).or_insert(statement),
+                statement,
+                "seed {seed}: {name} says two things"
+            );
         }
         paid.len()
     }

@@ -163,7 +163,8 @@ pub fn run(world: &mut World, step: Step) -> Result<Vec<Duty>, Error> {
         Claim => steps(world, &[Pay, Blocks(2 * K), Mine]),
         Finalize => steps(world, &[Claim, Blocks(DELTA1 - 1), Mine]),
         FundPayout(id) | FundPayoutAgain(id) | FundPayoutWrong(id) => {
-            let outputs = payout::outputs(&world.bridge, WithdrawalId(id), DESTINATION.script_pubkey(), slot(0)).unwrap();
+            let outputs =
+                payout::outputs(&world.bridge, WithdrawalId(id), DESTINATION.script_pubkey(), slot(0)).unwrap();
             let mut tx = spend(world.chain.coin(), outputs.to_vec());
             if !matches!(step, FundPayoutAgain(_)) {
                 tx.input[0].previous_output = OutPoint::null();

@@ -28,7 +28,11 @@ fn refused(before: &[Step], event: Step) {
     let got = run(&mut world, event);
     assert!(matches!(got, Err(Error::Refused(_))), "{before:?} and then {event:?}: {got:?}");
     if !matches!(event, DeliverDepositWrong | DeliverDepositForeign) {
-        assert_eq!(shown(&run(&mut world, Tip).unwrap()), shown(&due), "{before:?} and then {event:?} changed something");
+        assert_eq!(
+            shown(&run(&mut world, Tip).unwrap()),
+            shown(&due),
+            "{before:?} and then {event:?} changed something"
+        );
     }
 }
 
@@ -210,7 +214,11 @@ fn a_slot_is_free_again_when_the_cancellation_is_deep() {
 fn a_payout_that_came_to_nothing_is_cancelled() {
     row(&[Front, PayByStranger], Tip, &["cancel 0/0/0"]);
     row(&[Front, PayByStranger, Do, Mine, Blocks(2 * K)], Tip, &["Claim 0/0/0"]);
-    row(&[Ready, DeliverDeposit, Withdraw, Withdraw, Withdraw, Blocks(FIRST), Do, PayThirdByStranger], Tip, &["cancel 0/0/0"]);
+    row(
+        &[Ready, DeliverDeposit, Withdraw, Withdraw, Withdraw, Blocks(FIRST), Do, PayThirdByStranger],
+        Tip,
+        &["cancel 0/0/0"],
+    );
 }
 
 #[test]

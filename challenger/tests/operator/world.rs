@@ -191,7 +191,8 @@ impl World {
             }
             Duty::RequestRun { terms, consent } => {
                 let job = Job::Run(RunJob { terms: (**terms).clone(), vaults: self.vaults.clone() });
-                let challengers = (0..2).map(|index| consent::sign(&self.bridge, &job, &key(&format!("challenger {index}"))));
+                let challengers =
+                    (0..2).map(|index| consent::sign(&self.bridge, &job, &key(&format!("challenger {index}"))));
                 let consents: Vec<_> = [*consent].into_iter().chain(challengers).collect();
                 consent::check(&self.bridge, &job, &consents).unwrap();
                 let graph = RunGraph::build(&self.bridge, (**terms).clone()).unwrap();
@@ -281,7 +282,8 @@ impl World {
         let terms = DepositTerms { outpoint: self.chain.coin(), denomination, account, refund_key };
         let delivery = self.committee.deliver(Job::Deposit(DepositJob { terms, slots }), &self.runs);
         let mint = delivery.signatures[0][0];
-        let confirm = terms.confirm(&self.bridge, &mint).unwrap().complete(&delivery.signatures[2], Reveal::Nothing).unwrap();
+        let confirm =
+            terms.confirm(&self.bridge, &mint).unwrap().complete(&delivery.signatures[2], Reveal::Nothing).unwrap();
         self.vaults.push(terms.vault(&self.bridge, &mint).unwrap());
         self.chain.mine(vec![confirm]);
         delivery
@@ -308,8 +310,13 @@ impl World {
     fn withdrawal(&mut self) -> Transaction {
         let account = Account(key("user").x_only_public_key().0.serialize());
         let nonce = self.chain.ledger.state_at_tip().account(&account).unwrap().nonce;
-        let withdraw =
-            trestle_rollup::Transaction::Withdraw { from: account, destination: DESTINATION, denomination: 0, fee: 0, nonce };
+        let withdraw = trestle_rollup::Transaction::Withdraw {
+            from: account,
+            destination: DESTINATION,
+            denomination: 0,
+            fee: 0,
+            nonce,
+        };
         let payload = withdraw.sign(&self.bridge.instance, &key("user")).encode();
         let poster = key("poster").x_only_public_key().0.serialize();
         let script = Envelope { kind: Kind::Forced, payload }.script(self.bridge.tag, &poster);

@@ -9,8 +9,8 @@ use bitcoin::relative::Height;
 use bitcoin::secp256k1::schnorr::Signature;
 use bitcoin::secp256k1::{Keypair, Message, Secp256k1, SecretKey};
 use bitcoin::{
-    Amount, Block, BlockHash, CompactTarget, OutPoint, ScriptBuf, Sequence, Transaction, TxIn, TxMerkleNode, TxOut, Txid,
-    Witness, transaction,
+    Amount, Block, BlockHash, CompactTarget, OutPoint, ScriptBuf, Sequence, Transaction, TxIn, TxMerkleNode, TxOut,
+    Txid, Witness, transaction,
 };
 use musig2::secp::Scalar;
 use trestle_bridge::job::{Job, RunJob};
@@ -183,7 +183,8 @@ impl World {
 
     pub fn broadcast(&mut self, tx: Transaction) {
         let txid = tx.compute_txid();
-        if !self.pool.iter().any(|other| other.compute_txid() == txid) && self.chain.confirmed(&txid).unwrap().is_none() {
+        if !self.pool.iter().any(|other| other.compute_txid() == txid) && self.chain.confirmed(&txid).unwrap().is_none()
+        {
             self.pool.push(tx);
         }
     }
@@ -227,8 +228,13 @@ impl World {
         let fee = 1_000_000;
         let mints: Vec<_> = (0..2).map(|_| self.mint(account, value)).collect();
         let destination = Destination::P2wpkh([7; 20]);
-        let withdraw =
-            trestle_rollup::Transaction::Withdraw { from: account, destination, denomination: 0, fee, nonce: self.nonce };
+        let withdraw = trestle_rollup::Transaction::Withdraw {
+            from: account,
+            destination,
+            denomination: 0,
+            fee,
+            nonce: self.nonce,
+        };
         self.nonce += 1;
         let payload = withdraw.sign(&self.bridge.instance, &key("user")).encode();
         let poster = x_only(&key("poster"));
@@ -296,7 +302,8 @@ pub fn slot(place: u32) -> SlotId {
 fn terms(bridge: &Bridge, chain: &Chain, slots: u32, bond: &Transaction, funding: &Transaction) -> RunTerms {
     let height = GENESIS + 1;
     let part = |bond, seed: &SecretSeed, index| {
-        let hashes: Vec<hash160::Hash> = (0..slots).map(|place| contest::secret(bridge, seed, index, slot(place)).1).collect();
+        let hashes: Vec<hash160::Hash> =
+            (0..slots).map(|place| contest::secret(bridge, seed, index, slot(place)).1).collect();
         ChallengerInRun { bond, contest_hashes: hashes }
     };
     let keys = (0..slots).map(|place| operator_seed().public_key(&CLAIM, &claim::key_id(bridge, slot(place))));

@@ -29,7 +29,12 @@ pub fn run(global: &Global, args: &DepositArgs, output: &Output) -> Result<Repor
     let outpoint = OutPoint::new(funding.0.compute_txid(), 0);
     let terms = terms(outpoint);
     let fee = coins.fee_of(&funding.0);
-    session.journal.record_deposit(DepositEntry { terms, funding: funding.clone(), registered: false, refund: None })?;
+    session.journal.record_deposit(DepositEntry {
+        terms,
+        funding: funding.clone(),
+        registered: false,
+        refund: None,
+    })?;
 
     let unsent = Error::unsent("deposit");
     coins.send(&[&funding.0]).map_err(|e| unsent(e.into()))?;

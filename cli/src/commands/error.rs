@@ -66,7 +66,9 @@ pub enum Error {
     #[error("the sequencers take no fee below {}: raise --fee, or leave it out", Shown(*.0))]
     FeeTooLow(Amount),
     /// The wallet is for another network than the node.
-    #[error("the wallet is for {wallet}, and the node at {url} is on {node}: use a wallet for {node}, or another --rpc")]
+    #[error(
+        "the wallet is for {wallet}, and the node at {url} is on {node}: use a wallet for {node}, or another --rpc"
+    )]
     Network {
         /// The wallet's.
         wallet: Network,

@@ -92,11 +92,7 @@ impl Posted {
 }
 
 /// Writes the transaction down in its envelope and sends it.
-fn post(
-    session: &mut Session,
-    signed: &Layer2Transaction,
-    withdrawal: Option<&Wanted>,
-) -> Result<Posted, Error> {
+fn post(session: &mut Session, signed: &Layer2Transaction, withdrawal: Option<&Wanted>) -> Result<Posted, Error> {
     let mut coins: Coins = session.coins()?;
     let key = session.keys.envelope_pair();
     let envelope = Envelope { kind: Kind::Forced, payload: signed.encode() };

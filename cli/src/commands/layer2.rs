@@ -179,9 +179,8 @@ pub fn bitcoin_address(text: &str, network: Network) -> Result<(Address, Destina
         Err(_) if is_layer2() => return Err(Error::NotABitcoinAddress(text.into())),
         Err(e) => return Err(Error::BitcoinAddress { given: text.into(), why: e.to_string() }),
     };
-    let address = address
-        .require_network(network)
-        .map_err(|_| Error::BitcoinAddressNetwork { given: text.into(), network })?;
+    let address =
+        address.require_network(network).map_err(|_| Error::BitcoinAddressNetwork { given: text.into(), network })?;
     let destination = destination(&address)?;
     Ok((address, destination))
 }

@@ -35,7 +35,8 @@ fn new(global: &Global, args: &WalletNewArgs) -> Result<Report, Error> {
         "wallet": home.dir(), "network": args.network, "mnemonic": words.to_string(),
         "account": address.account, "layer2_address": address.to_string(),
     });
-    let advice = if args.network == Network::Regtest { "Next: `trestle faucet 1BTC`" } else { "Next: `trestle wallet address`" };
+    let advice =
+        if args.network == Network::Regtest { "Next: `trestle faucet 1BTC`" } else { "Next: `trestle wallet address`" };
     let text = format!(
         "A wallet for {} in {}. Its words, which are the wallet:\n\n  {words}\n\nWrite them down where nobody else reads \
          them.\nLayer 2 address: {address}\n{advice}",

@@ -81,7 +81,8 @@ pub fn run(args: &DemoArgs, output: &Output) -> Result<Report, commands::Error> 
     let json = report::json(&outcome);
     report::write(&args.report, &json).map_err(failed)?;
     let done = outcome.map_err(failed)?;
-    let text = format!("everything was checked: {} transactions; report in {}", done.steps.len(), args.report.display());
+    let text =
+        format!("everything was checked: {} transactions; report in {}", done.steps.len(), args.report.display());
     Ok(Report { text, json })
 }
 
@@ -111,7 +112,8 @@ fn play(directory: &Path, output: &Output) -> Result<report::Done, Error> {
     checks::everyone_agrees(&stage.world().runtime)?;
     stage.say("   every role derives the same R_h");
 
-    stage.title("3. A signer goes down. Bob withdraws 0.1 BTC, so his operator fronts it and is paid back from a vault");
+    stage
+        .title("3. A signer goes down. Bob withdraws 0.1 BTC, so his operator fronts it and is paid back from a vault");
     stage.world().runtime.signers.signers[2].online = false;
     let withdrawn = stage.user("bob", &["withdraw", TENTH])?;
     let carols = stage.user("carol", &["deposit", TENTH])?;

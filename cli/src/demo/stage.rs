@@ -110,7 +110,10 @@ impl Stage {
             if self.shown.insert(step.txid) {
                 let height = step.height.unwrap_or_default();
                 let (fee, short) = (step.fee.to_sat(), &step.txid.to_string()[..16]);
-                self.say(&format!("{height:>6}  {:<14} {:<44} {:>7} {fee:>7}  {short}…", step.actor, step.action, step.vsize));
+                self.say(&format!(
+                    "{height:>6}  {:<14} {:<44} {:>7} {fee:>7}  {short}…",
+                    step.actor, step.action, step.vsize
+                ));
             }
         }
     }

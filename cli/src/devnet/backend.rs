@@ -134,7 +134,9 @@ impl Backend for Served {
             }
         }
         match query {
-            WithdrawalQuery::Id(id) if found.is_empty() => Err(RpcError::NotFound(format!("there is no withdrawal {id}"))),
+            WithdrawalQuery::Id(id) if found.is_empty() => {
+                Err(RpcError::NotFound(format!("there is no withdrawal {id}")))
+            }
             _ => Ok(found),
         }
     }
@@ -158,7 +160,9 @@ impl Backend for Served {
     fn faucet(&self, address: Address<NetworkUnchecked>, amount_sat: u64) -> Result<Txid, RpcError> {
         let mut world = self.world();
         let network = world.runtime.bridge().parameters.network;
-        let address = address.require_network(network).map_err(|_| RpcError::Invalid(format!("that is no address of {network}")))?;
+        let address = address
+            .require_network(network)
+            .map_err(|_| RpcError::Invalid(format!("that is no address of {network}")))?;
         if amount_sat > Amount::from_int_btc(20).to_sat() {
             return Err(RpcError::Refused("the faucet gives at most 20 BTC at once: ask for less".into()));
         }
@@ -188,7 +192,8 @@ fn roles(world: &World) -> Result<Vec<Role>, RpcError> {
     let mut roles = Vec::new();
     for role in world.runtime.roles() {
         let (kind, index) = role.name.split_once(' ').unwrap_or((role.name.as_str(), "0"));
-        let offline = world.runtime.signers.signers.iter().any(|signer| signer.role.name == role.name && !signer.online);
+        let offline =
+            world.runtime.signers.signers.iter().any(|signer| signer.role.name == role.name && !signer.online);
         let height = role.ledger().tip().0;
         let state = match (offline, height) {
             (true, _) => "down".to_owned(),
@@ -223,7 +228,9 @@ fn forced(ledger: &Ledger, txid: Txid) -> Result<Receipt, RpcError> {
     })?;
     Ok(match outcome {
         None => Receipt::Unknown,
-        Some((height, true)) => Receipt::Executed { height, txid: Some(txid), withdrawal: withdrawal.map(|(_, id)| id) },
+        Some((height, true)) => {
+            Receipt::Executed { height, txid: Some(txid), withdrawal: withdrawal.map(|(_, id)| id) }
+        }
         Some((height, false)) => Receipt::Failed { why: format!("the Layer 2 did not execute it (block {height})") },
     })
 }
@@ -258,7 +265,12 @@ fn deposit_state(world: &World, deposit: &Registered) -> Result<DepositState, Rp
     })
 }
 
-fn withdrawal_status(world: &World, state: &View, id: WithdrawalId, withdrawal: &Withdrawal) -> Result<WithdrawalStatus, RpcError> {
+fn withdrawal_status(
+    world: &World,
+    state: &View,
+    id: WithdrawalId,
+    withdrawal: &Withdrawal,
+) -> Result<WithdrawalStatus, RpcError> {
     let (parameters, ledger) = (&world.runtime.bridge().parameters, world.runtime.ledger());
     let denomination = parameters.denominations.get(usize::from(withdrawal.denomination)).copied().unwrap_or_default();
     let state = if withdrawal.paid { paid(ledger, id)? } else { pending(state, id)? };
@@ -277,7 +289,9 @@ fn address(destination: &Destination, network: Network) -> Result<Address<Networ
 
 fn paid(ledger: &Ledger, id: WithdrawalId) -> Result<WithdrawalState, RpcError> {
     let payment = last_event(ledger, |event| match event {
-        Event::Paid { txid, id: of, slot } if *of == id => Some((Txid::from(*txid), Turn::Operator(slot.operator.into()))),
+        Event::Paid { txid, id: of, slot } if *of == id => {
+            Some((Txid::from(*txid), Turn::Operator(slot.operator.into())))
+        }
         Event::PaidCooperatively { txid, id: of } if *of == id => Some((Txid::from(*txid), Turn::Committee)),
         _ => None,
     })?;

@@ -5,6 +5,7 @@ mod deposits;
 mod world;
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::mpsc::RecvTimeoutError;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use serde_json::json;
@@ -50,14 +51,9 @@ pub fn run(args: &DevnetArgs, output: &Output) -> Result<Report, commands::Error
         // Nobody is listening any more if this fails.
         let _ = stop.send(runtime.block_on(tokio::signal::ctrl_c()));
     });
-    loop {
-        match stopped.recv_timeout(args.block_time) {
-            Err(std::sync::mpsc::RecvTimeoutError::Timeout) => {
-                let mut world = world.lock().unwrap_or_else(PoisonError::into_inner);
-                world.mine(1).map_err(|e| failed(&e))?;
-            }
-            Ok(_) | Err(std::sync::mpsc::RecvTimeoutError::Disconnected) => break,
-        }
+    while let Err(RecvTimeoutError::Timeout) = stopped.recv_timeout(args.block_time) {
+        let mut world = world.lock().unwrap_or_else(PoisonError::into_inner);
+        world.mine(1).map_err(|e| failed(&e))?;
     }
     drop(serving);
     Ok(Report { text: "stopped".into(), json: json!({ "stopped": true }) })

@@ -230,7 +230,9 @@ impl World {
             }
         }
         let denominations = denominations.to_vec();
-        self.mine_until("every run is signed and on Bitcoin", |world| Ok(world.are_runs_live(&denominations)?.then_some(())))?;
+        self.mine_until("every run is signed and on Bitcoin", |world| {
+            Ok(world.are_runs_live(&denominations)?.then_some(()))
+        })?;
         self.mine(u32::from(confirmations))
     }
 
@@ -238,14 +240,19 @@ impl World {
     fn runs(&self, operator: usize, denomination: u8) -> Result<Vec<RunStage>, Error> {
         let operator = &self.runtime.operators[operator];
         let status = operator.machine().status(&operator.role.view).map_err(runtime::Error::from)?;
-        let of_denomination = status.runs.iter().filter(|run| run.run.denomination == denomination).map(|run| run.stage);
+        let of_denomination =
+            status.runs.iter().filter(|run| run.run.denomination == denomination).map(|run| run.stage);
         Ok(of_denomination.filter(|stage| *stage != RunStage::Abandoned).collect())
     }
 
     fn are_runs_live(&self, denominations: &[u8]) -> Result<bool, Error> {
         for operator in 0..self.runtime.operators.len() {
             for denomination in denominations {
-                if !self.runs(operator, *denomination)?.iter().any(|stage| matches!(stage, RunStage::Live | RunStage::Over)) {
+                if !self
+                    .runs(operator, *denomination)?
+                    .iter()
+                    .any(|stage| matches!(stage, RunStage::Live | RunStage::Over))
+                {
                     return Ok(false);
                 }
             }

@@ -11,12 +11,12 @@ use tempfile::TempDir;
 use trestle_bridge::job::{DepositJob, Job};
 use trestle_bridge::transactions::{DepositTerms, Presigned, RunGraph, SignRequest, SlotGraph};
 use trestle_rollup::Account;
+use trestle_signer::consent;
 use trestle_signer::message::{JobId, Message};
 use trestle_signer::musig::Musig;
 use trestle_signer::plan::JobPlan;
 use trestle_signer::session::{Plan, Session};
 use trestle_signer::store::Batch;
-use trestle_signer::consent;
 
 use super::secrets::{CHALLENGERS, SIGNERS, Secrets, key, outpoint, x_only};
 use super::{Figure, FiguresError, median};
@@ -54,11 +54,7 @@ pub fn measure(progress: &dyn Fn(&str)) -> Result<Vec<Figure>, FiguresError> {
 
     Ok(vec![
         Figure::count("committee.signatures_per_deposit", reimburse.len(), "signatures").against(STRATA_SIGNATURES),
-        Figure::count(
-            "committee.deposit_signatures_total",
-            mint.len() + reimburse.len() + confirm.len(),
-            "signatures",
-        ),
+        Figure::count("committee.deposit_signatures_total", mint.len() + reimburse.len() + confirm.len(), "signatures"),
         Figure::count("committee.signatures_per_slot", slot.signatures.concat().len(), "signatures"),
         Figure::count("committee.bytes_per_deposit", reimburse.iter().map(|one| one.serialize().len()).sum(), "B"),
         Figure::count("committee.wire_bytes_per_deposit_and_signer", propose + deposit.wire_bytes, "B"),
@@ -131,7 +127,8 @@ impl Signers {
         while !lead.done() {
             let (job, at) = (JobId([0; 32]), lead.position());
             let mut announced = None;
-            for (index, ((musig, session), wire)) in followers.iter_mut().zip(&mut sessions).zip(&mut wires).enumerate() {
+            for (index, ((musig, session), wire)) in followers.iter_mut().zip(&mut sessions).zip(&mut wires).enumerate()
+            {
                 let nonces = session.nonces(musig, Batch::default())?;
                 let Message::Nonces { nonces, .. } = wire.carry(Message::Nonces { job, at, nonces })? else {
                     return Err(unexpected("no nonces"));
@@ -140,7 +137,8 @@ impl Signers {
             }
             let announced = announced.ok_or_else(|| unexpected("nonces are missing"))?;
             let mut signatures = None;
-            for (index, ((musig, session), wire)) in followers.iter_mut().zip(&mut sessions).zip(&mut wires).enumerate() {
+            for (index, ((musig, session), wire)) in followers.iter_mut().zip(&mut sessions).zip(&mut wires).enumerate()
+            {
                 let sums = Message::AggregateNonces { job, at, nonces: announced.clone() };
                 let Message::AggregateNonces { nonces, .. } = wire.carry(sums)? else {
                     return Err(unexpected("no sums"));
@@ -190,7 +188,8 @@ mod tests {
         let secrets = Secrets::new().unwrap();
         let runs = [RunGraph::build(&secrets.bridge, secrets.run(2)).unwrap()];
         let refund_key = x_only(&key("user"));
-        let terms = DepositTerms { outpoint: outpoint("deposit"), denomination: 0, account: Account([3; 32]), refund_key };
+        let terms =
+            DepositTerms { outpoint: outpoint("deposit"), denomination: 0, account: Account([3; 32]), refund_key };
         let job = Job::Deposit(DepositJob { terms, slots: runs[0].slots.iter().map(|slot| slot.id).collect() });
         let plan = JobPlan { bridge: &secrets.bridge, runs: &runs, job: &job };
         let signed = Signers::open(&secrets).unwrap().sign(&plan).unwrap();

@@ -165,8 +165,12 @@ fn block(parent: [u8; 32], height: u32, transactions: Vec<Transaction>) -> Block
 }
 
 fn transaction(input: OutPoint, witness: Witness, output: Vec<TxOut>) -> Transaction {
-    let input =
-        TxIn { previous_output: input, script_sig: ScriptBuf::new(), sequence: Sequence::ENABLE_RBF_NO_LOCKTIME, witness };
+    let input = TxIn {
+        previous_output: input,
+        script_sig: ScriptBuf::new(),
+        sequence: Sequence::ENABLE_RBF_NO_LOCKTIME,
+        witness,
+    };
     Transaction { version: Version::TWO, lock_time: LockTime::ZERO, input: vec![input], output }
 }
 

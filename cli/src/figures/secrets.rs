@@ -77,7 +77,8 @@ pub fn slot(serial: u32) -> SlotId {
 
 /// A key that follows from its name.
 pub fn key(name: &str) -> Keypair {
-    let secret = SecretKey::from_slice(sha256::Hash::hash(name.as_bytes()).as_ref()).expect("a hash is below the order");
+    let secret =
+        SecretKey::from_slice(sha256::Hash::hash(name.as_bytes()).as_ref()).expect("a hash is below the order");
     Keypair::from_secret_key(&Secp256k1::new(), &secret)
 }
 

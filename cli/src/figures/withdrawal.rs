@@ -4,9 +4,9 @@
 //! there is. Children that pay a higher fee are not counted, neither here nor in the anchors.
 
 use bitcoin::absolute::LockTime;
+use bitcoin::hashes::Hash;
 use bitcoin::sighash::{Prevouts, SighashCache, TapSighashType};
 use bitcoin::transaction::Version;
-use bitcoin::hashes::Hash;
 use bitcoin::{Amount, ScriptBuf, Sequence, Transaction, TxIn, TxOut, Witness};
 use trestle_bridge::connector::{OperatorConnector, key_path_witness, sign_key_path};
 use trestle_bridge::transactions::claim::Statement;

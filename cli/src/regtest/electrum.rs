@@ -44,7 +44,8 @@ impl ElectrumServer {
         let mut tries = 0;
         loop {
             tries += 1;
-            let directory = TempDir::with_prefix("trestle-electrumx-").map_err(system("creating a temporary directory"))?;
+            let directory =
+                TempDir::with_prefix("trestle-electrumx-").map_err(system("creating a temporary directory"))?;
             let port = free_port()?;
             let chain = Arc::new(Electrum::new(&format!("tcp://127.0.0.1:{port}"), Network::Regtest)?);
             let mut server = Self { process: None, port, node_url: node.url_with_password(), chain, directory };
@@ -53,7 +54,8 @@ impl ElectrumServer {
                     server.wait_for(node)?;
                     return Ok(server);
                 }
-                Err(RegtestError::Failed { last_words, .. }) if tries < PORTS && last_words.contains("failed to listen") => {}
+                Err(RegtestError::Failed { last_words, .. })
+                    if tries < PORTS && last_words.contains("failed to listen") => {}
                 Err(error) => return Err(error),
             }
         }

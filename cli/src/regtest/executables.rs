@@ -14,7 +14,8 @@ fn find(variable: &'static str, program: &'static str) -> Result<PathBuf, Regtes
         Some(path) => (Some(PathBuf::from(path)), format!("{variable} names it")),
         None => {
             let path = by_setup().get(variable).map(PathBuf::from);
-            let at = path.as_ref().map_or("and it is not in PATH".into(), |p| format!("and there is no {}", p.display()));
+            let at =
+                path.as_ref().map_or("and it is not in PATH".into(), |p| format!("and there is no {}", p.display()));
             (path, format!("{variable} is not set, {at}"))
         }
     };

@@ -31,7 +31,8 @@ impl Miner {
         std::fs::create_dir_all(directory).map_err(system(format!("creating {}", directory.display())))?;
         let words = directory.join("mnemonic");
         if !words.exists() {
-            std::fs::write(&words, new_mnemonic().to_string()).map_err(system(format!("writing {}", words.display())))?;
+            std::fs::write(&words, new_mnemonic().to_string())
+                .map_err(system(format!("writing {}", words.display())))?;
         }
         let text = std::fs::read_to_string(&words).map_err(system(format!("reading {}", words.display())))?;
         let invalid = |e: bdk_wallet::bip39::Error| std::io::Error::other(e.to_string());

@@ -55,7 +55,8 @@ impl Node {
                 (directory, None)
             }
             None => {
-                let made = TempDir::with_prefix("trestle-bitcoind-").map_err(system("creating a temporary directory"))?;
+                let made =
+                    TempDir::with_prefix("trestle-bitcoind-").map_err(system("creating a temporary directory"))?;
                 (made.path().to_owned(), Some(made))
             }
         };
@@ -65,7 +66,14 @@ impl Node {
             let port = options.rpc_port.map_or_else(free_port, Ok)?;
             let cookie = Auth::Cookie(directory.join("regtest/.cookie"));
             let chain = Arc::new(Bitcoind::new(&format!("http://127.0.0.1:{port}"), cookie, Network::Regtest)?);
-            let mut node = Self { process: None, port, directory: directory.clone(), arguments: Vec::new(), chain, temporary: None };
+            let mut node = Self {
+                process: None,
+                port,
+                directory: directory.clone(),
+                arguments: Vec::new(),
+                chain,
+                temporary: None,
+            };
             match node.launch_when_free() {
                 Ok(()) => {
                     node.temporary = temporary;
@@ -91,7 +99,14 @@ impl Node {
         let mut command = Command::new(executables::bitcoind()?);
         command.arg("-regtest").arg(format!("-datadir={}", self.directory.display()));
         command.arg(format!("-rpcport={}", self.port)).arg(format!("-rpcauth={}", rpcauth()));
-        command.args(["-txindex=1", "-txospenderindex=1", "-listen=0", "-listenonion=0", "-dnsseed=0", "-fixedseeds=0"]);
+        command.args([
+            "-txindex=1",
+            "-txospenderindex=1",
+            "-listen=0",
+            "-listenonion=0",
+            "-dnsseed=0",
+            "-fixedseeds=0",
+        ]);
         command.args(["-printtoconsole=1", "-nodebuglogfile", "-server=1", "-dbcache=16"]);
         command.args(&self.arguments);
         // A cookie of a run that was killed would be refused, and look like the wrong node.

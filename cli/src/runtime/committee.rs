@@ -56,7 +56,13 @@ impl Signers {
             let machine = Signer::open(store, &role.secrets.key()?, Bridge::clone(bridge))?;
             signers.push(SignerRole { role, machine, online: true, restarted: true });
         }
-        Ok(Self { bridge: Arc::clone(bridge), signers, mail: VecDeque::new(), deliveries: BTreeMap::new(), refusals: BTreeMap::new() })
+        Ok(Self {
+            bridge: Arc::clone(bridge),
+            signers,
+            mail: VecDeque::new(),
+            deliveries: BTreeMap::new(),
+            refusals: BTreeMap::new(),
+        })
     }
 
     /// Every signer looks again; then messages go to and fro until there are none.

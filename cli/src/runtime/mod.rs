@@ -158,9 +158,14 @@ impl Runtime {
         let names = |role: &str, count: usize| (0u32..).take(count).map(|index| name(role, index)).collect::<Vec<_>>();
         let signers = Signers::open(home, &names("signer", p.signers.len()), &bridge, &chain)?;
         let operators = (0u8..).zip(names("operator", p.operators.len()));
-        let operators = operators.map(|(index, name)| OperatorRole::open(home, &name, index, &bridge, &chain)).collect::<Result<_, _>>()?;
+        let operators = operators
+            .map(|(index, name)| OperatorRole::open(home, &name, index, &bridge, &chain))
+            .collect::<Result<_, _>>()?;
         let challengers = names("challenger", p.challengers.len());
-        let challengers = challengers.iter().map(|name| ChallengerRole::open(home, name, &bridge, &chain)).collect::<Result<_, _>>()?;
+        let challengers = challengers
+            .iter()
+            .map(|name| ChallengerRole::open(home, name, &bridge, &chain))
+            .collect::<Result<_, _>>()?;
         let sequencer = SequencerRole::open(home, &name("sequencer", 0), &bridge, &chain)?;
         let timeline = Arc::new(Timeline::default());
         let sender = Sender::new(chain, Arc::clone(&timeline));

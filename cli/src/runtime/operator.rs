@@ -53,7 +53,13 @@ impl OperatorRole {
     ///
     /// # Errors
     /// Its files.
-    pub fn open(home: &Path, name: &str, index: u8, bridge: &Arc<Bridge>, chain: &Arc<dyn Chain>) -> Result<Self, Error> {
+    pub fn open(
+        home: &Path,
+        name: &str,
+        index: u8,
+        bridge: &Arc<Bridge>,
+        chain: &Arc<dyn Chain>,
+    ) -> Result<Self, Error> {
         let role = Role::open(home, name, &bridge.parameters, chain)?;
         let (key, seed) = (role.secrets.key()?, role.secrets.seed()?);
         let machine = Operator::open(&role.db, index, key, seed, Arc::clone(bridge))?;
@@ -132,7 +138,13 @@ impl OperatorRole {
         }
     }
 
-    fn broadcast(&mut self, sender: &Sender, action: &str, tx: &Transaction, child: Option<Child>) -> Result<(), Error> {
+    fn broadcast(
+        &mut self,
+        sender: &Sender,
+        action: &str,
+        tx: &Transaction,
+        child: Option<Child>,
+    ) -> Result<(), Error> {
         let sent = match child {
             Some(Child { vout, fee }) => {
                 let handle = Handle { vout, fee, key: Some(&self.key) };
@@ -162,7 +174,9 @@ impl OperatorRole {
     /// Lets go of what the wallet signed before a crash and the machine never took over.
     fn release_forgotten(&mut self) -> Result<(), Error> {
         let mut known: Vec<Txid> = self.machine.runs().map(|run| run.terms.bond.txid).collect();
-        known.extend(self.machine.fronts()?.iter().filter_map(|front| front.payout.as_ref().map(Transaction::compute_txid)));
+        known.extend(
+            self.machine.fronts()?.iter().filter_map(|front| front.payout.as_ref().map(Transaction::compute_txid)),
+        );
         for txid in self.wallet.unconfirmed().iter().map(Transaction::compute_txid) {
             if self.wallet.is_held(&txid) && !known.contains(&txid) {
                 self.wallet.release(&txid)?;

@@ -95,12 +95,7 @@ impl Role {
     ///
     /// # Errors
     /// Its files.
-    pub fn open(
-        home: &Path,
-        name: &str,
-        parameters: &BridgeParameters,
-        chain: &Arc<dyn Chain>,
-    ) -> Result<Self, Error> {
+    pub fn open(home: &Path, name: &str, parameters: &BridgeParameters, chain: &Arc<dyn Chain>) -> Result<Self, Error> {
         let directory = directory(home, name);
         let secrets = Secrets::open(&directory)?;
         let db = sled::open(directory.join("db")).map_err(|e| Error::file(&directory.join("db"), e))?;

@@ -13,9 +13,9 @@ use trestle_rollup::envelope::Kind;
 use trestle_rollup::{Account, AccountState, Digest, Envelope};
 use trestle_sequencer::{Duty, Event, Policy, Receipt, Rejection, Sequencer};
 
+use super::Error;
 use super::role::Role;
 use super::sender::{Handle, Sender, Sent};
-use super::Error;
 
 /// A sequencer that runs.
 pub struct SequencerRole {
@@ -144,7 +144,13 @@ impl SequencerRole {
         self.carry(sender, duties)
     }
 
-    fn broadcast(&mut self, sender: &Sender, number: u64, commit: &Transaction, reveal: &Transaction) -> Result<(), Error> {
+    fn broadcast(
+        &mut self,
+        sender: &Sender,
+        number: u64,
+        commit: &Transaction,
+        reveal: &Transaction,
+    ) -> Result<(), Error> {
         let name = &self.role.name;
         if let Sent::Rejected(reason) = sender.send(name, &format!("Batch {number}, commit"), commit)? {
             tracing::warn!(number, reason, "the commitment to a batch was rejected");

@@ -15,7 +15,6 @@ use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-
 use bitcoin::Network;
 use serde::{Deserialize, Serialize};
 use trestle_bridge::parameters::BridgeParameters;
@@ -210,13 +209,8 @@ pub fn replace(file: &Path, bytes: &[u8]) -> Result<(), HomeError> {
 }
 
 fn write_private(file: &Path, bytes: &[u8]) -> Result<(), HomeError> {
-    let mut to = OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(0o600)
-        .open(file)
-        .map_err(io_error(file))?;
+    let mut to =
+        OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(file).map_err(io_error(file))?;
     to.write_all(bytes).and_then(|()| to.sync_all()).map_err(io_error(file))
 }
 

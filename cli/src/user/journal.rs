@@ -183,7 +183,9 @@ impl Journal {
     /// # Errors
     /// [`JournalError::Write`].
     pub fn record_registered(&mut self, outpoint: &OutPoint) -> Result<(), JournalError> {
-        self.change(|c| c.deposits.iter_mut().filter(|d| d.terms.outpoint == *outpoint).for_each(|d| d.registered = true))
+        self.change(|c| {
+            c.deposits.iter_mut().filter(|d| d.terms.outpoint == *outpoint).for_each(|d| d.registered = true)
+        })
     }
 
     /// Records a refund; to be called before it is broadcast.

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use bitcoin::address::NetworkUnchecked;
-use bitcoin::secp256k1::schnorr::Signature;
 use bitcoin::hex::DisplayHex;
+use bitcoin::secp256k1::schnorr::Signature;
 use bitcoin::{Address, Amount, Txid, XOnlyPublicKey};
 use jsonrpsee::core::ClientError;
 use jsonrpsee::http_client::{HttpClient, HttpClientBuilder};

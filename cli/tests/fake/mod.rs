@@ -3,9 +3,9 @@
 use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex};
 
-use bitcoin::secp256k1::schnorr::Signature;
 use bitcoin::address::NetworkUnchecked;
 use bitcoin::hashes::Hash;
+use bitcoin::secp256k1::schnorr::Signature;
 use bitcoin::secp256k1::{PublicKey, Secp256k1, SecretKey};
 use bitcoin::{Address, Amount, BlockHash, Txid, XOnlyPublicKey};
 use serde_json::Value;

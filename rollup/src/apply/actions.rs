@@ -60,33 +60,17 @@ impl<H: Host, S: Sink> Actions<'_, H, S> {
     pub(super) fn act(&mut self, summary: &Summary) -> Result<(), StateError<H::Error>> {
         let outcome = match &summary.action {
             Action::Tag(None) => Err(Skip::Malformed),
-            Action::Tag(Some(Tag::Mint { account, signature })) => {
-                self.mint(summary, account, signature)?
+            Action::Tag(Some(Tag::Mint { account, signature })) => self.mint(summary, account, signature)?,
+            Action::Tag(Some(Tag::Payout { withdrawal, slot })) => self.payout(summary, *withdrawal, *slot)?,
+            Action::Tag(Some(Tag::Cooperative { withdrawal })) => self.cooperative(summary, *withdrawal)?,
+            Action::Tag(Some(Tag::Admin { operation, signature })) => {
+                self.administer(summary, *operation, signature)?
             }
-            Action::Tag(Some(Tag::Payout { withdrawal, slot })) => {
-                self.payout(summary, *withdrawal, *slot)?
-            }
-            Action::Tag(Some(Tag::Cooperative { withdrawal })) => {
-                self.cooperative(summary, *withdrawal)?
-            }
-            Action::Tag(Some(Tag::Admin {
-                operation,
-                signature,
-            })) => self.administer(summary, *operation, signature)?,
-            Action::Envelope(Envelope {
-                kind: Kind::Batch,
-                payload,
-            }) => self.batch(summary.txid, payload)?,
-            Action::Envelope(Envelope {
-                kind: Kind::Forced,
-                payload,
-            }) => self.forced(summary.txid, payload)?,
+            Action::Envelope(Envelope { kind: Kind::Batch, payload }) => self.batch(summary.txid, payload)?,
+            Action::Envelope(Envelope { kind: Kind::Forced, payload }) => self.forced(summary.txid, payload)?,
         };
         if let Err(why) = outcome {
-            self.sink.event(Event::Skipped {
-                txid: summary.txid,
-                why,
-            });
+            self.sink.event(Event::Skipped { txid: summary.txid, why });
         }
         Ok(())
     }
@@ -97,55 +81,22 @@ impl<H: Host, S: Sink> Actions<'_, H, S> {
     /// transaction: were input 0 a deposit that its user takes back, output 0 would be a vault that no Reimburse was
     /// signed for. A refund needs a relative lock time, so a sequence number without bit 31 (BIP 112): such a
     /// transaction mints nothing. All others spend the deposit by the committee's leaf, and are as it signed them.
-    fn mint(
-        &mut self,
-        summary: &Summary,
-        account: &Account,
-        signature: &[u8; 64],
-    ) -> Outcome<H::Error> {
+    fn mint(&mut self, summary: &Summary, account: &Account, signature: &[u8; 64]) -> Outcome<H::Error> {
         let (value, script) = &summary.payment;
         let vault = Destination::P2tr(self.rules.vault_key);
-        ensure!(
-            script.is_some_and(|script| vault.is_paid_by(script.as_bytes())),
-            Skip::NotAVault
-        );
-        let denomination = self
-            .rules
-            .denominations
-            .iter()
-            .position(|denomination| denomination == value);
-        let denomination = some!(
-            denomination.and_then(|index| u8::try_from(index).ok()),
-            Skip::NotADenomination
-        );
-        ensure!(
-            summary.sequence & SEQUENCE_DISABLE_FLAG != 0,
-            Skip::MaybeRefund
-        );
+        ensure!(script.is_some_and(|script| vault.is_paid_by(script.as_bytes())), Skip::NotAVault);
+        let denomination = self.rules.denominations.iter().position(|denomination| denomination == value);
+        let denomination = some!(denomination.and_then(|index| u8::try_from(index).ok()), Skip::NotADenomination);
+        ensure!(summary.sequence & SEQUENCE_DISABLE_FLAG != 0, Skip::MaybeRefund);
         let message = mint_message(&self.rules.instance, &summary.input, account, *value);
-        ensure!(
-            self.committee_signed(message, signature),
-            Skip::CommitteeSignature
-        );
+        ensure!(self.committee_signed(message, signature), Skip::CommitteeSignature);
 
         let credited = self.state.account(account)?;
         let supply = some!(self.meta.supply.checked_add(*value), Skip::Overflow);
         let balance = some!(credited.balance.checked_add(*value), Skip::Overflow);
-        self.state.set(
-            Key::Account(*account),
-            AccountState {
-                balance,
-                ..credited
-            }
-            .encode(),
-        )?;
+        self.state.set(Key::Account(*account), AccountState { balance, ..credited }.encode())?;
         self.meta.supply = supply;
-        self.sink.event(Event::Minted {
-            txid: summary.txid,
-            outpoint: summary.input,
-            account: *account,
-            denomination,
-        });
+        self.sink.event(Event::Minted { txid: summary.txid, outpoint: summary.input, account: *account, denomination });
         Ok(Ok(()))
     }
 
@@ -155,32 +106,15 @@ impl<H: Host, S: Sink> Actions<'_, H, S> {
             Ok(paid) => paid,
             Err(skip) => return Ok(Err(skip)),
         };
-        ensure!(
-            slot.denomination == withdrawal.denomination,
-            Skip::SlotDenomination
-        );
-        let assigned =
-            matches!(assignment, Assignment::Operator { index, .. } if index == slot.operator);
+        ensure!(slot.denomination == withdrawal.denomination, Skip::SlotDenomination);
+        let assigned = matches!(assignment, Assignment::Operator { index, .. } if index == slot.operator);
         ensure!(assigned, Skip::NotAssigned);
         ensure!(self.state.slot(slot)?.is_none(), Skip::SlotUsed);
 
-        self.state.set_withdrawal(
-            id,
-            &Withdrawal {
-                paid: true,
-                ..withdrawal
-            },
-        )?;
-        let fulfilment = Fulfilment {
-            height: self.meta.height,
-            withdrawal: id,
-        };
+        self.state.set_withdrawal(id, &Withdrawal { paid: true, ..withdrawal })?;
+        let fulfilment = Fulfilment { height: self.meta.height, withdrawal: id };
         self.state.set(Key::Slot(slot), fulfilment.encode())?;
-        self.sink.event(Event::Paid {
-            txid: summary.txid,
-            id,
-            slot,
-        });
+        self.sink.event(Event::Paid { txid: summary.txid, id, slot });
         Ok(Ok(()))
     }
 
@@ -191,115 +125,61 @@ impl<H: Host, S: Sink> Actions<'_, H, S> {
             Err(skip) => return Ok(Err(skip)),
         };
         ensure!(assignment == Assignment::Committee, Skip::NotAssigned);
-        self.state.set_withdrawal(
-            id,
-            &Withdrawal {
-                paid: true,
-                ..withdrawal
-            },
-        )?;
-        self.sink.event(Event::PaidCooperatively {
-            txid: summary.txid,
-            id,
-        });
+        self.state.set_withdrawal(id, &Withdrawal { paid: true, ..withdrawal })?;
+        self.sink.event(Event::PaidCooperatively { txid: summary.txid, id });
         Ok(Ok(()))
     }
 
     /// The pending withdrawal that output 0 pays in full, and whose it is now.
-    fn paid_withdrawal(
-        &mut self,
-        summary: &Summary,
-        id: WithdrawalId,
-    ) -> Outcome<H::Error, (Withdrawal, Assignment)> {
+    fn paid_withdrawal(&mut self, summary: &Summary, id: WithdrawalId) -> Outcome<H::Error, (Withdrawal, Assignment)> {
         let withdrawal = some!(self.state.withdrawal(id)?, Skip::UnknownWithdrawal);
         ensure!(!withdrawal.paid, Skip::AlreadyPaid);
         let (value, script) = &summary.payment;
-        let paid =
-            script.is_some_and(|script| withdrawal.destination.is_paid_by(script.as_bytes()));
+        let paid = script.is_some_and(|script| withdrawal.destination.is_paid_by(script.as_bytes()));
         ensure!(paid, Skip::WrongScript);
         let owed = self.rules.denomination(withdrawal.denomination);
         let owed = owed.and_then(|amount| amount.checked_sub(self.rules.withdrawal_fee));
         ensure!(owed.is_some_and(|owed| *value >= owed), Skip::TooLittle);
         let active = self.state.active_operators()?;
         let (height, operators) = (self.meta.height, self.meta.operators);
-        let assignment = Assignment::at(
-            id,
-            &withdrawal,
-            height,
-            &self.rules.windows,
-            operators,
-            &active,
-        );
+        let assignment = Assignment::at(id, &withdrawal, height, &self.rules.windows, operators, &active);
         Ok(Ok((withdrawal, assignment)))
     }
 
     /// Changes the operators or the sequencers.
-    fn administer(
-        &mut self,
-        summary: &Summary,
-        operation: AdminOperation,
-        signature: &[u8; 64],
-    ) -> Outcome<H::Error> {
+    fn administer(&mut self, summary: &Summary, operation: AdminOperation, signature: &[u8; 64]) -> Outcome<H::Error> {
         let message = admin_message(&self.rules.instance, &summary.input, &operation);
-        ensure!(
-            self.committee_signed(message, signature),
-            Skip::CommitteeSignature
-        );
+        ensure!(self.committee_signed(message, signature), Skip::CommitteeSignature);
         match operation {
             AdminOperation::SetOperator { index, key } => {
-                let count = some!(
-                    self.count_with(index, self.meta.operators),
-                    Skip::Administration
-                );
-                ensure!(
-                    !self.has_key(Key::Operator, self.meta.operators, index, &key)?,
-                    Skip::Administration
-                );
+                let count = some!(self.count_with(index, self.meta.operators), Skip::Administration);
+                ensure!(!self.has_key(Key::Operator, self.meta.operators, index, &key)?, Skip::Administration);
                 self.meta.operators = count;
                 self.state.set(Key::Operator(index), key)?;
                 self.set_active(index, true)?;
             }
             AdminOperation::RetireOperator { index } => {
-                ensure!(
-                    self.state.active_operators()?.contains(index),
-                    Skip::Administration
-                );
+                ensure!(self.state.active_operators()?.contains(index), Skip::Administration);
                 self.set_active(index, false)?;
             }
             AdminOperation::SetSequencer { index, key } => {
-                let count = some!(
-                    self.count_with(index, self.meta.sequencers),
-                    Skip::Administration
-                );
-                ensure!(
-                    !self.has_key(Key::Sequencer, self.meta.sequencers, index, &key)?,
-                    Skip::Administration
-                );
+                let count = some!(self.count_with(index, self.meta.sequencers), Skip::Administration);
+                ensure!(!self.has_key(Key::Sequencer, self.meta.sequencers, index, &key)?, Skip::Administration);
                 self.meta.sequencers = count;
                 self.state.set(Key::Sequencer(index), key)?;
             }
             AdminOperation::RemoveSequencer { index } => {
-                ensure!(
-                    self.meta.sequencers.checked_sub(1) == Some(index),
-                    Skip::Administration
-                );
+                ensure!(self.meta.sequencers.checked_sub(1) == Some(index), Skip::Administration);
                 self.meta.sequencers = index;
             }
         }
-        self.sink.event(Event::Administered {
-            txid: summary.txid,
-            operation,
-        });
+        self.sink.event(Event::Administered { txid: summary.txid, operation });
         Ok(Ok(()))
     }
 
     /// How many there are after setting the one at `index`: those there were, or one more.
     fn count_with(&self, index: u8, count: u8) -> Option<u8> {
-        if index > count {
-            None
-        } else {
-            index.checked_add(1).map(|least| least.max(count))
-        }
+        if index > count { None } else { index.checked_add(1).map(|least| least.max(count)) }
     }
 
     /// Whether one at another index has the key.
@@ -338,8 +218,7 @@ impl<H: Host, S: Sink> Actions<'_, H, S> {
             let mut transactions: Vec<Transaction> = Vec::new();
             let mut checks: Vec<SignatureCheck> = Vec::new();
             while transactions.len() < CHECKED_AT_ONCE && !from.is_empty() {
-                let Some((transaction, check)) =
-                    SignedTransaction::decode_first(&mut from, &self.rules.instance)
+                let Some((transaction, check)) = SignedTransaction::decode_first(&mut from, &self.rules.instance)
                 else {
                     from = Reader::new(&[]); // bytes that are no transaction end the batch, and count as one
                     skipped = skipped.saturating_add(1);
@@ -350,38 +229,21 @@ impl<H: Host, S: Sink> Actions<'_, H, S> {
             }
             let signed = self.state.host.verify(&checks);
             // A host that answers for fewer has found the rest not valid.
-            for (transaction, signed) in transactions
-                .iter()
-                .zip(signed.into_iter().chain(core::iter::repeat(false)))
-            {
+            for (transaction, signed) in transactions.iter().zip(signed.into_iter().chain(core::iter::repeat(false))) {
                 match self.execute(txid, transaction, signed, transaction.fee())? {
                     // What was taken from balances is no more than the supply, so the sum fits.
-                    Ok(()) => {
-                        (applied, fees) = (
-                            applied.saturating_add(1),
-                            fees.saturating_add(transaction.fee()),
-                        )
-                    }
+                    Ok(()) => (applied, fees) = (applied.saturating_add(1), fees.saturating_add(transaction.fee())),
                     Err(_) => skipped = skipped.saturating_add(1),
                 }
             }
         }
         self.share(&certifiers, fees)?;
-        self.sink.event(Event::Batch {
-            number: batch.number,
-            txid,
-            applied,
-            skipped,
-            fees,
-        });
+        self.sink.event(Event::Batch { number: batch.number, txid, applied, skipped, fees });
         Ok(Ok(()))
     }
 
     /// The accounts of the sequencers that certified a batch, if they are a quorum and all their signatures valid.
-    fn certifiers(
-        &mut self,
-        batch: &BatchView<'_>,
-    ) -> Result<Option<Vec<Account>>, StateError<H::Error>> {
+    fn certifiers(&mut self, batch: &BatchView<'_>) -> Result<Option<Vec<Account>>, StateError<H::Error>> {
         let quorum = quorum(self.meta.sequencers).map(usize::from);
         if quorum.is_none_or(|quorum| batch.certificate.len() < quorum) {
             return Ok(None);
@@ -390,17 +252,9 @@ impl<H: Host, S: Sink> Actions<'_, H, S> {
         let mut checks = Vec::with_capacity(batch.certificate.len());
         for (index, signature) in &batch.certificate {
             // Not `State::sequencer`: the count in the tree is the last block's.
-            let key = if *index < self.meta.sequencers {
-                self.state.value(Key::Sequencer(*index))?
-            } else {
-                None
-            };
+            let key = if *index < self.meta.sequencers { self.state.value(Key::Sequencer(*index))? } else { None };
             let Some(key) = key else { return Ok(None) };
-            checks.push(SignatureCheck {
-                key,
-                message,
-                signature: *signature,
-            });
+            checks.push(SignatureCheck { key, message, signature: *signature });
         }
         let signed = self.state.host.verify(&checks);
         let all = signed.len() == checks.len() && signed.into_iter().all(|signed| signed);
@@ -412,8 +266,7 @@ impl<H: Host, S: Sink> Actions<'_, H, S> {
         let Ok(count) = u64::try_from(certifiers.len()) else {
             return Ok(());
         };
-        let (Some(part), Some(mut extra)) = (fees.checked_div(count), fees.checked_rem(count))
-        else {
+        let (Some(part), Some(mut extra)) = (fees.checked_div(count), fees.checked_rem(count)) else {
             return Ok(());
         };
         for certifier in certifiers {
@@ -424,10 +277,7 @@ impl<H: Host, S: Sink> Actions<'_, H, S> {
             let account = self.state.account(certifier)?;
             // No balance is more than the supply, which fits: the fees were taken from balances.
             let balance = account.balance.saturating_add(credit);
-            self.state.set(
-                Key::Account(*certifier),
-                AccountState { balance, ..account }.encode(),
-            )?;
+            self.state.set(Key::Account(*certifier), AccountState { balance, ..account }.encode())?;
         }
         Ok(())
     }
@@ -435,16 +285,9 @@ impl<H: Host, S: Sink> Actions<'_, H, S> {
     /// Executes one transaction that was posted past the sequencers. Its poster paid Bitcoin; its fee is not taken.
     fn forced(&mut self, txid: Txid, payload: &[u8]) -> Outcome<H::Error> {
         let forced = some!(SignedTransaction::decode(payload), Skip::Malformed);
-        let signed = self
-            .state
-            .host
-            .verify(&[forced.check(&self.rules.instance)])
-            == [true];
+        let signed = self.state.host.verify(&[forced.check(&self.rules.instance)]) == [true];
         let outcome = self.execute(txid, &forced.transaction, signed, 0)?;
-        self.sink.event(Event::Forced {
-            txid,
-            applied: outcome.is_ok(),
-        });
+        self.sink.event(Event::Forced { txid, applied: outcome.is_ok() });
         Ok(outcome.map_err(|refusal| Skip::Refused { refusal }))
     }
 
@@ -455,45 +298,19 @@ impl<H: Host, S: Sink> Actions<'_, H, S> {
         signed: bool,
         fee: u64,
     ) -> Result<Result<(), Refusal>, StateError<H::Error>> {
-        let effect = execute(
-            &mut self.state,
-            &self.rules,
-            &mut self.meta,
-            transaction,
-            signed,
-            fee,
-        )?;
+        let effect = execute(&mut self.state, &self.rules, &mut self.meta, transaction, signed, fee)?;
         Ok(effect.map(|effect| {
             self.sink.event(match effect {
-                Effect::Transferred { from, to, amount } => Event::Transferred {
-                    txid,
-                    from,
-                    to,
-                    amount,
-                    fee,
-                },
-                Effect::Requested {
-                    id,
-                    from,
-                    denomination,
-                    destination,
-                } => Event::WithdrawalRequested {
-                    txid,
-                    id,
-                    from,
-                    denomination,
-                    destination,
-                },
+                Effect::Transferred { from, to, amount } => Event::Transferred { txid, from, to, amount, fee },
+                Effect::Requested { id, from, denomination, destination } => {
+                    Event::WithdrawalRequested { txid, id, from, denomination, destination }
+                }
             });
         }))
     }
 
     fn committee_signed(&mut self, message: Digest, signature: &[u8; 64]) -> bool {
-        let check = SignatureCheck {
-            key: self.rules.committee,
-            message,
-            signature: *signature,
-        };
+        let check = SignatureCheck { key: self.rules.committee, message, signature: *signature };
         self.state.host.verify(&[check]) == [true]
     }
 }

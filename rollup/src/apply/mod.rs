@@ -92,33 +92,17 @@ pub fn apply<H: Host, B: Block>(
     meta.height = meta.height.saturating_add(1);
 
     let bridge_tag = rules.bridge_tag();
-    let mut actions = actions::Actions {
-        state,
-        rules,
-        meta,
-        sink,
-    };
+    let mut actions = actions::Actions { state, rules, meta, sink };
     while let Some(transaction) = block.next_transaction().map_err(Error::Block)? {
         if let Some(summary) = summarize(transaction, bridge_tag).map_err(Error::Block)? {
             actions.act(&summary)?;
         }
     }
 
-    let actions::Actions {
-        mut state,
-        meta,
-        sink,
-        ..
-    } = actions;
+    let actions::Actions { mut state, meta, sink, .. } = actions;
     state.set(Key::Meta, meta.encode())?;
     let state_root = state.commit(|digest, m, b| sink.node(digest, m, b));
-    Ok(Applied {
-        entry: Entry {
-            block_hash: sha256d(&[&header]),
-            state_root,
-        },
-        height: meta.height,
-    })
+    Ok(Applied { entry: Entry { block_hash: sha256d(&[&header]), state_root }, height: meta.height })
 }
 
 /// Whether a claim on `slot` at the height whose entry this is holds (PROTOCOL §6): the slot is fulfilled at its
@@ -141,10 +125,7 @@ pub fn claim_holds<S: ReadState>(
         return Ok(false);
     };
     let height = state.meta()?.height;
-    let deep = fulfilment
-        .height
-        .checked_add(confirmations)
-        .is_some_and(|least| least <= height);
+    let deep = fulfilment.height.checked_add(confirmations).is_some_and(|least| least <= height);
     let withdrawal = state.withdrawal(fulfilment.withdrawal)?;
     Ok(deep && withdrawal.is_some_and(|withdrawal| withdrawal.denomination == slot.denomination))
 }

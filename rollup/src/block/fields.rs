@@ -23,11 +23,7 @@ impl<T: TransactionBytes> Fields<T> {
     /// As many bytes as the buffer has.
     pub(crate) fn fill(&mut self, buffer: &mut [u8]) -> Result<(), Stop<T::Error>> {
         let read = self.0.read(buffer).map_err(Stop::Source)?;
-        if read == buffer.len() {
-            Ok(())
-        } else {
-            Err(Stop::Garbage)
-        }
+        if read == buffer.len() { Ok(()) } else { Err(Stop::Garbage) }
     }
 
     /// Appends the next `count` bytes, which the caller has bounded.
@@ -39,11 +35,7 @@ impl<T: TransactionBytes> Fields<T> {
 
     pub(crate) fn skip(&mut self, count: u64) -> Result<(), Stop<T::Error>> {
         let skipped = self.0.skip(count).map_err(Stop::Source)?;
-        if skipped == count {
-            Ok(())
-        } else {
-            Err(Stop::Garbage)
-        }
+        if skipped == count { Ok(()) } else { Err(Stop::Garbage) }
     }
 
     pub(crate) fn u8(&mut self) -> Result<u8, Stop<T::Error>> {
@@ -72,10 +64,6 @@ impl<T: TransactionBytes> Fields<T> {
             0xfd => (u64::from(self.array().map(u16::from_le_bytes)?), 0xfd),
             _ => (u64::from(first), 0),
         };
-        if value < least {
-            Err(Stop::Garbage)
-        } else {
-            Ok(value)
-        }
+        if value < least { Err(Stop::Garbage) } else { Ok(value) }
     }
 }

@@ -66,10 +66,7 @@ impl<const N: usize> Script<N> {
 ///
 /// # Errors
 /// Only if the bytes could not be read.
-pub fn summarize<T: TransactionBytes>(
-    bytes: T,
-    bridge_tag: [u8; 4],
-) -> Result<Option<Summary>, T::Error> {
+pub fn summarize<T: TransactionBytes>(bytes: T, bridge_tag: [u8; 4]) -> Result<Option<Summary>, T::Error> {
     let txid = bytes.txid();
     match read(&mut Fields::new(bytes), txid, bridge_tag) {
         Ok(summary) => Ok(summary),
@@ -89,11 +86,7 @@ fn read<T: TransactionBytes>(
     if has_witness && from.u8()? != 1 {
         return Err(Stop::Garbage);
     }
-    let inputs = if has_witness {
-        from.compact_size()?
-    } else {
-        from.compact_size_after(first)?
-    };
+    let inputs = if has_witness { from.compact_size()? } else { from.compact_size_after(first)? };
     let Some(other_inputs) = inputs.checked_sub(1) else {
         return Err(Stop::Garbage);
     };
@@ -107,22 +100,11 @@ fn read<T: TransactionBytes>(
         return Err(Stop::Garbage);
     }
     let payment = (from.u64()?, Script::read(from)?);
-    let summary = |action| {
-        Some(Summary {
-            txid,
-            input,
-            sequence,
-            payment,
-            action,
-        })
-    };
+    let summary = |action| Some(Summary { txid, input, sequence, payment, action });
     if let Some(after_tag) = outputs.checked_sub(2) {
         from.skip(8)?; // the tag's value
         let script: Option<Script<{ tag::MAX_SCRIPT }>> = Script::read(from)?;
-        if let Some(payload) = script
-            .as_ref()
-            .and_then(|script| Tag::payload(script.as_bytes(), bridge_tag))
-        {
+        if let Some(payload) = script.as_ref().and_then(|script| Tag::payload(script.as_bytes(), bridge_tag)) {
             return Ok(summary(Action::Tag(Tag::decode(payload))));
         }
         for _ in 0..after_tag {
@@ -138,9 +120,7 @@ fn read<T: TransactionBytes>(
 }
 
 /// One input: what it spends, and its sequence number.
-fn read_input<T: TransactionBytes>(
-    from: &mut Fields<T>,
-) -> Result<(OutPoint, u32), Stop<T::Error>> {
+fn read_input<T: TransactionBytes>(from: &mut Fields<T>) -> Result<(OutPoint, u32), Stop<T::Error>> {
     let outpoint = OutPoint::from_bytes(&from.array()?);
     let script = from.compact_size()?;
     from.skip(script)?;
@@ -179,9 +159,7 @@ fn read_envelope<T: TransactionBytes>(
 }
 
 /// An item's length and, unless it is empty, first byte.
-fn begin_item<T: TransactionBytes>(
-    from: &mut Fields<T>,
-) -> Result<(u64, Option<u8>), Stop<T::Error>> {
+fn begin_item<T: TransactionBytes>(from: &mut Fields<T>) -> Result<(u64, Option<u8>), Stop<T::Error>> {
     let length = from.compact_size()?;
     let first = if length == 0 { None } else { Some(from.u8()?) };
     Ok((length, first))
@@ -190,8 +168,7 @@ fn begin_item<T: TransactionBytes>(
 /// BIP 341: 33 bytes and up to 128 times 32, and tapscript's leaf version in the first.
 fn is_control_block(length: u64, first: Option<u8>) -> bool {
     let path = length.checked_sub(33);
-    path.is_some_and(|path| path % 32 == 0 && path <= 128 * 32)
-        && first.is_some_and(|first| first & 0xfe == 0xc0)
+    path.is_some_and(|path| path % 32 == 0 && path <= 128 * 32) && first.is_some_and(|first| first & 0xfe == 0xc0)
 }
 
 /// BIP 341: the first byte of an annex.

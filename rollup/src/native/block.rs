@@ -57,8 +57,7 @@ impl<'a> RawBlock<'a> {
         let count = compact_size(&mut from).ok_or(RawBlockError::Malformed(0))?;
         let mut transactions = Vec::new();
         for index in 0..count {
-            transactions
-                .push(RawTransaction::read(&mut from).ok_or(RawBlockError::Malformed(index))?);
+            transactions.push(RawTransaction::read(&mut from).ok_or(RawBlockError::Malformed(index))?);
         }
         if !from.is_empty() {
             return Err(RawBlockError::Malformed(count));
@@ -68,12 +67,7 @@ impl<'a> RawBlock<'a> {
         if !coinbase.is_coinbase() {
             return Err(RawBlockError::NoCoinbase);
         }
-        let root = merkle_root(
-            transactions
-                .iter()
-                .map(|transaction| transaction.txid)
-                .collect(),
-        );
+        let root = merkle_root(transactions.iter().map(|transaction| transaction.txid).collect());
         if root.as_ref().map(|root| &root[..]) != header.get(36..68) {
             return Err(RawBlockError::MerkleRoot);
         }
@@ -83,29 +77,20 @@ impl<'a> RawBlock<'a> {
                 let leaves = core::iter::once([0; 32]).chain(transactions.iter().skip(1).map(leaf));
                 let root = merkle_root(leaves.collect());
                 let reserved = coinbase.reserved_value();
-                root.zip(reserved)
-                    .is_some_and(|(root, reserved)| sha256d(&[&root, reserved]) == *commitment)
+                root.zip(reserved).is_some_and(|(root, reserved)| sha256d(&[&root, reserved]) == *commitment)
             }
-            None => transactions
-                .iter()
-                .all(|transaction| transaction.witness.is_none()),
+            None => transactions.iter().all(|transaction| transaction.witness.is_none()),
         };
         if !witnesses_are_committed {
             return Err(RawBlockError::Witnesses);
         }
-        Ok(Self {
-            header,
-            transactions,
-            offered: 1,
-        })
+        Ok(Self { header, transactions, offered: 1 })
     }
 
     /// The hash of the block before, in the order in which SHA-256 writes it.
     #[must_use]
     pub fn previous(&self) -> Digest {
-        Reader::new(self.header.get(4..).unwrap_or_default())
-            .array()
-            .unwrap_or_default()
+        Reader::new(self.header.get(4..).unwrap_or_default()).array().unwrap_or_default()
     }
 
     /// The block's hash, in the order in which SHA-256 writes it.
@@ -118,9 +103,8 @@ impl<'a> RawBlock<'a> {
 impl<'a> RawTransaction<'a> {
     fn read(from: &mut Reader<'a>) -> Option<Self> {
         let start = from.rest();
-        let since = |from: &Reader<'a>, start: &'a [u8]| {
-            start.split_at_checked(start.len().checked_sub(from.rest().len())?)
-        };
+        let since =
+            |from: &Reader<'a>, start: &'a [u8]| start.split_at_checked(start.len().checked_sub(from.rest().len())?);
         let version = from.take(4)?;
         let has_witness = from.rest().starts_with(&[0]);
         if has_witness && from.array()? != [0, 1] {
@@ -152,23 +136,14 @@ impl<'a> RawTransaction<'a> {
         let (witness, _) = since(from, witness_start)?;
         let lock_time = from.take(4)?;
         let (bytes, _) = since(from, start)?;
-        Some(Self {
-            bytes,
-            txid: sha256d(&[version, body, lock_time]),
-            witness: has_witness.then_some(witness),
-        })
+        Some(Self { bytes, txid: sha256d(&[version, body, lock_time]), witness: has_witness.then_some(witness) })
     }
 
     /// By bytes 4..41 of the serialization without witness: one input, which spends nothing.
     fn is_coinbase(&self) -> bool {
-        let body = self
-            .bytes
-            .get(if self.witness.is_some() { 6 } else { 4 }..)
-            .unwrap_or_default();
+        let body = self.bytes.get(if self.witness.is_some() { 6 } else { 4 }..).unwrap_or_default();
         let mut from = Reader::new(body);
-        from.array() == Some([1])
-            && from.array() == Some([0; 32])
-            && from.array() == Some([0xff; 4])
+        from.array() == Some([1]) && from.array() == Some([0; 32]) && from.array() == Some([0xff; 4])
     }
 
     /// The last output that commits to witnesses (BIP 141).
@@ -183,9 +158,8 @@ impl<'a> RawTransaction<'a> {
         for _ in 0..compact_size(&mut from)? {
             from.take(8)?;
             let script = skip_string(&mut from)?;
-            if let Some(found) = script
-                .strip_prefix(&[0x6a, 0x24, 0xaa, 0x21, 0xa9, 0xed])
-                .and_then(<[u8]>::first_chunk)
+            if let Some(found) =
+                script.strip_prefix(&[0x6a, 0x24, 0xaa, 0x21, 0xa9, 0xed]).and_then(<[u8]>::first_chunk)
             {
                 commitment = Some(found);
             }
@@ -196,9 +170,7 @@ impl<'a> RawTransaction<'a> {
     /// The one item of the coinbase's witness (BIP 141).
     fn reserved_value(&self) -> Option<&'a [u8]> {
         let mut from = Reader::new(self.witness?);
-        let reserved = (from.array() == Some([1, 32]))
-            .then(|| from.take(32))
-            .flatten();
+        let reserved = (from.array() == Some([1, 32])).then(|| from.take(32)).flatten();
         from.end(reserved)?
     }
 }
@@ -211,11 +183,7 @@ fn compact_size(from: &mut Reader<'_>) -> Option<usize> {
         0xfd => (u64::from(from.u16()?), 0xfd),
         small => (u64::from(small), 0),
     };
-    if value < least {
-        None
-    } else {
-        usize::try_from(value).ok()
-    }
+    if value < least { None } else { usize::try_from(value).ok() }
 }
 
 fn skip_string<'a>(from: &mut Reader<'a>) -> Option<&'a [u8]> {
@@ -253,10 +221,7 @@ impl<'a> Block for RawBlock<'a> {
     fn next_transaction(&mut self) -> Result<Option<Rest<'a>>, Infallible> {
         let next = self.transactions.get(self.offered);
         self.offered = self.offered.saturating_add(1);
-        Ok(next.map(|transaction| Rest {
-            bytes: transaction.bytes,
-            txid: Txid(transaction.txid),
-        }))
+        Ok(next.map(|transaction| Rest { bytes: transaction.bytes, txid: Txid(transaction.txid) }))
     }
 }
 
@@ -280,9 +245,7 @@ impl TransactionBytes for Rest<'_> {
 
     fn read(&mut self, buffer: &mut [u8]) -> Result<usize, Infallible> {
         let count = buffer.len().min(self.bytes.len());
-        if let (Some(to), Some((from, rest))) =
-            (buffer.get_mut(..count), self.bytes.split_at_checked(count))
-        {
+        if let (Some(to), Some((from, rest))) = (buffer.get_mut(..count), self.bytes.split_at_checked(count)) {
             to.copy_from_slice(from);
             self.bytes = rest;
         }
@@ -290,9 +253,7 @@ impl TransactionBytes for Rest<'_> {
     }
 
     fn skip(&mut self, count: u64) -> Result<u64, Infallible> {
-        let skipped = usize::try_from(count)
-            .unwrap_or(usize::MAX)
-            .min(self.bytes.len());
+        let skipped = usize::try_from(count).unwrap_or(usize::MAX).min(self.bytes.len());
         self.bytes = self.bytes.get(skipped..).unwrap_or_default();
         Ok(u64::try_from(skipped).unwrap_or(u64::MAX))
     }

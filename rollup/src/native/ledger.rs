@@ -43,28 +43,16 @@ impl Ledger {
             None => {
                 let mut writes = sink.writes;
                 writes.parameters(&parameters.encode());
-                writes.row(
-                    genesis_height,
-                    &Row {
-                        entry,
-                        pending: Vec::new(),
-                    },
-                );
+                writes.row(genesis_height, &Row { entry, pending: Vec::new() });
                 writes.events(genesis_height, codec::encode(&[]));
                 writes.tip(genesis_height);
                 store.write(writes)?;
             }
         }
         let height = store.tip()?;
-        let row = store
-            .row(height)?
-            .ok_or_else(|| LedgerError::Corrupt("the tip has no entry".into()))?;
+        let row = store.row(height)?.ok_or_else(|| LedgerError::Corrupt("the tip has no entry".into()))?;
         let tip = Arc::new(Mutex::new((height, row)));
-        Ok(Self {
-            store,
-            parameters: Arc::new(parameters.clone()),
-            tip,
-        })
+        Ok(Self { store, parameters: Arc::new(parameters.clone()), tip })
     }
 
     /// The parameters that it was opened with.
@@ -101,17 +89,12 @@ impl Ledger {
         let mut block = RawBlock::parse(raw_block)?;
         let mut tip = self.lock();
         let (mut changes, mut store) = (Changes::default(), self.store.clone());
-        let applied = apply(&tip.1.entry, &mut block, &mut store, &mut changes).map_err(
-            |error| match error {
-                Error::NotChild => LedgerError::NotChild { tip: tip.0 },
-                Error::State(error) => error.into(),
-                Error::Block(never) => match never {},
-            },
-        )?;
-        let row = Row {
-            entry: applied.entry,
-            pending: pending_after(&tip.1.pending, &changes.events),
-        };
+        let applied = apply(&tip.1.entry, &mut block, &mut store, &mut changes).map_err(|error| match error {
+            Error::NotChild => LedgerError::NotChild { tip: tip.0 },
+            Error::State(error) => error.into(),
+            Error::Block(never) => match never {},
+        })?;
+        let row = Row { entry: applied.entry, pending: pending_after(&tip.1.pending, &changes.events) };
         let mut writes = changes.writes;
         writes.row(applied.height, &row);
         writes.events(applied.height, codec::encode(&changes.events));
@@ -127,15 +110,9 @@ impl Ledger {
     /// If there is no entry at that height, or the database fails. Nothing has changed then.
     pub fn rollback(&self, height: u32) -> Result<(), LedgerError> {
         let mut tip = self.lock();
-        let row = self
-            .store
-            .row(height)?
-            .filter(|_| height <= tip.0)
-            .ok_or(LedgerError::NoEntry(height))?;
+        let row = self.store.row(height)?.filter(|_| height <= tip.0).ok_or(LedgerError::NoEntry(height))?;
         let mut writes = Writes::default();
-        (height..=tip.0)
-            .skip(1)
-            .for_each(|above| writes.forget(above));
+        (height..=tip.0).skip(1).for_each(|above| writes.forget(above));
         writes.tip(height);
         self.store.write(writes)?;
         *tip = (height, row);
@@ -147,12 +124,8 @@ impl Ledger {
     /// # Errors
     /// If there is no entry at that height, or the database fails.
     pub fn events(&self, height: u32) -> Result<Vec<Event>, LedgerError> {
-        let bytes = self
-            .store
-            .events(height)?
-            .ok_or(LedgerError::NoEntry(height))?;
-        codec::decode(&bytes)
-            .ok_or_else(|| LedgerError::Corrupt(format!("the events at height {height}")))
+        let bytes = self.store.events(height)?.ok_or(LedgerError::NoEntry(height))?;
+        codec::decode(&bytes).ok_or_else(|| LedgerError::Corrupt(format!("the events at height {height}")))
     }
 
     /// The state after the block at a height.
@@ -160,28 +133,15 @@ impl Ledger {
     /// # Errors
     /// If there is no entry at that height, or the database fails.
     pub fn state(&self, height: u32) -> Result<View, LedgerError> {
-        let row = self
-            .store
-            .row(height)?
-            .ok_or(LedgerError::NoEntry(height))?;
-        Ok(View::new(
-            self.store.clone(),
-            height,
-            row.entry,
-            row.pending,
-        ))
+        let row = self.store.row(height)?.ok_or(LedgerError::NoEntry(height))?;
+        Ok(View::new(self.store.clone(), height, row.entry, row.pending))
     }
 
     /// The state after the last block.
     #[must_use]
     pub fn state_at_tip(&self) -> View {
         let tip = self.lock();
-        View::new(
-            self.store.clone(),
-            tip.0,
-            tip.1.entry,
-            tip.1.pending.clone(),
-        )
+        View::new(self.store.clone(), tip.0, tip.1.entry, tip.1.pending.clone())
     }
 }
 

@@ -32,9 +32,7 @@ pub enum LedgerError {
     #[error("the ledger's database: {0}")]
     Database(#[from] sled::Error),
     /// The database holds something that was not written by this program.
-    #[error(
-        "the ledger's database is corrupt: {0}; delete it and derive it again from Bitcoin's blocks"
-    )]
+    #[error("the ledger's database is corrupt: {0}; delete it and derive it again from Bitcoin's blocks")]
     Corrupt(String),
     /// The parameters make no bridge.
     #[error("the bridge's parameters: {0}")]
@@ -66,10 +64,7 @@ impl From<StateError<LedgerError>> for LedgerError {
 }
 
 fn corrupt_node(digest: &Digest) -> LedgerError {
-    LedgerError::Corrupt(format!(
-        "state node {} is missing or wrong",
-        crate::identifiers::Account(*digest)
-    ))
+    LedgerError::Corrupt(format!("state node {} is missing or wrong", crate::identifiers::Account(*digest)))
 }
 
 /// One row of the history.
@@ -82,28 +77,17 @@ pub(super) struct Row {
 impl Row {
     pub(super) fn encode(&self) -> Vec<u8> {
         let mut bytes = [self.entry.block_hash, self.entry.state_root].concat();
-        self.pending
-            .iter()
-            .for_each(|id| bytes.extend_from_slice(&id.0.to_le_bytes()));
+        self.pending.iter().for_each(|id| bytes.extend_from_slice(&id.0.to_le_bytes()));
         bytes
     }
 
     fn decode(bytes: &[u8]) -> Option<Self> {
         let mut from = Reader::new(bytes);
-        let entry = Entry {
-            block_hash: from.array()?,
-            state_root: from.array()?,
-        };
+        let entry = Entry { block_hash: from.array()?, state_root: from.array()? };
         let (pending, []) = from.rest().as_chunks() else {
             return None;
         };
-        Some(Self {
-            entry,
-            pending: pending
-                .iter()
-                .map(|id| WithdrawalId(u32::from_le_bytes(*id)))
-                .collect(),
-        })
+        Some(Self { entry, pending: pending.iter().map(|id| WithdrawalId(u32::from_le_bytes(*id))).collect() })
     }
 }
 
@@ -169,8 +153,7 @@ impl Writes {
     pub(super) fn node(&mut self, digest: &Digest, m: &Digest, b: &[u8; 64]) {
         let leaf = *m == IV_LEAF;
         self.nodes.push((*digest, (leaf, *b)));
-        self.batch
-            .insert(&node_key(digest)[..], [&[u8::from(leaf)], &b[..]].concat());
+        self.batch.insert(&node_key(digest)[..], [&[u8::from(leaf)], &b[..]].concat());
     }
 
     pub(super) fn forget(&mut self, height: u32) {
@@ -189,10 +172,7 @@ fn node_key(digest: &Digest) -> [u8; 33] {
 
 impl Store {
     pub(super) fn open(db: &sled::Db) -> Result<Self, LedgerError> {
-        Ok(Self {
-            tree: db.open_tree("trestle/rollup")?,
-            nodes: Arc::default(),
-        })
+        Ok(Self { tree: db.open_tree("trestle/rollup")?, nodes: Arc::default() })
     }
 
     /// Writes all or nothing, and returns once it is on disk.
@@ -200,10 +180,7 @@ impl Store {
         self.tree.apply_batch(writes.batch)?;
         self.tree.flush()?;
         let mut nodes = self.nodes.lock().unwrap_or_else(PoisonError::into_inner);
-        writes
-            .nodes
-            .into_iter()
-            .for_each(|(digest, node)| nodes.insert(digest, node));
+        writes.nodes.into_iter().for_each(|(digest, node)| nodes.insert(digest, node));
         Ok(())
     }
 
@@ -212,10 +189,7 @@ impl Store {
     }
 
     pub(super) fn tip(&self) -> Result<u32, LedgerError> {
-        let tip = self
-            .tree
-            .get(b"t")?
-            .and_then(|bytes| Some(u32::from_be_bytes(bytes.as_ref().try_into().ok()?)));
+        let tip = self.tree.get(b"t")?.and_then(|bytes| Some(u32::from_be_bytes(bytes.as_ref().try_into().ok()?)));
         tip.ok_or_else(|| LedgerError::Corrupt("it has no tip".into()))
     }
 
@@ -223,9 +197,7 @@ impl Store {
         let Some(bytes) = self.tree.get(at(b'h', height))? else {
             return Ok(None);
         };
-        Row::decode(&bytes)
-            .map(Some)
-            .ok_or_else(|| LedgerError::Corrupt(format!("the entry at height {height}")))
+        Row::decode(&bytes).map(Some).ok_or_else(|| LedgerError::Corrupt(format!("the entry at height {height}")))
     }
 
     pub(super) fn events(&self, height: u32) -> Result<Option<sled::IVec>, LedgerError> {
@@ -238,10 +210,7 @@ impl Store {
         let (leaf, b) = match cached {
             Some(node) => node,
             None => {
-                let bytes = self
-                    .tree
-                    .get(node_key(digest))?
-                    .ok_or_else(|| corrupt_node(digest))?;
+                let bytes = self.tree.get(node_key(digest))?.ok_or_else(|| corrupt_node(digest))?;
                 let mut from = Reader::new(&bytes);
                 let read = || Some((from.u8()? == 1, from.array()?));
                 let node: (bool, [u8; 64]) = { read }().ok_or_else(|| corrupt_node(digest))?;
@@ -278,10 +247,7 @@ impl Host for Store {
         thread::scope(|scope| {
             for (checks, verdicts) in checks.chunks(share).zip(verdicts.chunks_mut(share)) {
                 scope.spawn(move || {
-                    verdicts
-                        .iter_mut()
-                        .zip(checks)
-                        .for_each(|(verdict, check)| *verdict = schnorr::verify(check));
+                    verdicts.iter_mut().zip(checks).for_each(|(verdict, check)| *verdict = schnorr::verify(check));
                 });
             }
         });

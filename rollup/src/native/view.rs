@@ -25,12 +25,7 @@ pub struct View {
 /// Every method fails only if the database does.
 impl View {
     pub(super) fn new(store: Store, height: u32, entry: Entry, pending: Vec<WithdrawalId>) -> Self {
-        Self {
-            store,
-            height,
-            entry,
-            pending,
-        }
+        Self { store, height, entry, pending }
     }
 
     /// Runs a reader on the state.
@@ -39,10 +34,7 @@ impl View {
         F: FnOnce(&mut At<'_, Store>) -> Result<T, crate::tree::StateError<LedgerError>>,
     {
         let mut store = self.store.clone();
-        Ok(read(&mut At {
-            host: &mut store,
-            root: self.entry.state_root,
-        })?)
+        Ok(read(&mut At { host: &mut store, root: self.entry.state_root })?)
     }
 
     /// The height of the block.
@@ -118,27 +110,15 @@ impl View {
     ///
     /// # Errors
     /// If the database fails.
-    pub fn assignment_at(
-        &self,
-        id: WithdrawalId,
-        height: u32,
-    ) -> Result<Option<Assignment>, LedgerError> {
+    pub fn assignment_at(&self, id: WithdrawalId, height: u32) -> Result<Option<Assignment>, LedgerError> {
         let root = self.entry.state_root;
         self.read(|state| {
-            let Some(withdrawal) = state.withdrawal(id)?.filter(|withdrawal| !withdrawal.paid)
-            else {
+            let Some(withdrawal) = state.withdrawal(id)?.filter(|withdrawal| !withdrawal.paid) else {
                 return Ok(None);
             };
             let rules = Rules::read(state, &root)?;
             let (operators, active) = (state.meta()?.operators, state.active_operators()?);
-            Ok(Some(Assignment::at(
-                id,
-                &withdrawal,
-                height,
-                &rules.windows,
-                operators,
-                &active,
-            )))
+            Ok(Some(Assignment::at(id, &withdrawal, height, &rules.windows, operators, &active)))
         })
     }
 
@@ -147,12 +127,8 @@ impl View {
     /// # Errors
     /// If the database fails.
     pub fn pending_withdrawals(&self) -> Result<Vec<(WithdrawalId, Withdrawal)>, LedgerError> {
-        let missing =
-            |id: WithdrawalId| LedgerError::Corrupt(format!("withdrawal {id} is missing"));
-        self.pending
-            .iter()
-            .map(|id| Ok((*id, self.withdrawal(*id)?.ok_or_else(|| missing(*id))?)))
-            .collect()
+        let missing = |id: WithdrawalId| LedgerError::Corrupt(format!("withdrawal {id} is missing"));
+        self.pending.iter().map(|id| Ok((*id, self.withdrawal(*id)?.ok_or_else(|| missing(*id))?))).collect()
     }
 
     /// Whether a claim on the slot at this height holds; see [`claim_holds`].
@@ -174,15 +150,9 @@ impl View {
     /// If the database fails.
     pub fn draft(&self) -> Result<Draft, LedgerError> {
         let root = self.entry.state_root;
-        let (rules, mut meta) =
-            self.read(|state| Ok((Rules::read(state, &root)?, state.meta()?)))?;
+        let (rules, mut meta) = self.read(|state| Ok((Rules::read(state, &root)?, state.meta()?)))?;
         meta.height = meta.height.saturating_add(1);
-        Ok(Draft {
-            store: self.store.clone(),
-            tree: Tree::new(root),
-            rules,
-            meta,
-        })
+        Ok(Draft { store: self.store.clone(), tree: Tree::new(root), rules, meta })
     }
 }
 
@@ -201,23 +171,13 @@ impl Draft {
     ///
     /// # Errors
     /// The outer error if the database fails; the inner one if a batch would skip the transaction here.
-    pub fn execute(
-        &mut self,
-        signed: &SignedTransaction,
-    ) -> Result<Result<Effect, Refusal>, LedgerError> {
+    pub fn execute(&mut self, signed: &SignedTransaction) -> Result<Result<Effect, Refusal>, LedgerError> {
         let valid = self.store.verify(&[signed.check(&self.rules.instance)]) == [true];
         let (rules, meta) = (&self.rules, &mut self.meta);
         let tree = std::mem::replace(&mut self.tree, Tree::new(crate::tree::EMPTY));
         let mut state = State::with_tree(&mut self.store, tree);
         let transaction = &signed.transaction;
-        let outcome = execute(
-            &mut state,
-            rules,
-            meta,
-            transaction,
-            valid,
-            transaction.fee(),
-        );
+        let outcome = execute(&mut state, rules, meta, transaction, valid, transaction.fee());
         self.tree = state.into_tree();
         Ok(outcome?)
     }

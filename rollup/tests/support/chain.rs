@@ -6,8 +6,8 @@ use bitcoin::consensus::encode::serialize;
 use bitcoin::hashes::Hash as _;
 use bitcoin::transaction::Version as TransactionVersion;
 use bitcoin::{
-    Amount, Block, BlockHash, CompactTarget, OutPoint, ScriptBuf, Sequence, Transaction, TxIn,
-    TxMerkleNode, TxOut, Witness,
+    Amount, Block, BlockHash, CompactTarget, OutPoint, ScriptBuf, Sequence, Transaction, TxIn, TxMerkleNode, TxOut,
+    Witness,
 };
 
 /// The hash of the block before the first.
@@ -24,11 +24,7 @@ pub struct Chain {
 
 impl Default for Chain {
     fn default() -> Self {
-        Self {
-            tip: GENESIS_HASH,
-            height: 100,
-            branch: 0,
-        }
+        Self { tip: GENESIS_HASH, height: 100, branch: 0 }
     }
 }
 
@@ -49,17 +45,11 @@ pub fn assemble(parent: [u8; 32], height: u32, time: u32, transactions: Vec<Tran
         lock_time: LockTime::ZERO,
         input: vec![TxIn {
             previous_output: OutPoint::null(),
-            script_sig: ScriptBuf::builder()
-                .push_int(i64::from(height))
-                .push_slice([0; 4])
-                .into_script(),
+            script_sig: ScriptBuf::builder().push_int(i64::from(height)).push_slice([0; 4]).into_script(),
             sequence: Sequence::MAX,
             witness: Witness::from_slice(&[[0u8; 32]]),
         }],
-        output: vec![TxOut {
-            value: Amount::from_sat(312_500_000),
-            script_pubkey: ScriptBuf::from_bytes(vec![0x51]),
-        }],
+        output: vec![TxOut { value: Amount::from_sat(312_500_000), script_pubkey: ScriptBuf::from_bytes(vec![0x51]) }],
     };
     let header = Header {
         version: Version::TWO,
@@ -69,21 +59,11 @@ pub fn assemble(parent: [u8; 32], height: u32, time: u32, transactions: Vec<Tran
         bits: CompactTarget::from_consensus(0x207f_ffff),
         nonce: 0,
     };
-    let mut block = Block {
-        header,
-        txdata: std::iter::once(coinbase).chain(transactions).collect(),
-    };
+    let mut block = Block { header, txdata: std::iter::once(coinbase).chain(transactions).collect() };
     let witness_root = block.witness_root().expect("there is a coinbase");
     let commitment = Block::compute_witness_commitment(&witness_root, &[0; 32]);
-    let script = [
-        &[0x6a, 0x24, 0xaa, 0x21, 0xa9, 0xed][..],
-        commitment.as_byte_array(),
-    ]
-    .concat();
-    block.txdata[0].output.push(TxOut {
-        value: Amount::ZERO,
-        script_pubkey: ScriptBuf::from_bytes(script),
-    });
+    let script = [&[0x6a, 0x24, 0xaa, 0x21, 0xa9, 0xed][..], commitment.as_byte_array()].concat();
+    block.txdata[0].output.push(TxOut { value: Amount::ZERO, script_pubkey: ScriptBuf::from_bytes(script) });
     block.header.merkle_root = block.compute_merkle_root().expect("there is a coinbase");
     block
 }

@@ -46,10 +46,7 @@ impl Memory {
     pub fn new(parameters: &Parameters) -> Self {
         let mut genesis = Recorder::default();
         let entry = parameters.genesis(&mut genesis).expect("good parameters");
-        Self {
-            nodes: Nodes(genesis.nodes),
-            entry,
-        }
+        Self { nodes: Nodes(genesis.nodes), entry }
     }
 
     /// Applies a serialized block.
@@ -69,9 +66,6 @@ impl Memory {
 
     /// The state, to be read.
     pub fn state(&mut self) -> At<'_, Nodes> {
-        At {
-            host: &mut self.nodes,
-            root: self.entry.state_root,
-        }
+        At { host: &mut self.nodes, root: self.entry.state_root }
     }
 }

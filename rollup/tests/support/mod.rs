@@ -14,17 +14,14 @@ use bitcoin::{Amount, ScriptBuf, Sequence, TxIn, TxOut, Witness};
 use trestle_rollup::envelope::Kind;
 use trestle_rollup::tag::{admin_message, mint_message};
 use trestle_rollup::{
-    Account, AdminOperation, Batch, Destination, Digest, Envelope, OutPoint, Parameters,
-    SignedTransaction, SlotId, Tag, Transaction, Txid, WithdrawalId, schnorr,
+    Account, AdminOperation, Batch, Destination, Digest, Envelope, OutPoint, Parameters, SignedTransaction, SlotId,
+    Tag, Transaction, Txid, WithdrawalId, schnorr,
 };
 
 /// A key pair for a name and an index.
 pub fn key(name: &str, index: usize) -> Keypair {
     let secret = trestle_rollup::tagged_hash("test key", &[name.as_bytes(), &index.to_le_bytes()]);
-    Keypair::from_secret_key(
-        &Secp256k1::new(),
-        &SecretKey::from_slice(&secret).expect("a hash is a valid key"),
-    )
+    Keypair::from_secret_key(&Secp256k1::new(), &SecretKey::from_slice(&secret).expect("a hash is a valid key"))
 }
 
 /// The x-only bytes of a key.
@@ -75,12 +72,8 @@ impl Bridge {
             cooperative_window: 2,
             operator_window: 3,
             grace: 2,
-            operators: (0..operators)
-                .map(|index| x_only(&key("operator", index)))
-                .collect(),
-            sequencers: (0..sequencers)
-                .map(|index| x_only(&key("sequencer", index)))
-                .collect(),
+            operators: (0..operators).map(|index| x_only(&key("operator", index))).collect(),
+            sequencers: (0..sequencers).map(|index| x_only(&key("sequencer", index))).collect(),
             genesis_height: 100,
             genesis_hash: chain::GENESIS_HASH,
             bridge: [0; 32],
@@ -89,11 +82,7 @@ impl Bridge {
 
     pub fn with(parameters: Parameters) -> Self {
         let (instance, tag) = (parameters.instance(), parameters.bridge_tag());
-        Self {
-            parameters,
-            instance,
-            tag,
-        }
+        Self { parameters, instance, tag }
     }
 
     /// The vault's output script.
@@ -107,12 +96,7 @@ impl Bridge {
         let input = outpoint(deposit);
         let message = mint_message(&self.instance, &input, &account, value);
         let signature = schnorr::sign(&message, &key("committee", 0));
-        self.tagged(
-            input,
-            value,
-            self.vault_script(),
-            Tag::Mint { account, signature },
-        )
+        self.tagged(input, value, self.vault_script(), Tag::Mint { account, signature })
     }
 
     /// A payout in full.
@@ -125,47 +109,21 @@ impl Bridge {
         slot: Option<SlotId>,
     ) -> bitcoin::Transaction {
         let withdrawal = WithdrawalId(id);
-        let tag = slot.map_or(Tag::Cooperative { withdrawal }, |slot| Tag::Payout {
-            withdrawal,
-            slot,
-        });
-        let value = self
-            .parameters
-            .payout_value(denomination)
-            .expect("a denomination of the bridge");
+        let tag = slot.map_or(Tag::Cooperative { withdrawal }, |slot| Tag::Payout { withdrawal, slot });
+        let value = self.parameters.payout_value(denomination).expect("a denomination of the bridge");
         self.tagged(outpoint(input), value, to.script_pubkey(), tag)
     }
 
     /// An administrative change that the committee signed.
     pub fn admin(&self, input: u32, operation: AdminOperation) -> bitcoin::Transaction {
         let input = outpoint(input);
-        let signature = schnorr::sign(
-            &admin_message(&self.instance, &input, &operation),
-            &key("committee", 0),
-        );
-        self.tagged(
-            input,
-            546,
-            destination(0).script_pubkey(),
-            Tag::Admin {
-                operation,
-                signature,
-            },
-        )
+        let signature = schnorr::sign(&admin_message(&self.instance, &input, &operation), &key("committee", 0));
+        self.tagged(input, 546, destination(0).script_pubkey(), Tag::Admin { operation, signature })
     }
 
     /// A transaction with a payment and a tag.
-    pub fn tagged(
-        &self,
-        input: OutPoint,
-        value: u64,
-        script: ScriptBuf,
-        tag: Tag,
-    ) -> bitcoin::Transaction {
-        let mut transaction = plain(
-            input,
-            vec![(value, script), (0, tag.script_pubkey(self.tag))],
-        );
+    pub fn tagged(&self, input: OutPoint, value: u64, script: ScriptBuf, tag: Tag) -> bitcoin::Transaction {
+        let mut transaction = plain(input, vec![(value, script), (0, tag.script_pubkey(self.tag))]);
         transaction.input[0].witness = Witness::from_slice(&[vec![1; 64]]);
         transaction
     }
@@ -181,29 +139,17 @@ impl Bridge {
         let mut batch = Batch::new(number, transactions);
         for sequencer in by {
             let signer = key("sequencer", usize::from(*sequencer));
-            batch.certify(
-                *sequencer,
-                schnorr::sign(&batch.digest(&self.instance), &signer),
-            );
+            batch.certify(*sequencer, schnorr::sign(&batch.digest(&self.instance), &signer));
         }
         batch
     }
 
     /// A transaction with a batch certified by all but one of the sequencers.
-    pub fn batch(
-        &self,
-        input: u32,
-        number: u64,
-        transactions: &[SignedTransaction],
-    ) -> bitcoin::Transaction {
+    pub fn batch(&self, input: u32, number: u64, transactions: &[SignedTransaction]) -> bitcoin::Transaction {
         let count = u8::try_from(self.parameters.sequencers.len()).expect("few sequencers");
         let quorum = trestle_rollup::quorum(count).expect("there are sequencers");
         let by: Vec<u8> = (0..quorum).collect();
-        self.envelope(
-            input,
-            Kind::Batch,
-            self.certified(number, transactions, &by).encode(),
-        )
+        self.envelope(input, Kind::Batch, self.certified(number, transactions, &by).encode())
     }
 
     /// A transaction with a forced transaction.
@@ -212,53 +158,22 @@ impl Bridge {
     }
 
     /// A signed transfer between test users.
-    pub fn transfer(
-        &self,
-        from: usize,
-        to: usize,
-        amount: u64,
-        fee: u64,
-        nonce: u64,
-    ) -> SignedTransaction {
+    pub fn transfer(&self, from: usize, to: usize, amount: u64, fee: u64, nonce: u64) -> SignedTransaction {
         let (payer, payee) = (account(from), account(to));
-        Transaction::Transfer {
-            from: payer,
-            to: payee,
-            amount,
-            fee,
-            nonce,
-        }
-        .sign(&self.instance, &key("user", from))
+        Transaction::Transfer { from: payer, to: payee, amount, fee, nonce }.sign(&self.instance, &key("user", from))
     }
 
     /// A signed withdrawal of a test user to its own destination.
-    pub fn withdraw(
-        &self,
-        from: usize,
-        denomination: u8,
-        fee: u64,
-        nonce: u64,
-    ) -> SignedTransaction {
-        let transaction = Transaction::Withdraw {
-            from: account(from),
-            destination: destination(from),
-            denomination,
-            fee,
-            nonce,
-        };
+    pub fn withdraw(&self, from: usize, denomination: u8, fee: u64, nonce: u64) -> SignedTransaction {
+        let transaction =
+            Transaction::Withdraw { from: account(from), destination: destination(from), denomination, fee, nonce };
         transaction.sign(&self.instance, &key("user", from))
     }
 }
 
 /// An output of some transaction outside the tests' blocks.
 pub fn outpoint(number: u32) -> OutPoint {
-    OutPoint {
-        txid: Txid(trestle_rollup::tagged_hash(
-            "test outpoint",
-            &[&number.to_le_bytes()],
-        )),
-        vout: number % 7,
-    }
+    OutPoint { txid: Txid(trestle_rollup::tagged_hash("test outpoint", &[&number.to_le_bytes()])), vout: number % 7 }
 }
 
 /// A transaction of one input and the given outputs, satoshis and script.
@@ -274,10 +189,7 @@ pub fn plain(input: OutPoint, outputs: Vec<(u64, ScriptBuf)>) -> bitcoin::Transa
         }],
         output: outputs
             .into_iter()
-            .map(|(value, script_pubkey)| TxOut {
-                value: Amount::from_sat(value),
-                script_pubkey,
-            })
+            .map(|(value, script_pubkey)| TxOut { value: Amount::from_sat(value), script_pubkey })
             .collect(),
     }
 }

@@ -37,10 +37,7 @@ impl Preimages {
 
     fn merkle(&mut self, mut level: Vec<Digest>) -> Digest {
         while level.len() > 1 {
-            level = level
-                .chunks(2)
-                .map(|pair| self.sha256d(&[pair[0], *pair.last().unwrap()].concat()))
-                .collect();
+            level = level.chunks(2).map(|pair| self.sha256d(&[pair[0], *pair.last().unwrap()].concat())).collect();
         }
         level[0]
     }
@@ -51,26 +48,13 @@ impl Preimages {
         let mut known = Self::default();
         let stripped = |transaction: &bitcoin::Transaction| {
             let mut transaction = transaction.clone();
-            transaction
-                .input
-                .iter_mut()
-                .for_each(|input| input.witness.clear());
+            transaction.input.iter_mut().for_each(|input| input.witness.clear());
             serialize(&transaction)
         };
-        let txids = block
-            .txdata
-            .iter()
-            .map(|tx| known.sha256d(&stripped(tx)))
-            .collect();
+        let txids = block.txdata.iter().map(|tx| known.sha256d(&stripped(tx))).collect();
         known.merkle(txids);
-        let wtxids = block
-            .txdata
-            .iter()
-            .skip(1)
-            .map(|tx| known.sha256d(&serialize(tx)));
-        let wtxids = std::iter::once([0; 32])
-            .chain(wtxids.collect::<Vec<_>>())
-            .collect();
+        let wtxids = block.txdata.iter().skip(1).map(|tx| known.sha256d(&serialize(tx)));
+        let wtxids = std::iter::once([0; 32]).chain(wtxids.collect::<Vec<_>>()).collect();
         let root = known.merkle(wtxids);
         if let Some(reserved) = block.txdata[0].input[0].witness.nth(0) {
             known.sha256d(&[&root, reserved].concat());
@@ -110,10 +94,7 @@ impl Preimages {
             return vec![root];
         }
         let node = self.message_d(root);
-        let (left, right): (Digest, Digest) = (
-            node[..32].try_into().unwrap(),
-            node[32..].try_into().unwrap(),
-        );
+        let (left, right): (Digest, Digest) = (node[..32].try_into().unwrap(), node[32..].try_into().unwrap());
         let mut leaves = self.leaves(left, depth - 1);
         if left != right {
             leaves.extend(self.leaves(right, depth - 1));
@@ -142,22 +123,13 @@ impl<'a> Unhashed<'a> {
         }
         let coinbase: bitcoin::Transaction = bitcoin::consensus::deserialize(&coinbase).unwrap();
         let commitment = coinbase.output.iter().rev().find_map(|output| {
-            let script = output
-                .script_pubkey
-                .as_bytes()
-                .strip_prefix(&[0x6a, 0x24, 0xaa, 0x21, 0xa9, 0xed])?;
+            let script = output.script_pubkey.as_bytes().strip_prefix(&[0x6a, 0x24, 0xaa, 0x21, 0xa9, 0xed])?;
             script.first_chunk::<32>().copied()
         });
-        let tree = commitment.map_or(root, |commitment| {
-            known.message_d(commitment)[..32].try_into().unwrap()
-        });
+        let tree = commitment.map_or(root, |commitment| known.message_d(commitment)[..32].try_into().unwrap());
         let mut transactions = known.leaves(tree, depth).into_iter();
         transactions.next();
-        Self {
-            known,
-            header,
-            transactions,
-        }
+        Self { known, header, transactions }
     }
 }
 
@@ -173,10 +145,7 @@ impl Block for Unhashed<'_> {
     }
 
     fn next_transaction(&mut self) -> Result<Option<Stream>, Self::Error> {
-        Ok(self
-            .transactions
-            .next()
-            .map(|digest| Stream(self.known.message_d(digest).into_iter())))
+        Ok(self.transactions.next().map(|digest| Stream(self.known.message_d(digest).into_iter())))
     }
 }
 
@@ -187,17 +156,11 @@ impl TransactionBytes for Stream {
     type Error = &'static str;
 
     fn read(&mut self, buffer: &mut [u8]) -> Result<usize, Self::Error> {
-        Ok(buffer
-            .iter_mut()
-            .zip(&mut self.0)
-            .map(|(to, from)| *to = from)
-            .count())
+        Ok(buffer.iter_mut().zip(&mut self.0).map(|(to, from)| *to = from).count())
     }
 
     fn skip(&mut self, count: u64) -> Result<u64, Self::Error> {
-        let count = usize::try_from(count)
-            .unwrap_or(usize::MAX)
-            .min(self.0.len());
+        let count = usize::try_from(count).unwrap_or(usize::MAX).min(self.0.len());
         if let Some(last) = count.checked_sub(1) {
             self.0.nth(last);
         }

@@ -22,20 +22,13 @@ impl World {
 
     pub fn of(bridge: Bridge) -> Self {
         let layer = Memory::new(&bridge.parameters);
-        Self {
-            bridge,
-            chain: Chain::default(),
-            layer,
-        }
+        Self { bridge, chain: Chain::default(), layer }
     }
 
     /// User 0 has 11,100,000 sat, and user 1 nothing.
     pub fn funded() -> Self {
         let mut world = Self::new();
-        let mints = vec![
-            world.bridge.mint(1, account(0), 1),
-            world.bridge.mint(2, account(0), 0),
-        ];
+        let mints = vec![world.bridge.mint(1, account(0), 1), world.bridge.mint(2, account(0), 0)];
         world.block(mints);
         world
     }

@@ -39,20 +39,20 @@ fn transactions(world: &World) -> Vec<SignedTransaction> {
     let mut wrong = world.transfer(0, 1, 1, 20, 0);
     wrong.signature[63] ^= 1;
     vec![
-        world.transfer(0, 1, 100_000, 20, 0),       // 0: good
-        world.transfer(0, 1, 200_000, 20, 1),       // 1: follows 0
-        world.transfer(1, 2, 50_000, 20, 0),        // 2: spends what 0 pays
-        world.transfer(0, 1, 100_000, 9, 0),        // 3: fee below the floor
-        world.transfer(0, 1, 2_000_000, 20, 0),     // 4: more than there is
-        wrong,                                      // 5: bad signature
-        world.withdraw(0, 7, 20, 0),                // 6: no such denomination
-        world.transfer(0, 2, 100_000, 25, 0),       // 7: replaces 0 for too little
-        world.transfer(0, 1, 100_000, 40, 0),       // 8: replaces 0
-        world.transfer(0, 2, 900_000, 40, 0),       // 9: replaces 0, and leaves 1 or 2 unpaid
-        world.transfer(0, 1, 7, 20, 2),             // 10: follows 1
-        world.transfer(0, 1, 8, 20, 3),             // 11: follows 10
-        world.withdraw(0, 0, 20, 0),                // 12: the fee is not there
-        world.transfer(0, 2, 0, 20, 0),             // 13: nothing
+        world.transfer(0, 1, 100_000, 20, 0),   // 0: good
+        world.transfer(0, 1, 200_000, 20, 1),   // 1: follows 0
+        world.transfer(1, 2, 50_000, 20, 0),    // 2: spends what 0 pays
+        world.transfer(0, 1, 100_000, 9, 0),    // 3: fee below the floor
+        world.transfer(0, 1, 2_000_000, 20, 0), // 4: more than there is
+        wrong,                                  // 5: bad signature
+        world.withdraw(0, 7, 20, 0),            // 6: no such denomination
+        world.transfer(0, 2, 100_000, 25, 0),   // 7: replaces 0 for too little
+        world.transfer(0, 1, 100_000, 40, 0),   // 8: replaces 0
+        world.transfer(0, 2, 900_000, 40, 0),   // 9: replaces 0, and leaves 1 or 2 unpaid
+        world.transfer(0, 1, 7, 20, 2),         // 10: follows 1
+        world.transfer(0, 1, 8, 20, 3),         // 11: follows 10
+        world.withdraw(0, 0, 20, 0),            // 12: the fee is not there
+        world.transfer(0, 2, 0, 20, 0),         // 13: nothing
     ]
 }
 
@@ -261,7 +261,9 @@ fn what_is_invalid_for_less_than_the_confirmations_is_not_given_up() {
         world.mine(vec![mint]);
         let duties = shown(world.tip());
         match blocks {
-            3 => assert!(matches!(world.sequencer.receipt(&id).unwrap(), Some(Receipt::Failed { .. })) && duties.is_empty()),
+            3 => assert!(
+                matches!(world.sequencer.receipt(&id).unwrap(), Some(Receipt::Failed { .. })) && duties.is_empty()
+            ),
             _ => assert_eq!(duties, ["post 0 with 1"]),
         }
     }

@@ -86,7 +86,9 @@ impl Everyone {
         let challenger = |index: usize| ChallengerInRun {
             bond: outpoint(&format!("{name} bond of challenger {index}")),
             contest_hashes: (0..slots)
-                .map(|place| contest::secret(&self.bridge, &seed(format!("challenger {index}")), index as u16, slot(place)).1)
+                .map(|place| {
+                    contest::secret(&self.bridge, &seed(format!("challenger {index}")), index as u16, slot(place)).1
+                })
                 .collect(),
         };
         let terms = RunTerms {
@@ -96,7 +98,9 @@ impl Everyone {
             slots,
             bond: outpoint(&format!("{name} bond")),
             checkpoint,
-            claim_keys: (0..slots).map(|place| own.public_key(&CLAIM, &claim::key_id(&self.bridge, slot(place)))).collect(),
+            claim_keys: (0..slots)
+                .map(|place| own.public_key(&CLAIM, &claim::key_id(&self.bridge, slot(place))))
+                .collect(),
             challengers: (0..self.challengers.len()).map(challenger).collect(),
         };
         self.consented(Job::Run(RunJob { terms, vaults: Vec::new() }))

@@ -111,4 +111,3 @@ impl Store for Disk {
         Ok(())
     }
 }
-

@@ -262,7 +262,8 @@ impl Network {
 
     /// Every signer's progress with the deposit, run or payout that `is` finds.
     pub fn progress(&self, is: impl Fn(&Job) -> bool) -> Vec<Option<Progress>> {
-        let of = |signer: &Signer<Disk>| signer.jobs().filter(|(_, job, _)| is(job)).map(|(_, _, progress)| progress).max();
+        let of =
+            |signer: &Signer<Disk>| signer.jobs().filter(|(_, job, _)| is(job)).map(|(_, _, progress)| progress).max();
         self.signers.iter().map(of).collect()
     }
 }

@@ -125,7 +125,10 @@ impl World {
             for (vout, output) in transaction.output.iter().enumerate() {
                 chain.outputs.insert(OutPoint::new(txid, vout as u32), (output.clone(), height));
             }
-            let payload = transaction.output.get(1).and_then(|output| Tag::payload(output.script_pubkey.as_bytes(), chain.bridge.tag));
+            let payload = transaction
+                .output
+                .get(1)
+                .and_then(|output| Tag::payload(output.script_pubkey.as_bytes(), chain.bridge.tag));
             if let Some(Tag::Cooperative { withdrawal }) = payload.and_then(Tag::decode) {
                 chain.withdrawals.get_mut(&withdrawal.0).unwrap().paid = true;
             }
@@ -175,7 +178,12 @@ impl View for At {
 
     fn pending_withdrawals(&self) -> Result<Vec<WithdrawalId>, ViewError> {
         let chain = self.world.0.borrow();
-        Ok(chain.withdrawals.iter().filter(|(_, withdrawal)| !withdrawal.paid).map(|(id, _)| WithdrawalId(*id)).collect())
+        Ok(chain
+            .withdrawals
+            .iter()
+            .filter(|(_, withdrawal)| !withdrawal.paid)
+            .map(|(id, _)| WithdrawalId(*id))
+            .collect())
     }
 
     fn fee_rate(&self) -> Result<FeeRate, ViewError> {

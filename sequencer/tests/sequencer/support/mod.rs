@@ -8,8 +8,8 @@ use bitcoin::consensus::serialize;
 use bitcoin::hashes::Hash as _;
 use bitcoin::secp256k1::{Keypair, Secp256k1, SecretKey};
 use bitcoin::{
-    Amount, Block, BlockHash, CompactTarget, OutPoint, ScriptBuf, Sequence, Transaction, TxIn, TxMerkleNode, TxOut, Txid,
-    Witness, transaction,
+    Amount, Block, BlockHash, CompactTarget, OutPoint, ScriptBuf, Sequence, Transaction, TxIn, TxMerkleNode, TxOut,
+    Txid, Witness, transaction,
 };
 use trestle_rollup::envelope::Kind;
 use trestle_rollup::tag::mint_message;
@@ -193,7 +193,8 @@ impl World {
 
     pub fn withdraw(&self, from: usize, denomination: u8, fee: u64, nonce: u64) -> SignedTransaction {
         let destination = Destination::P2wpkh([7; 20]);
-        let withdraw = trestle_rollup::Transaction::Withdraw { from: account(from), destination, denomination, fee, nonce };
+        let withdraw =
+            trestle_rollup::Transaction::Withdraw { from: account(from), destination, denomination, fee, nonce };
         withdraw.sign(&self.ledger.parameters().instance(), &key("user", from))
     }
 
