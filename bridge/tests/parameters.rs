@@ -1,7 +1,7 @@
 //! What parameters are refused, and why.
+#![allow(clippy::type_complexity, reason = "the rows of tables")]
 
 mod members;
-#![allow(clippy::type_complexity, reason = "the rows of tables")]
 
 use bitcoin::relative::Height;
 use bitcoin::{Amount, FeeRate, Network};

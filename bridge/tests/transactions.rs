@@ -1,7 +1,7 @@
 //! Sizes, values and shapes of every transaction. What Bitcoin Core says of them is in tests/tests/transactions.rs.
+#![allow(clippy::type_complexity, reason = "the rows of tables")]
 
 mod members;
-#![allow(clippy::type_complexity, reason = "the rows of tables")]
 
 use bitcoin::{Amount, FeeRate, ScriptBuf, Transaction, TxOut};
 use members::{Secrets, key, outpoint, sign, verifies};
