@@ -122,7 +122,7 @@ fn every_answer_has_its_documented_shape() {
             json!({ "state": "executed", "height": 7, "txid": txid(), "withdrawal": 3 }),
         ),
         ("trestle_receipt", json!([{ "forced": txid() }]), json!({ "state": "unknown" })),
-        ("trestle_deposit", json!([terms]), waiting),
+        ("trestle_deposit", json!([terms, "cd".repeat(64)]), waiting),
         ("trestle_deposits", json!([KEY]), json!([])),
         (
             "trestle_withdrawals",
