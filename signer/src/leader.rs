@@ -4,8 +4,8 @@
 
 use std::collections::BTreeMap;
 
-use bitcoin::OutPoint;
 use bitcoin::secp256k1::schnorr::Signature;
+use bitcoin::{OutPoint, XOnlyPublicKey};
 use musig2::{PartialSignature, PubNonce};
 use serde::{Deserialize, Serialize};
 use trestle_bridge::job::{DepositJob, Job, RunJob};
@@ -37,18 +37,26 @@ pub(crate) struct Waiting {
     since: u32,
 }
 
+/// A deposit output, and who says that it is theirs. Only for the one who is right can it come to anything, and no one else keeps
+/// them from asking.
+pub(crate) type Claimed = (OutPoint, XOnlyPublicKey);
+
 impl Waiting {
-    pub(crate) fn load(store: &impl Store) -> Result<BTreeMap<OutPoint, Self>, StoreError> {
+    pub(crate) fn load(store: &impl Store) -> Result<BTreeMap<Claimed, Self>, StoreError> {
         let entries = store.scan(b"d")?;
         let read = |(key, value): (Vec<u8>, Vec<u8>)| {
             let waiting: Self = serde_json::from_slice(&value).map_err(|_| StoreError::corrupt(&key))?;
-            Ok((waiting.terms.outpoint, waiting))
+            Ok((Self::claimed(&waiting.terms), waiting))
         };
         entries.into_iter().map(read).collect()
     }
 
-    fn key(outpoint: &OutPoint) -> Vec<u8> {
-        [&b"d"[..], &bitcoin::consensus::serialize(outpoint)].concat()
+    fn claimed(terms: &DepositTerms) -> Claimed {
+        (terms.outpoint, terms.refund_key)
+    }
+
+    fn key((outpoint, refund_key): &Claimed) -> Vec<u8> {
+        [&b"d"[..], &bitcoin::consensus::serialize(outpoint), &refund_key.serialize()].concat()
     }
 }
 
@@ -64,8 +72,8 @@ impl<S: Store> Signer<S> {
     ) -> Result<(), Error> {
         let Job::Deposit(DepositJob { terms, .. }) = job else { return Ok(()) };
         let outpoint = terms.outpoint;
-        if self.waiting.contains_key(&outpoint) || self.book.deposits().any(|(_, known, _)| known.outpoint == outpoint)
-        {
+        let claimed = Waiting::claimed(&terms);
+        if self.waiting.contains_key(&claimed) || self.book.deposits().any(|(_, known, _)| known.outpoint == outpoint) {
             return Ok(());
         }
         if self.waiting.len() >= MAX_WAITING {
@@ -74,9 +82,9 @@ impl<S: Store> Signer<S> {
         }
         let waiting = Waiting { terms, consents, since: view.tip()? };
         let mut batch = Batch::default();
-        batch.insert(Waiting::key(&outpoint), serde_json::to_vec(&waiting).expect("terms are plain data"));
+        batch.insert(Waiting::key(&claimed), serde_json::to_vec(&waiting).expect("terms are plain data"));
         self.musig.store().commit(batch)?;
-        self.waiting.insert(outpoint, waiting);
+        self.waiting.insert(claimed, waiting);
         out.push(Duty::Watch { outpoints: vec![outpoint] });
         Ok(())
     }
@@ -323,9 +331,10 @@ impl<S: Store> Signer<S> {
                     && view.output(&terms.outpoint)?.is_none();
             if complete || gone {
                 let mut batch = Batch::default();
-                batch.remove(Waiting::key(&terms.outpoint));
+                let claimed = Waiting::claimed(&terms);
+                batch.remove(Waiting::key(&claimed));
                 self.musig.store().commit(batch)?;
-                self.waiting.remove(&terms.outpoint);
+                self.waiting.remove(&claimed);
                 continue;
             }
             let queued = |(job, _): &(Job, _)| run_denomination(job) == Some(terms.denomination);
@@ -339,8 +348,13 @@ impl<S: Store> Signer<S> {
                 }
                 _ => false,
             });
-            if !covered {
-                self.propose(Job::Deposit(DepositJob { terms, slots }), consents, view, out)?;
+            if covered {
+                continue;
+            }
+            if let Some(reason) = self.propose(Job::Deposit(DepositJob { terms, slots }), consents, view, out)? {
+                // As it was asked for: without slots.
+                let asked = Job::Deposit(DepositJob { terms, slots: Vec::new() });
+                out.push(Duty::Refused { job: JobId::of(&self.bridge, &asked), by: LEADER, reason });
             }
         }
         Ok(())

@@ -15,7 +15,7 @@ use trestle_bridge::transactions::{Burn, Vault};
 use crate::book::{Book, Known, Progress};
 use crate::consent;
 use crate::event::{Delivery, Duty, Event, Receiver};
-use crate::leader::Waiting;
+use crate::leader::{Claimed, Waiting};
 use crate::message::{JobId, Message};
 use crate::musig::{Entropy, Musig, MusigError};
 use crate::plan::{JobPlan, by_job_stage, outcome, vault};
@@ -89,7 +89,7 @@ pub struct Signer<S> {
     /// Height at which a job's session was begun, or taken up again.
     pub(crate) since: BTreeMap<JobId, u32>,
     /// Leader: deposits that wait until they are deep enough.
-    pub(crate) waiting: BTreeMap<OutPoint, Waiting>,
+    pub(crate) waiting: BTreeMap<Claimed, Waiting>,
     /// Leader: runs that wait until no deposit of their denomination is being signed.
     pub(crate) queue: VecDeque<(Job, Vec<Signature>)>,
     archive: VecDeque<(JobId, Session)>,
@@ -192,7 +192,7 @@ impl<S: Store> Signer<S> {
                 for (_, known) in self.book.jobs().filter(|(_, known)| known.progress != Progress::Ended) {
                     out.push(Duty::Watch { outpoints: self.book.outpoints(known) });
                 }
-                let waiting: Vec<OutPoint> = self.waiting.keys().copied().collect();
+                let waiting: Vec<OutPoint> = self.waiting.keys().map(|(outpoint, _)| *outpoint).collect();
                 out.push(Duty::Watch { outpoints: waiting });
                 self.tip(view, out)
             }

@@ -70,6 +70,8 @@ impl Signers {
     /// # Errors
     /// The chain or their files.
     pub fn tip(&mut self, sender: &Sender) -> Result<(), Error> {
+        // What is still refused is refused again.
+        self.refusals.clear();
         for index in 0..self.signers.len() {
             let restarted = std::mem::take(&mut self.signers[index].restarted);
             self.give(sender, index, if restarted { Event::Restarted } else { Event::Tip })?;
