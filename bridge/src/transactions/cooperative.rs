@@ -66,7 +66,9 @@ pub fn fee(bridge: &Bridge, destination: &ScriptBuf, rate: bitcoin::FeeRate) -> 
     let vault = Vault { outpoint: OutPoint::null(), denomination: 0 };
     let nothing = TxOut { value: Amount::ZERO, script_pubkey: bridge.vault_script().clone() };
     let paid = TxOut { value: Amount::ZERO, script_pubkey: destination.clone() };
-    let costs = draft(bridge, &vault, nothing, paid, WithdrawalId(0)).fee(rate) + anchor::VALUE;
+    // By the size that nodes reckon with, which is rounded up: at the least rate that they take a satoshi less is too little.
+    let vsize = draft(bridge, &vault, nothing, paid, WithdrawalId(0)).weight().to_vbytes_ceil();
+    let costs = rate.fee_vb(vsize).unwrap_or(Amount::MAX_MONEY / 2) + anchor::VALUE;
     costs.checked_sub(bridge.parameters.connector).unwrap_or(Amount::ZERO)
 }
 

@@ -98,7 +98,7 @@ impl Posting {
     }
 
     fn fee(&self) -> Amount {
-        self.fee_rate.fee_wu(self.weight()).unwrap_or(Amount::MAX_MONEY)
+        self.fee_rate.fee_vb(self.weight().to_vbytes_ceil()).unwrap_or(Amount::MAX_MONEY)
     }
 }
 

@@ -55,7 +55,10 @@ impl Refund {
             output: vec![TxOut { value: Amount::ZERO, script_pubkey: destination }],
         };
         let weight = tx.weight() + Weight::from_wu(2 + leaf.witness_weight([64]) as u64);
-        let needed = fee_rate.fee_wu(weight).and_then(|fee| fee.checked_add(least)).unwrap_or(Amount::MAX_MONEY);
+        let needed = fee_rate
+            .fee_vb(weight.to_vbytes_ceil())
+            .and_then(|fee| fee.checked_add(least))
+            .unwrap_or(Amount::MAX_MONEY);
         if prevout.value < needed {
             return Err(BuildError::TooSmall {
                 name: format!("refund of {}", terms.outpoint),
