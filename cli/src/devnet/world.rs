@@ -88,18 +88,26 @@ impl World {
         let options = NodeOptions { directory: Some(directory.join("bitcoind")), rpc_port: None };
         fs::create_dir_all(directory.join("bitcoind")).map_err(|e| file_error(directory, e))?;
         let node = Node::start_with(options)?;
-        Self::open_on(node, directory, with_electrum, progress)
+        let mut world = Self::open_on(node, directory, with_electrum, progress)?;
+        world.step()?;
+        Ok(world)
     }
 
-    /// Drops everything but bitcoind, and opens it again from what is on disk.
+    /// Drops everything but bitcoind, and opens it again from what is on disk. A signer that does not answer goes on not answering.
     ///
     /// # Errors
     /// Whatever does not start.
     pub fn reopen(self) -> Result<Self, Error> {
         let Self { runtime, deposits, miner, node, electrum, directory } = self;
         let with_electrum = electrum.is_some();
+        let online: Vec<bool> = runtime.signers.signers.iter().map(|signer| signer.online).collect();
         drop((runtime, deposits, miner, electrum));
-        Self::open_on(node, &directory, with_electrum, &|_| ())
+        let mut world = Self::open_on(node, &directory, with_electrum, &|_| ())?;
+        for (signer, online) in world.runtime.signers.signers.iter_mut().zip(online) {
+            signer.online = online;
+        }
+        world.step()?;
+        Ok(world)
     }
 
     fn open_on(node: Node, directory: &Path, with_electrum: bool, progress: &dyn Fn(&str)) -> Result<Self, Error> {
@@ -126,9 +134,7 @@ impl World {
             false => None,
         };
         let deposits = Deposits::open(&directory.join("deposits.json")).map_err(|e| file_error(directory, e))?;
-        let mut world = Self { runtime, deposits, miner, node, electrum, directory: directory.into() };
-        world.step()?;
-        Ok(world)
+        Ok(Self { runtime, deposits, miner, node, electrum, directory: directory.into() })
     }
 
     /// Where the world keeps its files.

@@ -163,7 +163,15 @@ impl OperatorRole {
     }
 
     fn cancel(&mut self, sender: &Sender, slot: SlotId, payout: &Transaction) -> Result<(), Error> {
-        let cancellation = self.wallet.cancel(&payout.compute_txid(), sender.fee_rate()?)?;
+        let cancellation = match self.wallet.cancel(&payout.compute_txid(), sender.fee_rate()?) {
+            Ok(cancellation) => cancellation,
+            // The wallet may be ahead of the chain while a reorganisation is under way; it is asked again at the next tip.
+            Err(error @ (WalletError::InsufficientFunds { .. } | WalletError::CannotBump { .. })) => {
+                tracing::error!(operator = self.role.name, %slot, %error, "cannot cancel");
+                return Ok(());
+            }
+            Err(error) => return Err(error.into()),
+        };
         let action = format!("Cancel of the payout by {slot}");
         if sender.send(&self.role.name, &action, &cancellation)? == Sent::Accepted {
             self.wallet.sent(&cancellation.compute_txid())?;

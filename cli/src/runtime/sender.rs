@@ -87,7 +87,7 @@ impl Sender {
     /// Broadcasts, together with a child of `wallet` where the transaction alone pays less than the chain asks for now.
     ///
     /// # Errors
-    /// The chain cannot be reached, or the wallet's files fail. A wallet that is too poor for a child is no error.
+    /// The chain cannot be reached, or the wallet's files fail. A wallet that cannot make a child now is no error.
     pub fn send_with_child(
         &self,
         actor: &str,
@@ -105,7 +105,8 @@ impl Sender {
         }
         let child = match wallet.bump_child(tx, handle.vout, handle.fee, rate, handle.key) {
             Ok(child) => child,
-            Err(error @ WalletError::InsufficientFunds { .. }) => {
+            // The wallet may be behind the chain, or ahead of it while a reorganisation is under way.
+            Err(error @ (WalletError::InsufficientFunds { .. } | WalletError::CannotBump { .. })) => {
                 tracing::warn!(actor, action, %error, "cannot bump");
                 return Ok(alone);
             }
