@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bitcoin::transaction::Version;
 use bitcoin::{Amount, FeeRate, Network, OutPoint, ScriptBuf, Sequence, Transaction, TxIn, TxOut, Txid, Witness};
 use tempfile::TempDir;
-use trestle_bridge::chain::{Auth, BlockId, Bitcoind, Chain, ChainError, Electrum, Located, connect};
+use trestle_bridge::chain::{Auth, Bitcoind, BlockId, Chain, ChainError, Electrum, Located, connect};
 use trestle_bridge::wallet::Funding;
 use trestle_cli::regtest::{ElectrumServer, Miner, Node, RegtestError, wait_until};
 
@@ -181,7 +181,12 @@ fn a_package_lifts_a_parent_that_pays_nothing(setup: &mut Setup) {
     let parent = Transaction {
         version: Version(3),
         lock_time: bitcoin::absolute::LockTime::ZERO,
-        input: vec![TxIn { previous_output: coin, sequence: Sequence::ENABLE_RBF_NO_LOCKTIME, witness, ..Default::default() }],
+        input: vec![TxIn {
+            previous_output: coin,
+            sequence: Sequence::ENABLE_RBF_NO_LOCKTIME,
+            witness,
+            ..Default::default()
+        }],
         output: vec![back, anchor()],
     };
     let (txid, reason) = rejected(setup.chain.broadcast(&[&parent]));

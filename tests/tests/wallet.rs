@@ -90,7 +90,8 @@ fn anchor() -> TxOut {
 /// A version 3 transaction without a fee that spends an [`everyone`] output.
 fn parent(coin: OutPoint, output: Vec<TxOut>) -> Transaction {
     let witness = Witness::from_slice(&[[0x51]]);
-    let input = TxIn { previous_output: coin, sequence: Sequence::ENABLE_RBF_NO_LOCKTIME, witness, ..Default::default() };
+    let input =
+        TxIn { previous_output: coin, sequence: Sequence::ENABLE_RBF_NO_LOCKTIME, witness, ..Default::default() };
     Transaction { version: Version(3), lock_time: LockTime::ZERO, input: vec![input], output }
 }
 
@@ -186,7 +187,9 @@ fn requests_that_cannot_be_met_say_what_is_wrong() {
     let mut wallet = setup.with_coins("wallet", 1);
     let fee = sats(2 * 154);
     match wallet.fund(&[pay(everyone(), 1_500_000)], Funding::at(RATE)).unwrap_err() {
-        WalletError::InsufficientFunds { missing } => assert!(missing > sats(500_000) && missing <= sats(500_000) + fee),
+        WalletError::InsufficientFunds { missing } => {
+            assert!(missing > sats(500_000) && missing <= sats(500_000) + fee)
+        }
         other => panic!("{other}"),
     }
     let error = wallet.fund(&[pay(everyone(), 10_000), pay(everyone(), 100)], Funding::at(RATE)).unwrap_err();
