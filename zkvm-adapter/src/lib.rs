@@ -1,0 +1,15 @@
+//! The machine that executes the Layer 2 function so that Bitcoin Script can judge it (PROTOCOL §5).
+
+pub mod image;
+pub mod inputs;
+pub mod instruction;
+pub mod layout;
+pub mod machine;
+pub mod memory;
+pub mod step;
+
+pub use image::{Image, ImageError};
+pub use inputs::{INPUT_WORDS, InputWords, Inputs};
+pub use machine::{Machine, MachineError, Snapshot};
+pub use memory::{Memory, MemoryError, MemoryTree, Path};
+pub use step::{Effect, Halt, Preimages, Step, Trap, UnknownDigest, step};

@@ -1,0 +1,3 @@
+//! What the machine does, and what it agrees with.
+
+mod memory;
