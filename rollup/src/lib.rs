@@ -28,6 +28,7 @@ pub mod identifiers;
 #[cfg(feature = "std")]
 pub mod native;
 pub mod parameters;
+pub mod preimages;
 pub mod schnorr;
 pub mod state;
 pub mod tag;

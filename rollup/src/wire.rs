@@ -57,8 +57,12 @@ impl<'a> Reader<'a> {
 /// The parts one after the other, filled up with zeros; what does not fit is left out.
 pub(crate) fn pack<const N: usize>(parts: &[&[u8]]) -> [u8; N] {
     let mut packed = [0; N];
-    for (to, from) in packed.iter_mut().zip(parts.iter().copied().flatten()) {
-        *to = *from;
+    let mut free = &mut packed[..];
+    for part in parts {
+        let count = part.len().min(free.len());
+        let (to, rest) = free.split_at_mut(count);
+        to.copy_from_slice(part.get(..count).unwrap_or_default());
+        free = rest;
     }
     packed
 }

@@ -1,17 +1,14 @@
-//! Reading blocks: by bytes and by preimages alike, and nothing that the block's hash does not commit to.
+//! Reading blocks by their bytes: all that the block's hash commits to, and nothing else.
 
 use bitcoin::consensus::encode::serialize;
 use bitcoin::hashes::Hash as _;
 use trestle_rollup::block::{Action, Block as _, TransactionBytes, summarize};
 use trestle_rollup::native::{RawBlock, RawBlockError};
-use trestle_rollup::{Parameters, apply};
 
 use crate::support::chain::{GENESIS_HASH, assemble};
-use crate::support::memory::{Memory, Recorder};
-use crate::support::unhash::{Preimages, Unhashed};
 use crate::support::{Bridge, account, destination, mainnet, outpoint, plain};
 
-fn read_all(mut bytes: impl TransactionBytes<Error: std::fmt::Debug>) -> Vec<u8> {
+pub(crate) fn read_all(mut bytes: impl TransactionBytes<Error: std::fmt::Debug>) -> Vec<u8> {
     let mut all = Vec::new();
     let mut buffer = [0; 1000];
     loop {
@@ -24,7 +21,7 @@ fn read_all(mut bytes: impl TransactionBytes<Error: std::fmt::Debug>) -> Vec<u8>
 }
 
 /// A block with one of each kind of action.
-fn busy(bridge: &Bridge) -> bitcoin::Block {
+pub(crate) fn busy(bridge: &Bridge) -> bitcoin::Block {
     let transactions = vec![
         plain(outpoint(50), vec![(1, destination(0).script_pubkey())]),
         bridge.mint(1, account(0), 1),
@@ -78,34 +75,6 @@ fn a_summary_of_a_real_transaction_is_what_rust_bitcoin_reads() {
         }
     }
     assert_eq!(found, block.txdata.len() - 1);
-}
-
-/// The same entry and nodes by bytes and libsecp256k1, and by preimages of the block's hash and k256.
-#[test]
-fn a_block_read_by_preimages_alone_gives_the_same_entry() {
-    let bridge = Bridge::default();
-    let parameters = Parameters {
-        genesis_hash: mainnet::block().header.prev_blockhash.to_byte_array(),
-        ..bridge.parameters.clone()
-    };
-    let mut without_witness =
-        assemble(GENESIS_HASH, 101, 0, vec![plain(outpoint(1), vec![]), bridge.mint(1, account(0), 1)]);
-    without_witness.txdata[0].output.pop();
-    without_witness.txdata.iter_mut().for_each(|tx| tx.input[0].witness.clear());
-    without_witness.header.merkle_root = without_witness.compute_merkle_root().unwrap();
-    let rows =
-        [(busy(&bridge), &bridge.parameters), (without_witness, &bridge.parameters), (mainnet::block(), &parameters)];
-    for (block, parameters) in rows {
-        let mut native = Memory::new(parameters);
-        let mut guest = native.clone();
-        native.extend(&serialize(&block));
-        let (known, hash) = Preimages::of(&block);
-        let mut recorder = Recorder::default();
-        let applied = apply(&guest.entry, &mut Unhashed::new(&known, hash), &mut guest.nodes, &mut recorder).unwrap();
-        assert_eq!(applied.entry, native.entry);
-        assert_eq!(applied.height, 101);
-        assert!(recorder.nodes.iter().all(|(digest, node)| native.nodes.0.get(digest) == Some(node)));
-    }
 }
 
 #[test]
@@ -163,19 +132,4 @@ fn a_block_that_ends_early_or_late_is_malformed() {
     }
     let longer = [&raw[..], &[0]].concat();
     assert!(matches!(RawBlock::parse(&longer), Err(RawBlockError::Malformed(_))));
-}
-
-#[test]
-fn the_last_of_several_commitments_counts() {
-    let mut block = busy(&Bridge::default());
-    let mut other = block.txdata[0].output[1].clone();
-    let mut script = other.script_pubkey.to_bytes();
-    script[20] ^= 1;
-    other.script_pubkey = bitcoin::ScriptBuf::from_bytes(script);
-    block.txdata[0].output.insert(1, other.clone());
-    block.header.merkle_root = block.compute_merkle_root().unwrap();
-    assert!(RawBlock::parse(&serialize(&block)).is_ok());
-    block.txdata[0].output.push(other);
-    block.header.merkle_root = block.compute_merkle_root().unwrap();
-    assert_eq!(RawBlock::parse(&serialize(&block)).unwrap_err(), RawBlockError::Witnesses);
 }

@@ -9,6 +9,7 @@ mod crash;
 mod encodings;
 mod history;
 mod mints;
+mod preimages;
 mod robustness;
 mod schnorr;
 mod supply;

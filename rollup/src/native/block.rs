@@ -98,6 +98,26 @@ impl<'a> RawBlock<'a> {
     pub fn hash(&self) -> Digest {
         sha256d(&[&self.header])
     }
+
+    pub(crate) const fn header_bytes(&self) -> &[u8; 80] {
+        &self.header
+    }
+
+    /// What each transaction's id is the hash of, in parts.
+    pub(crate) fn messages_without_witness(&self) -> impl Iterator<Item = [&'a [u8]; 3]> {
+        self.transactions.iter().map(RawTransaction::without_witness)
+    }
+
+    /// What each transaction's id with witness is the hash of, but for the coinbase, which has none.
+    pub(crate) fn messages_with_witness(&self) -> impl Iterator<Item = &'a [u8]> {
+        self.transactions.iter().skip(1).map(|transaction| transaction.bytes)
+    }
+
+    /// What the coinbase commits to the witnesses by, if it does: the hash, and the reserved value.
+    pub(crate) fn commitment(&self) -> Option<(&'a Digest, &'a [u8])> {
+        let coinbase = self.transactions.first()?;
+        Some((coinbase.commitment()?, coinbase.reserved_value()?))
+    }
 }
 
 impl<'a> RawTransaction<'a> {
@@ -137,6 +157,18 @@ impl<'a> RawTransaction<'a> {
         let lock_time = from.take(4)?;
         let (bytes, _) = since(from, start)?;
         Some(Self { bytes, txid: sha256d(&[version, body, lock_time]), witness: has_witness.then_some(witness) })
+    }
+
+    /// Version, inputs and outputs, lock time.
+    fn without_witness(&self) -> [&'a [u8]; 3] {
+        let Some(witness) = self.witness else {
+            return [self.bytes, &[], &[]];
+        };
+        let (version, rest) = self.bytes.split_at_checked(4).unwrap_or_default();
+        let (_marker, rest) = rest.split_at_checked(2).unwrap_or_default();
+        let (body_and_witness, lock_time) = rest.split_at_checked(rest.len().saturating_sub(4)).unwrap_or_default();
+        let body = body_and_witness.len().saturating_sub(witness.len());
+        [version, body_and_witness.get(..body).unwrap_or_default(), lock_time]
     }
 
     /// By bytes 4..41 of the serialization without witness: one input, which spends nothing.
