@@ -4,3 +4,4 @@
 //! claims in a form that Script can read (docs/protocol.md, one-time signatures).
 
 pub mod ots;
+pub mod tree;
