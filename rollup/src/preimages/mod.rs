@@ -21,20 +21,18 @@ mod collect;
 mod error;
 mod message;
 
-use alloc::vec::Vec;
-use core::marker::PhantomData;
-
 use crate::block::fields::Fields;
-use crate::block::{Block, Stop, TransactionBytes};
+use crate::block::{Block, Stop, TransactionBytes as _};
 use crate::compress::Digest;
 use crate::host::Host;
-use crate::identifiers::Txid;
 use crate::wire::pack;
+use alloc::vec::Vec;
 
 #[cfg(feature = "std")]
 pub use collect::compressions;
 pub use error::{Place, Unreadable, Why};
-use message::Messages;
+pub use message::Message;
+use message::{Messages, same};
 
 /// Bytes of all of a block's transactions: as many as consensus allows weight units, of which a byte has at least one.
 const MAX_BYTES: usize = 4_000_000;
@@ -81,11 +79,11 @@ impl<H: Host> UnhashedBlock<H> {
         let (mut at, mut depth) = (root, 0u8);
         let coinbase = loop {
             let message = self.messages.read(&at, Place::LeftSpine, 0..=MAX_BYTES)?;
-            if message.get(4..41) == Some(&COINBASE[..]) {
+            if message.first_block().get(4..41) == Some(&COINBASE[..]) {
                 break message;
             }
-            match message.as_chunks() {
-                ([left, _right], []) if depth < MAX_DEPTH => at = *left,
+            match message.node() {
+                Some((left, _)) if depth < MAX_DEPTH => at = *left,
                 _ => return Err(Unreadable { digest: at, place: Place::LeftSpine, why: Why::NoCoinbase }),
             }
             depth = depth.saturating_add(1);
@@ -93,9 +91,12 @@ impl<H: Host> UnhashedBlock<H> {
         if depth == 0 {
             return Ok(Vec::new()); // nothing but the coinbase, whatever it commits to
         }
-        let tree = match commitment(Message::new(coinbase)) {
+        let tree = match commitment(coinbase) {
             Ok(None) => root,
-            Ok(Some(digest)) => pack(&[self.messages.read(&digest, Place::Commitment, 64..=64)?]),
+            Ok(Some(digest)) => {
+                let message = self.messages.read(&digest, Place::Commitment, 64..=64)?;
+                message.node().map(|(witness_root, _reserved)| *witness_root).unwrap_or_default()
+            }
             Err(Stop::Garbage) => {
                 return Err(Unreadable { digest: at, place: Place::LeftSpine, why: Why::Malformed });
             }
@@ -113,9 +114,9 @@ impl<H: Host> UnhashedBlock<H> {
         let mut found = None;
         while let Some((digest, height)) = pending.pop() {
             if let Some(below) = height.checked_sub(1) {
-                let node = self.messages.read(&digest, Place::Node, 64..=64)?;
-                if let ([left, right], []) = node.as_chunks::<32>() {
-                    pending.extend((left != right).then_some((*right, below)));
+                let message = self.messages.read(&digest, Place::Node, 64..=64)?;
+                if let Some((left, right)) = message.node() {
+                    pending.extend((!same(left, right)).then_some((*right, below)));
                     pending.push((*left, below));
                 }
                 continue;
@@ -164,7 +165,9 @@ impl<H: Host> Block for UnhashedBlock<H> {
         Self: 'a;
 
     fn header(&mut self) -> Result<[u8; 80], Self::Error> {
-        Ok(pack(&[self.messages.read(&self.block_hash, Place::Header, 80..=80)?]))
+        let mut header = [0; 80];
+        self.messages.read(&self.block_hash, Place::Header, 80..=80)?.read(&mut header)?;
+        Ok(header)
     }
 
     fn next_transaction(&mut self) -> Result<Option<Message<'_, Self::Error>>, Self::Error> {
@@ -172,46 +175,7 @@ impl<H: Host> Block for UnhashedBlock<H> {
             return Ok(None);
         };
         let message = self.messages.read(&digest, Place::Transaction, 0..=self.bytes_left)?;
-        self.bytes_left = self.bytes_left.saturating_sub(message.len());
-        Ok(Some(Message::new(message)))
-    }
-}
-
-/// A transaction's bytes, out of memory.
-#[derive(Clone, Debug)]
-pub struct Message<'a, E> {
-    rest: &'a [u8],
-    error: PhantomData<fn() -> E>,
-}
-
-impl<'a, E> Message<'a, E> {
-    const fn new(rest: &'a [u8]) -> Self {
-        Self { rest, error: PhantomData }
-    }
-}
-
-impl<E> TransactionBytes for Message<'_, E> {
-    type Error = E;
-
-    #[inline]
-    fn read(&mut self, buffer: &mut [u8]) -> Result<usize, Self::Error> {
-        let count = buffer.len().min(self.rest.len());
-        if let (Some(to), Some((from, rest))) = (buffer.get_mut(..count), self.rest.split_at_checked(count)) {
-            to.copy_from_slice(from);
-            self.rest = rest;
-        }
-        Ok(count)
-    }
-
-    #[inline]
-    fn skip(&mut self, count: u64) -> Result<u64, Self::Error> {
-        let skipped = usize::try_from(count).unwrap_or(usize::MAX).min(self.rest.len());
-        self.rest = self.rest.get(skipped..).unwrap_or_default();
-        Ok(u64::try_from(skipped).unwrap_or(u64::MAX))
-    }
-
-    /// All zero: a leaf of the witness tree says nothing of it.
-    fn txid(&self) -> Txid {
-        Txid([0; 32])
+        self.bytes_left = self.bytes_left.saturating_sub(message.remaining());
+        Ok(Some(message))
     }
 }
