@@ -3,13 +3,20 @@
 pub mod image;
 pub mod inputs;
 pub mod instruction;
+mod jit;
+pub mod judge;
 pub mod layout;
 pub mod machine;
 pub mod memory;
+pub mod opening;
 pub mod step;
 
 pub use image::{Image, ImageError};
 pub use inputs::{INPUT_WORDS, InputWords, Inputs};
+pub use judge::{Class, Field, Lie, Rules, judge_edges, judge_node, judge_rounds, judge_step};
 pub use machine::{Machine, MachineError, Snapshot};
 pub use memory::{Memory, MemoryError, MemoryTree, Path};
+pub use opening::{
+    Access, Commitment, NodeOpening, Opening, PATH_LEVELS, PathNode, Roots, Standing, StepOpening, Words,
+};
 pub use step::{Effect, Halt, Preimages, Step, Trap, UnknownDigest, step};
