@@ -39,6 +39,11 @@ pub trait Host {
     fn verify(&mut self, checks: &[SignatureCheck]) -> Vec<bool> {
         checks.iter().map(schnorr::verify).collect()
     }
+
+    /// Whether all the signatures are valid. As [`verify`](Self::verify) says, but it may stop at the first that is not.
+    fn verify_all(&mut self, checks: &[SignatureCheck]) -> bool {
+        checks.iter().all(schnorr::verify)
+    }
 }
 
 /// Where [`apply`](crate::apply()) puts what it makes besides the new entry. The guest needs neither and passes `()`.

@@ -34,13 +34,16 @@ enum Node {
     Empty,
     /// Not read yet.
     Known(Digest),
-    /// `digest` is `None` while the node is newer than its last hash.
-    Leaf {
-        key: Digest,
-        value: Digest,
-        digest: Option<Digest>,
-    },
+    Leaf(Box<Leaf>),
     Inner(Box<Inner>),
+}
+
+/// `digest` is `None` while a node is newer than its last hash.
+#[derive(Clone, Debug)]
+struct Leaf {
+    key: Digest,
+    value: Digest,
+    digest: Option<Digest>,
 }
 
 #[derive(Clone, Debug)]
@@ -136,7 +139,7 @@ impl Tree {
             at.open(host)?;
             match at {
                 Node::Empty | Node::Known(_) => return Ok(None),
-                Node::Leaf { key: found, value, .. } => return Ok((found == key).then_some(*value)),
+                Node::Leaf(leaf) => return Ok((leaf.key == *key).then_some(leaf.value)),
                 Node::Inner(inner) => at = inner.child(goes_right(key, depth)),
             }
         }
@@ -153,18 +156,18 @@ impl Tree {
             at.open(host)?;
             match at {
                 Node::Empty | Node::Known(_) => {
-                    *at = Node::Leaf { key, value: new, digest: None };
+                    *at = Node::Leaf(Box::new(Leaf { key, value: new, digest: None }));
                     return Ok(());
                 }
-                Node::Leaf { key: found, value, digest } if *found == key => {
-                    if *value != new {
-                        (*value, *digest) = (new, None);
+                Node::Leaf(leaf) if leaf.key == key => {
+                    if leaf.value != new {
+                        (leaf.value, leaf.digest) = (new, None);
                     }
                     return Ok(());
                 }
                 // Another key's leaf: move it one level down and look again from here.
-                Node::Leaf { key: found, .. } => {
-                    let below = goes_right(found, depth);
+                Node::Leaf(leaf) => {
+                    let below = goes_right(&leaf.key, depth);
                     let leaf = core::mem::replace(at, Node::Empty);
                     let (left, right) = if below { (Node::Empty, leaf) } else { (leaf, Node::Empty) };
                     *at = Node::Inner(Box::new(Inner { left, right, digest: None }));
@@ -202,7 +205,7 @@ impl Node {
         };
         let (m, b) = host.preimage(&digest).map_err(StateError::Host)?;
         *self = match Opened::read(&m, &b).ok_or(StateError::Node(digest))? {
-            Opened::Leaf(key, value) => Self::Leaf { key, value, digest: Some(digest) },
+            Opened::Leaf(key, value) => Self::Leaf(Box::new(Leaf { key, value, digest: Some(digest) })),
             Opened::Inner(left, right) => Self::Inner(Box::new(Inner {
                 left: Self::known(left),
                 right: Self::known(right),
@@ -216,8 +219,11 @@ impl Node {
     fn commit(&mut self, emit: &mut impl FnMut(&Digest, &Digest, &[u8; 64])) -> Digest {
         let (m, b): (&Digest, [u8; 64]) = match self {
             Self::Empty => return EMPTY,
-            Self::Known(digest) | Self::Leaf { digest: Some(digest), .. } => return *digest,
-            Self::Leaf { key, value, digest: None } => (&IV_LEAF, pack(&[key, value])),
+            Self::Known(digest) => return *digest,
+            Self::Leaf(leaf) => match leaf.digest {
+                Some(digest) => return digest,
+                None => (&IV_LEAF, pack(&[&leaf.key, &leaf.value])),
+            },
             Self::Inner(inner) => match inner.digest {
                 Some(digest) => return digest,
                 None => (&IV_INNER, pack(&[&inner.left.commit(emit), &inner.right.commit(emit)])),
@@ -226,7 +232,7 @@ impl Node {
         let new = compress(m, &b);
         emit(&new, m, &b);
         match self {
-            Self::Leaf { digest, .. } => *digest = Some(new),
+            Self::Leaf(leaf) => leaf.digest = Some(new),
             Self::Inner(inner) => inner.digest = Some(new),
             Self::Empty | Self::Known(_) => {}
         }

@@ -256,8 +256,7 @@ impl<H: Host, S: Sink> Actions<'_, H, S> {
             let Some(key) = key else { return Ok(None) };
             checks.push(SignatureCheck { key, message, signature: *signature });
         }
-        let signed = self.state.host.verify(&checks);
-        let all = signed.len() == checks.len() && signed.into_iter().all(|signed| signed);
+        let all = self.state.host.verify_all(&checks);
         Ok(all.then(|| checks.into_iter().map(|check| Account(check.key)).collect()))
     }
 
