@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs what Trestle's regtest needs and is missing: Debian packages, bitcoind, an Electrum server.
+# Installs what Trestle's regtest and tests need and is missing: Debian packages, bitcoind, an Electrum server.
 # Everything but the Debian packages is cached outside the checkout, keyed by version, in
 # ${TRESTLE_CACHE:-~/.cache/trestle}. What is there already is left alone, so a warm run takes no time.
 #
@@ -94,4 +94,6 @@ mkdir -p "$cache"
 exec 9>"$cache/lock"; flock 9
 [ -x "$bitcoind" ] || build_bitcoind "$bitcoind"
 [ -x "$electrumx" ] || install_electrumx "$electrumx"
+# The other implementation that the tests compare the machine with, and a compiler for both. Nothing else needs them.
+(need qemu-riscv32=qemu-user riscv64-unknown-elf-gcc=gcc-riscv64-unknown-elf) || say "going on; the machine's tests will fail"
 say "bitcoind: $("$bitcoind" --version | sed -n 1p) at $bitcoind"
