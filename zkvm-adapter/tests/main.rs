@@ -1,3 +1,4 @@
 //! What the machine does, and what it agrees with.
 
 mod memory;
+mod qemu;
