@@ -3,5 +3,6 @@
 //! So far this is one part: [`ots`], the one-time signatures by which an operator commits to what it
 //! claims in a form that Script can read (docs/protocol.md, one-time signatures).
 
+pub mod lane;
 pub mod ots;
 pub mod tree;

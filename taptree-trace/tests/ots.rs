@@ -132,12 +132,12 @@ fn the_verifier_takes_59_bytes_a_digit() {
 #[test]
 fn a_message_that_does_not_fit_its_layout_is_refused() {
     const LAYOUT: Layout =
-        Layout { name: "two", fields: &[Field { name: "a", bytes: 1 }, Field { name: "b", bytes: 24 }] };
+        Layout { name: "two", fields: &[Field::bytes("a", 1), Field::bytes("b", 24)] };
     assert_eq!((LAYOUT.message_digits(), LAYOUT.checksum_digits()), (50, 3));
     assert!(matches!(LAYOUT.encode(&[&[1]]), Err(OtsError::FieldCount { expected: 2, got: 1, .. })));
     assert!(matches!(
         LAYOUT.encode(&[&[1], &[0; 23]]),
-        Err(OtsError::FieldLength { field: "b", expected: 24, got: 23, .. })
+        Err(OtsError::FieldLength { field: "b", expected: 48, got: 46, .. })
     ));
     let message = LAYOUT.encode(&[&[1], &[5; 24]]).unwrap();
     assert!(matches!(seed().sign(&CLAIM, &ID, &message), Err(OtsError::DigitCount { expected: 14, got: 53, .. })));

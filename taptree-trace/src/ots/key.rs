@@ -142,7 +142,7 @@ impl PublicKey {
 }
 
 /// HASH160 applied `times` times.
-pub(super) fn hash_times(mut link: Link, times: u8) -> Link {
+pub(crate) fn hash_times(mut link: Link, times: u8) -> Link {
     for _ in 0..times {
         link = hash160::Hash::hash(&link).to_byte_array();
     }

@@ -7,8 +7,21 @@ use super::{DIGIT_BITS, MAX_DIGIT, OtsError};
 pub struct Field {
     /// Its name, for errors and documentation.
     pub name: &'static str,
-    /// Its length in bytes; each is two digits, the high one first.
-    pub bytes: usize,
+    /// Its length in digits. A byte is two of them, the high one first.
+    pub digits: usize,
+}
+
+impl Field {
+    /// A field of whole bytes.
+    #[must_use]
+    pub const fn bytes(name: &'static str, bytes: usize) -> Self {
+        Field { name, digits: 2 * bytes }
+    }
+
+    /// How many bytes the field is given in: of an odd number of digits the first byte has only its lower half.
+    fn byte_length(&self) -> usize {
+        self.digits.div_ceil(2)
+    }
 }
 
 /// The fields of one kind of message.
@@ -23,8 +36,7 @@ pub struct Layout {
 /// What a claim says: "my slot is fulfilled in the Layer 2 at height h0 + N, and block h0 + N starts so"
 /// (docs/protocol.md, Claim). N is 16 bits, big endian; the prefix is the first four bytes of the block's
 /// hash in the order in which it is hashed (the last four as it is displayed).
-pub const CLAIM: Layout =
-    Layout { name: "claim", fields: &[Field { name: "N", bytes: 2 }, Field { name: "block_hash", bytes: 4 }] };
+pub const CLAIM: Layout = Layout { name: "claim", fields: &[Field::bytes("N", 2), Field::bytes("block_hash", 4)] };
 
 /// A message: one digit an item, the checksum not included.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,7 +48,7 @@ pub struct Message {
 impl Layout {
     /// Number of digits of a message, without the checksum.
     pub fn message_digits(&self) -> usize {
-        self.fields.iter().map(|f| f.bytes * 8 / DIGIT_BITS).sum()
+        self.fields.iter().map(|f| f.digits).sum()
     }
 
     /// Number of digits of the checksum, which is at most 15 times the number of digits.
@@ -55,7 +67,8 @@ impl Layout {
         self.message_digits() + self.checksum_digits()
     }
 
-    /// A message from its fields' bytes.
+    /// A message from its fields' bytes. A field with an odd number of digits begins with half a byte, the upper half of
+    /// the first byte given being zero.
     ///
     /// # Errors
     /// If there are not as many fields, or a field is not as long, as the layout says.
@@ -65,15 +78,17 @@ impl Layout {
         }
         let mut digits = Vec::with_capacity(self.message_digits());
         for (field, bytes) in self.fields.iter().zip(fields) {
-            if bytes.len() != field.bytes {
+            let odd = field.digits % 2;
+            let overfull = odd == 1 && bytes.first().is_some_and(|first| first >> 4 != 0);
+            if bytes.len() != field.byte_length() || overfull {
                 return Err(OtsError::FieldLength {
                     layout: self.name,
                     field: field.name,
-                    expected: field.bytes,
-                    got: bytes.len(),
+                    expected: field.digits,
+                    got: 2 * bytes.len() - usize::from(odd == 1 && !overfull),
                 });
             }
-            digits.extend(bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]));
+            digits.extend(bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]).skip(odd));
         }
         Ok(Message { layout: *self, digits })
     }
@@ -89,11 +104,17 @@ impl Message {
         &self.layout
     }
 
-    /// The bytes of the field at `index`; empty if there is no such field.
+    /// The bytes of the field at `index`, as they were given to [`Layout::encode`]; empty if there is no such field.
     pub fn field(&self, index: usize) -> Vec<u8> {
         let Some(field) = self.layout.fields.get(index) else { return Vec::new() };
-        let start: usize = self.layout.fields[..index].iter().map(|f| 2 * f.bytes).sum();
-        self.digits[start..start + 2 * field.bytes].chunks(2).map(|pair| pair[0] << 4 | pair[1]).collect()
+        let start: usize = self.layout.fields[..index].iter().map(|f| f.digits).sum();
+        let digits = &self.digits[start..start + field.digits];
+        digits.rchunks(2).rev().map(|pair| pair.iter().fold(0, |byte, digit| byte << 4 | digit)).collect()
+    }
+
+    /// The message's digits, the checksum's not included.
+    pub fn digits(&self) -> &[u8] {
+        &self.digits
     }
 
     /// The digits in the order in which they are signed: the message's, then the checksum's, its lowest first.

@@ -25,6 +25,7 @@ mod layout;
 mod script;
 mod signature;
 
+pub(crate) use key::hash_times;
 pub use key::{CLAIM_LANE, KeyId, PublicKey, SecretSeed};
 pub use layout::{CLAIM, Field, Layout, Message};
 pub use script::script_verify;
@@ -52,15 +53,15 @@ pub enum OtsError {
         got: usize,
     },
     /// A field is not as long as its layout says.
-    #[error("{layout}: field {field} is {got} bytes long, not {expected}")]
+    #[error("{layout}: field {field} is {got} digits long, not {expected}")]
     FieldLength {
         /// Name of the layout.
         layout: &'static str,
         /// Name of the field.
         field: &'static str,
-        /// Bytes expected.
+        /// Digits expected.
         expected: usize,
-        /// Bytes given.
+        /// Digits given.
         got: usize,
     },
     /// A message, key or signature has digits for another layout.

@@ -31,6 +31,21 @@ impl Signature {
         items
     }
 
+    /// The digits that are signed, the checksum's last.
+    pub fn digits(&self) -> &[u8] {
+        &self.digits
+    }
+
+    /// What is signed; `None` if it was not made for the layout, or the checksum is wrong.
+    pub fn message(&self, layout: &Layout) -> Option<Message> {
+        let digits = self.digits.get(..layout.message_digits())?;
+        if digits.iter().any(|digit| *digit > MAX_DIGIT) {
+            return None;
+        }
+        let message = Message::from_digits(layout, digits.to_vec());
+        (message.signed_digits() == self.digits).then_some(message)
+    }
+
     /// Whether every link leads to the end of its chain in `key`.
     fn opens(&self, key: &PublicKey) -> bool {
         self.links.len() == key.0.len()
