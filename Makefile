@@ -1,5 +1,5 @@
 # Two commands: `make demo` and `make test`. Both install what is missing (regtest/setup.sh), then do their job.
-.PHONY: demo test bench fuzz setup
+.PHONY: demo test bench fuzz setup guest
 
 CARGO ?= cargo
 env = eval "$$(regtest/setup.sh --env)" &&
@@ -17,6 +17,10 @@ test: setup
 # One JSON object a line on stdout; everything else on stderr.
 bench: setup
 	@$(env) $(CARGO) bench --locked -p trestle-cli --bench figures
+
+# The program that the machine runs, its hash and its toolchain: all committed. `zkvm-adapter/guest/build.sh --check` compares.
+guest: setup
+	@zkvm-adapter/guest/build.sh
 
 # Coverage-guided, needs nightly and cargo-fuzz; `make test` runs the same targets over the corpus without them.
 fuzz:

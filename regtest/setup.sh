@@ -84,6 +84,30 @@ install_electrumx() {
         { rm -rf "$venv"; die "pip could not install ElectrumX"; }
 }
 
+# What the machine's guest is built with (zkvm-adapter/guest): Debian's Rust, of the version that its committed ELF was built
+# with. Nothing needs it but the check that the ELF is what its sources build, so it is installed only where that is easy.
+install_guest_toolchain() {
+    local guest=$here/../zkvm-adapter/guest recorded candidate sudo=()
+    if "$guest/build.sh" --toolchain 2>/dev/null | cmp -s - "$guest/toolchain.txt"; then return; fi
+    recorded=$(sed -n 's/^rustc \([^ ]*\) .*/\1/p' "$guest/toolchain.txt")
+    [ ! -e "$cache/no-guest-toolchain-$recorded" ] || return 0
+    command -v apt-get >/dev/null || { say "not Debian: the guest's ELF is not rebuilt here"; return; }
+    [ "$(id -u)" = 0 ] || sudo=(sudo -n)
+    "${sudo[@]}" apt-get update -qq >&2 || true
+    candidate=$(apt-cache policy rustc-web | sed -n 's/^ *Candidate: //p')
+    case $candidate in
+        "$recorded"+*)
+            say "installing Debian's Rust $recorded, for the machine's guest"
+            "${sudo[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
+                rustc-web cargo-web rust-web-src lld >&2 || say "that failed: the guest's ELF is not rebuilt here"
+            ;;
+        *)
+            say "the guest's ELF was built by Debian's Rust $recorded, and there is ${candidate:-none} here: it is not rebuilt"
+            touch "$cache/no-guest-toolchain-$recorded"
+            ;;
+    esac
+}
+
 bitcoind=$(bitcoind_exe) electrumx=$(electrumx_exe)
 if [ "${1:-}" = --env ]; then
     printf 'export BITCOIND_EXE=%q ELECTRUMX_EXE=%q\n' "$bitcoind" "$electrumx"
@@ -94,6 +118,7 @@ mkdir -p "$cache"
 exec 9>"$cache/lock"; flock 9
 [ -x "$bitcoind" ] || build_bitcoind "$bitcoind"
 [ -x "$electrumx" ] || install_electrumx "$electrumx"
+install_guest_toolchain
 # The other implementation that the tests compare the machine with, and a compiler for both. Nothing else needs them.
 (need qemu-riscv32=qemu-user riscv64-unknown-elf-gcc=gcc-riscv64-unknown-elf) || say "going on; the machine's tests will fail"
 say "bitcoind: $("$bitcoind" --version | sed -n 1p) at $bitcoind"
