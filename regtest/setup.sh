@@ -99,7 +99,8 @@ install_guest_toolchain() {
         "$recorded"+*)
             say "installing Debian's Rust $recorded, for the machine's guest"
             "${sudo[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
-                rustc-web cargo-web rust-web-src lld >&2 || say "that failed: the guest's ELF is not rebuilt here"
+                rustc-web cargo-web rust-web-src lld >&2 || { say "that failed: the guest's ELF is not rebuilt here"; return; }
+            "$guest/build.sh" --toolchain | cmp -s - "$guest/toolchain.txt" || touch "$cache/no-guest-toolchain-$recorded"
             ;;
         *)
             say "the guest's ELF was built by Debian's Rust $recorded, and there is ${candidate:-none} here: it is not rebuilt"
