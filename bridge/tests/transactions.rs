@@ -32,7 +32,7 @@ fn deposit(s: &Secrets) -> DepositTerms {
 
 /// Worst case: the digits of N and of the prefix are those with the longest witness.
 fn longest_statement() -> Statement {
-    Statement { n: 0x8888, block_prefix: [0x88; 4] }
+    Statement { n: 0x7776, block_prefix: [0x77; 4] }
 }
 
 /// Every pre-signed transaction of one slot, one vault and one deposit, complete.

@@ -65,7 +65,7 @@ fn presigned(secrets: &Secrets) -> Result<[Transaction; 4], FiguresError> {
         Ok(presigned.complete(signatures, reveal)?)
     };
     // A statement with the longest witness: no digit, and none of the checksum's, is 0, which is an empty item.
-    let claim = secrets.claim(slot(0), Statement { n: 0x8888, block_prefix: [0x88; 4] })?;
+    let claim = secrets.claim(slot(0), Statement { n: 0x7776, block_prefix: [0x77; 4] })?;
     let none = || FiguresError::Unexpected("Reimburse has no input of the operator".into());
     let operator = sign_key_path(&secrets.operator, reimburse.party_message().ok_or_else(none)?);
     Ok([

@@ -83,7 +83,7 @@ impl SecretSeed {
             });
         }
         let links =
-            self.chains(layout, id).into_iter().zip(&digits).map(|(s, d)| hash_times(s, MAX_DIGIT - d)).collect();
+            self.chains(layout, id).into_iter().zip(&digits).map(|(s, d)| hash_times(s, *d)).collect();
         Ok(Signature { digits, links })
     }
 

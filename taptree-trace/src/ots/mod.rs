@@ -1,9 +1,12 @@
 //! Winternitz one-time signatures over HASH160, read by Script.
 //!
 //! A message is a row of 4-bit digits and a checksum of some more. Each digit has a chain of 15 hashes from
-//! a secret to the public key; a digit `d` is signed by the value that is `d` hashes away from the chain's
-//! end. Whoever has seen one signature can lower digits (by hashing) but never raise one, and the checksum
-//! `15·n − Σ d` has to rise when the others fall, so no second message can be signed.
+//! a secret to the public key; a digit `d` is signed by the value that is `d` hashes away from the secret, and `15 − d`
+//! from the end. Whoever has seen one signature can raise digits (by hashing) but never lower one, and the checksum
+//! `Σ (15 − d)` has to fall when the others rise, so no second message can be signed.
+//!
+//! Script verifies in two ways: [`script_verify`] and [`script_commit`] drop what they have read, [`script_read`] leaves
+//! the digits for a disproof leaf.
 //!
 //! One key signs one message. Keys come from a seed and a [`KeyId`]; equal ids are equal keys, so the caller
 //! makes ids that are used once (docs/protocol.md: "no key ever signs twice").
@@ -28,7 +31,7 @@ mod signature;
 pub(crate) use key::hash_times;
 pub use key::{CLAIM_LANE, KeyId, PublicKey, SecretSeed};
 pub use layout::{CLAIM, Field, Layout, Message};
-pub use script::script_verify;
+pub use script::{script_commit, script_read, script_verify};
 pub use signature::{Signature, parse_witness, verify};
 
 /// Bits of one digit.

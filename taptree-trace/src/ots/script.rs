@@ -1,4 +1,4 @@
-//! The gadget that verifies a signature in Script and drops it.
+//! The gadgets that verify signatures in Script.
 
 use bitcoin::opcodes::all::*;
 use bitcoin::script::{Builder, ScriptBuf};
@@ -10,28 +10,66 @@ use super::{DIGIT_BITS, Layout, Link, MAX_DIGIT, PublicKey};
 /// Stack effect: consumes the items, leaves nothing; the alternative stack is as before. Size: about 59
 /// bytes a digit. Peak: 3 items a digit and 9 more.
 ///
-/// Digits out of range cannot pass. `upper` is a boolean by the rule on OP_IF (BIP 342). An `index` below 0 stops
+/// Digits out of range cannot pass. `far` is a boolean by the rule on OP_IF (BIP 342). An `index` below 0 stops
 /// OP_PICK. One above 7 picks an item below the digit's own chain, which has to equal the end of that chain: an index
-/// or `upper` never does, being shorter than 20 bytes; and if another digit's link does, then one digit (the
+/// or `far` never does, being shorter than 20 bytes; and if another digit's link does, then one digit (the
 /// last of those that reach for another's) has the end of somebody's chain for a link that leads to its own,
 /// which [`PublicKey::check`] excludes. Below the items the caller must have nothing that can be 20 bytes long.
 ///
-/// The sum of digits is checked as Σ w·(7 − index + 8·upper) = 15·n, where w is 1 for the n digits of the
-/// message and 16^j for digit j of the checksum.
+/// The sum of digits is checked as Σ w·(index + 8·(1 − far)) = 15·n, where w is 1 for the n digits of the message and
+/// 16^j for digit j of the checksum.
 pub fn script_verify(layout: &Layout, key: &PublicKey) -> ScriptBuf {
+    verify_and_drop(layout, key, false)
+}
+
+/// The same for a message that its signer sends in a transaction, to be shown to Script again by somebody else: no link
+/// is longer than 20 bytes. About 64 bytes a digit.
+///
+/// Any preimage of the right hash would do as a link. A signer that made its chains of values of more than 80 bytes would
+/// sign what no transaction of the default policy can repeat.
+pub fn script_commit(layout: &Layout, key: &PublicKey) -> ScriptBuf {
+    verify_and_drop(layout, key, true)
+}
+
+/// A script that takes the items of [`super::Signature::pairs`] of several messages, the last message's on top, goes on
+/// only if the keys signed them, and leaves the digits: the first message's first digit deepest, the last one's last
+/// digit on top. Checksums are dropped.
+///
+/// The alternative stack is as before. Size: about 68 bytes a digit. Peak: 2 items a digit of the checksums and messages,
+/// and 9 more.
+///
+/// What is left is 0 … 15, minimally encoded: OP_MIN makes a number of each item and keeps it from above 15, and below 0
+/// OP_PICK stops.
+pub fn script_read(messages: &[(Layout, &PublicKey)]) -> ScriptBuf {
+    let mut script = Builder::new();
+    for (_, key) in messages.iter().rev() {
+        for end in key.0.iter().rev() {
+            script = match_digit(script, end);
+        }
+    }
+    for (layout, _) in messages {
+        script = take_digits(script, layout);
+    }
+    script.into_script()
+}
+
+fn verify_and_drop(layout: &Layout, key: &PublicKey, bounded: bool) -> ScriptBuf {
     let count = key.0.len();
     let mut script = Builder::new();
     for (place, end) in key.0.iter().enumerate() {
         let weight = weight(layout, place);
-        script = hash_upper_half(script, place, weight);
+        if bounded {
+            script = script.push_opcode(OP_SWAP).push_opcode(OP_SIZE).push_int(size_of::<Link>() as i64);
+            script = script.push_opcode(OP_EQUALVERIFY).push_opcode(OP_SWAP);
+        }
+        script = hash_far_half(script, place, weight);
         script = match_link(script, 8 + 3 * (count - 1 - place), end);
     }
     script = add_indices(script, layout);
-    let n = layout.message_digits() as i64;
     let weights: i64 = (0..count).map(|place| weight(layout, place)).sum();
-    // Σ w·index − 8·Σ w·upper = 7·Σ w − 15·n
+    // Σ w·index − 8·Σ w·far = 15·n − 8·Σ w
     script = script.push_opcode(OP_FROMALTSTACK);
-    script = double(script, 3).push_opcode(OP_SUB).push_int(7 * weights - i64::from(MAX_DIGIT) * n);
+    script = double(script, 3).push_opcode(OP_SUB).push_int(sum(layout) - 8 * weights);
     script.push_opcode(OP_NUMEQUALVERIFY).into_script()
 }
 
@@ -40,16 +78,18 @@ fn weight(layout: &Layout, place: usize) -> i64 {
     place.checked_sub(layout.message_digits()).map_or(1, |j| 1 << (DIGIT_BITS * j))
 }
 
-/// `… link upper → … H^(8·upper)(link)`, and adds upper·weight to the number on the alternative stack
+/// What message and checksum add up to, each digit of the checksum with its weight: `15·n`.
+fn sum(layout: &Layout) -> i64 {
+    i64::from(MAX_DIGIT) * layout.message_digits() as i64
+}
+
+/// `… link far → … H^(8·far)(link)`, and adds far·weight to the number on the alternative stack
 /// (which the digit at place 0, whose weight is 1, puts there).
-fn hash_upper_half(mut script: Builder, place: usize, weight: i64) -> Builder {
+fn hash_far_half(mut script: Builder, place: usize, weight: i64) -> Builder {
     if place == 0 {
         script = script.push_opcode(OP_DUP).push_opcode(OP_TOALTSTACK);
     }
-    script = script.push_opcode(OP_IF);
-    for _ in 0..8 {
-        script = script.push_opcode(OP_HASH160);
-    }
+    script = hash(script.push_opcode(OP_IF), 8);
     if place > 0 {
         script = script.push_opcode(OP_FROMALTSTACK);
         script = if weight == 1 { script.push_opcode(OP_1ADD) } else { script.push_int(weight).push_opcode(OP_ADD) };
@@ -60,16 +100,44 @@ fn hash_upper_half(mut script: Builder, place: usize, weight: i64) -> Builder {
 
 /// `… index … link → … index …`: fails unless H^(7 − index)(link) is `end`. `depth` is how deep the index
 /// lies under the eight values of the chain.
-fn match_link(mut script: Builder, depth: usize, end: &Link) -> Builder {
-    for _ in 0..7 {
-        script = script.push_opcode(OP_DUP).push_opcode(OP_HASH160);
+fn match_link(script: Builder, depth: usize, end: &Link) -> Builder {
+    let script = chain_of_eight(script).push_int(depth as i64).push_opcode(OP_PICK);
+    pick_end(script, end)
+}
+
+/// `… link digit → …`: fails unless H^(15 − digit)(link) is `end`, and puts the digit on the alternative stack.
+fn match_digit(mut script: Builder, end: &Link) -> Builder {
+    script = script.push_int(i64::from(MAX_DIGIT)).push_opcode(OP_MIN).push_opcode(OP_DUP).push_opcode(OP_TOALTSTACK);
+    script = script.push_opcode(OP_DUP).push_int(8).push_opcode(OP_LESSTHAN).push_opcode(OP_IF);
+    script = hash(script.push_opcode(OP_SWAP), 8).push_opcode(OP_SWAP);
+    script = script.push_opcode(OP_ELSE).push_int(8).push_opcode(OP_SUB).push_opcode(OP_ENDIF);
+    script = chain_of_eight(script.push_opcode(OP_TOALTSTACK)).push_opcode(OP_FROMALTSTACK);
+    pick_end(script, end)
+}
+
+/// `… value → … H^0(value) … H^7(value)`.
+fn chain_of_eight(script: Builder) -> Builder {
+    (0..7).fold(script, |script, _| script.push_opcode(OP_DUP).push_opcode(OP_HASH160))
+}
+
+/// `… eight values index → …`: fails unless the value at the index, counted from the top, is `end`.
+fn pick_end(script: Builder, end: &Link) -> Builder {
+    let script = script.push_opcode(OP_PICK).push_slice(end).push_opcode(OP_EQUALVERIFY);
+    (0..4).fold(script, |script, _| script.push_opcode(OP_2DROP))
+}
+
+/// `→ digits`, from the alternative stack: the message's, then the checksum's, whose lowest is first. Fails unless the
+/// checksum is right.
+fn take_digits(mut script: Builder, layout: &Layout) -> Builder {
+    script = script.push_opcode(OP_FROMALTSTACK).push_opcode(OP_DUP);
+    for _ in 1..layout.message_digits() {
+        script = script.push_opcode(OP_FROMALTSTACK).push_opcode(OP_TUCK).push_opcode(OP_ADD);
     }
-    script = script.push_int(depth as i64).push_opcode(OP_PICK).push_opcode(OP_PICK);
-    script = script.push_slice(end).push_opcode(OP_EQUALVERIFY);
-    for _ in 0..4 {
-        script = script.push_opcode(OP_2DROP);
+    script = script.push_opcode(OP_FROMALTSTACK).push_opcode(OP_ADD);
+    for place in 1..layout.checksum_digits() {
+        script = double(script.push_opcode(OP_FROMALTSTACK), DIGIT_BITS * place).push_opcode(OP_ADD);
     }
-    script
+    script.push_int(sum(layout)).push_opcode(OP_NUMEQUALVERIFY)
 }
 
 /// `… index_0 … index_last → … Σ w·index`: the checksum's digits, highest first, then the message's.
@@ -83,10 +151,12 @@ fn add_indices(mut script: Builder, layout: &Layout) -> Builder {
     script
 }
 
+/// HASH160 `times` times.
+fn hash(script: Builder, times: usize) -> Builder {
+    (0..times).fold(script, |script, _| script.push_opcode(OP_HASH160))
+}
+
 /// `x → x·2^times`.
-fn double(mut script: Builder, times: usize) -> Builder {
-    for _ in 0..times {
-        script = script.push_opcode(OP_DUP).push_opcode(OP_ADD);
-    }
-    script
+fn double(script: Builder, times: usize) -> Builder {
+    (0..times).fold(script, |script, _| script.push_opcode(OP_DUP).push_opcode(OP_ADD))
 }

@@ -18,17 +18,24 @@ pub fn verify(key: &PublicKey, message: &Message, signature: &Signature) -> bool
 }
 
 impl Signature {
-    /// The items that [`super::script_verify`] consumes, the deepest first.
+    /// The items that [`super::script_verify`] and [`super::script_commit`] consume, the deepest first.
     ///
-    /// A digit `d` is split in `upper` (1 if d ≥ 8) and `index = 7 − d mod 8`. First every digit's index, in
-    /// the order in which they are signed; then, from the last digit to the first, its link and `upper`.
+    /// A digit `d` is split in `far` (1 if d < 8: its link is at least 8 hashes from the end) and `index = d mod 8`. First
+    /// every digit's index, in the order in which they are signed; then, from the last digit to the first, its link and
+    /// `far`.
     pub fn witness(&self) -> Vec<Vec<u8>> {
-        let mut items: Vec<Vec<u8>> = self.digits.iter().map(|d| number(7 - (d & 7))).collect();
+        let mut items: Vec<Vec<u8>> = self.digits.iter().map(|d| number(d & 7)).collect();
         for (digit, link) in self.digits.iter().zip(&self.links).rev() {
             items.push(link.to_vec());
-            items.push(number(digit >> 3));
+            items.push(number(u8::from(*digit < 8)));
         }
         items
+    }
+
+    /// The items that [`super::script_read`] consumes, the deepest first: each digit's link and the digit, in the order
+    /// in which they are signed.
+    pub fn pairs(&self) -> Vec<Vec<u8>> {
+        self.links.iter().zip(&self.digits).flat_map(|(link, digit)| [link.to_vec(), number(*digit)]).collect()
     }
 
     /// The digits that are signed, the checksum's last.
@@ -55,7 +62,7 @@ impl Signature {
                 .iter()
                 .zip(&self.links)
                 .zip(&key.0)
-                .all(|((&d, &link), &end)| d <= MAX_DIGIT && hash_times(link, d) == end)
+                .all(|((&d, &link), &end)| d <= MAX_DIGIT && hash_times(link, MAX_DIGIT - d) == end)
     }
 }
 
@@ -78,12 +85,12 @@ pub fn parse_witness<T: AsRef<[u8]>>(layout: &Layout, key: &PublicKey, items: &[
             Ok(n @ 0..=7) => n as u8,
             _ => return Err(OtsError::Witness("an index is not a number from 0 to 7")),
         };
-        let upper = match pair[1].as_ref() {
-            [] => 0,
-            [1] => 1,
-            _ => return Err(OtsError::Witness("an upper bit is not a minimal boolean")),
+        let near = match pair[1].as_ref() {
+            [] => 8,
+            [1] => 0,
+            _ => return Err(OtsError::Witness("what tells the halves of a chain apart is not a minimal boolean")),
         };
-        digits.push(7 - index + 8 * upper);
+        digits.push(index + near);
         links.push(pair[0].as_ref().try_into().map_err(|_| OtsError::Witness("a link is not 20 bytes long"))?);
     }
     let message = Message::from_digits(layout, digits[..layout.message_digits()].to_vec());
