@@ -4,5 +4,6 @@
 //! claims in a form that Script can read (docs/protocol.md, one-time signatures).
 
 pub mod lane;
+pub mod leaf;
 pub mod ots;
 pub mod tree;

@@ -1,0 +1,59 @@
+//! The disproof leaves: each can be satisfied only if the operator has signed something false.
+//!
+//! A leaf is a [`Disproof`]. Its script is, in this order ([`script`]):
+//!
+//! 1. the challenger's `CHECKSIGVERIFY`: nobody else can spend it;
+//! 2. the operator's signatures of the messages that the leaf [reads](Disproof::reads), verified, which leaves their
+//!    digits on the stack ([`crate::ots::script_read`]);
+//! 3. its [body](Disproof::body), the lie: it goes on only if what was signed is false;
+//! 4. what drops the rest of the stack and leaves 1.
+//!
+//! The body starts from the [`Frame`]: the [unsigned items](Disproof::hint_count) at the bottom, above them the digits of
+//! each message, in the order of `reads`, and of each message the first digit deepest. Fields are found by name in their
+//! [`crate::ots::Layout`]; a position is counted from the bottom of the frame and so does not change while the
+//! body works above it. A body may consume what it likes and says how many items it leaves ([`Body`]).
+//!
+//! A leaf has a native mirror: [`Disproof::refutes`] says whether what was signed is the lie, and gives the unsigned
+//! items. Finding a leaf is asking all of them. Mirror and script must agree on everything that can be signed; the tests
+//! of a leaf show it.
+//!
+//! To plug leaves in: implement [`Disproof`] for a type, return all values of it from one function, and list them in
+//! the tree to which they belong.
+
+mod body;
+mod frame;
+mod said;
+mod script;
+
+use std::fmt;
+
+pub use body::Body;
+pub use frame::Frame;
+pub use said::Said;
+pub use script::{LeafError, script, witness};
+
+use crate::lane::{LaneConstants, MessageId};
+
+/// A disproof leaf.
+pub trait Disproof: fmt::Debug + Send + Sync {
+    /// Its name, as in docs/protocol.md, unique in a lane.
+    fn name(&self) -> String;
+
+    /// What the operator lied about if it can be satisfied, in one sentence.
+    fn lie(&self) -> String;
+
+    /// The messages whose signatures it verifies, the one whose digits lie deepest first.
+    fn reads(&self) -> Vec<MessageId>;
+
+    /// How many unsigned items whoever spends it puts below the signatures. A body has to check what it takes of
+    /// them: they are anything that Script can hold.
+    fn hint_count(&self) -> usize {
+        0
+    }
+
+    /// The lie.
+    fn body(&self, frame: &Frame, constants: &LaneConstants) -> Body;
+
+    /// The unsigned items, if what was signed is the lie; `None` if it is not, or something it reads is not signed yet.
+    fn refutes(&self, said: &Said<'_>) -> Option<Vec<Vec<u8>>>;
+}
