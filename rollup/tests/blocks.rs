@@ -5,8 +5,8 @@ use bitcoin::hashes::Hash as _;
 use trestle_rollup::block::{Action, Block as _, TransactionBytes, summarize};
 use trestle_rollup::native::{RawBlock, RawBlockError};
 
-use crate::support::chain::{GENESIS_HASH, assemble};
-use crate::support::{Bridge, account, destination, mainnet, outpoint, plain};
+use crate::support::shapes::busy;
+use crate::support::{Bridge, destination, mainnet};
 
 pub(crate) fn read_all(mut bytes: impl TransactionBytes<Error: std::fmt::Debug>) -> Vec<u8> {
     let mut all = Vec::new();
@@ -18,18 +18,6 @@ pub(crate) fn read_all(mut bytes: impl TransactionBytes<Error: std::fmt::Debug>)
             return all;
         }
     }
-}
-
-/// A block with one of each kind of action.
-pub(crate) fn busy(bridge: &Bridge) -> bitcoin::Block {
-    let transactions = vec![
-        plain(outpoint(50), vec![(1, destination(0).script_pubkey())]),
-        bridge.mint(1, account(0), 1),
-        bridge.batch(2, 0, &[bridge.transfer(0, 1, 500, 3, 0), bridge.withdraw(0, 0, 1, 1)]),
-        bridge.forced(3, &bridge.transfer(1, 0, 100, 0, 0)),
-        bridge.payout(4, 0, destination(0), 0, None),
-    ];
-    assemble(GENESIS_HASH, 101, 0, transactions)
 }
 
 #[test]

@@ -1,8 +1,8 @@
 //! Reading blocks by preimages of their hashes: the same as by their bytes, and an end to it whatever the answers.
 
+use bitcoin::Block as BitcoinBlock;
 use bitcoin::consensus::encode::serialize;
 use bitcoin::hashes::Hash as _;
-use bitcoin::{Block as BitcoinBlock, ScriptBuf, Transaction, TxOut, Witness};
 use proptest::prelude::*;
 use trestle_rollup::block::Block as _;
 use trestle_rollup::compress::IV;
@@ -10,11 +10,12 @@ use trestle_rollup::native::{RawBlock, RawBlockError};
 use trestle_rollup::preimages::{Place, UnhashedBlock, Unreadable, Why};
 use trestle_rollup::{Digest, Host, Parameters, apply};
 
-use crate::blocks::{busy, read_all};
+use crate::blocks::read_all;
 use crate::support::chain::{GENESIS_HASH, assemble};
 use crate::support::memory::{Memory, Recorder};
+use crate::support::shapes::{self, Shapes, busy, other_commitment, rehash, without_witnesses};
 use crate::support::unhash::{Preimages, Unknown};
-use crate::support::{Bridge, account, destination, mainnet, outpoint, plain};
+use crate::support::{Bridge, account, mainnet, outpoint, plain};
 
 /// Reads a block both ways; its transactions' number.
 fn read_both_ways(name: &str, block: &BitcoinBlock) -> usize {
@@ -36,103 +37,35 @@ fn read_both_ways(name: &str, block: &BitcoinBlock) -> usize {
     count
 }
 
-/// The block as it would have been before witnesses.
-fn without_witnesses(mut block: BitcoinBlock) -> BitcoinBlock {
-    block.txdata[0].output.retain(|output| !output.script_pubkey.as_bytes().starts_with(&[0x6a, 0x24]));
-    block.txdata.iter_mut().flat_map(|transaction| &mut transaction.input).for_each(|input| input.witness.clear());
-    rehash(block)
+fn all_are_read(shapes: Shapes) {
+    for (name, block) in shapes {
+        assert_eq!(read_both_ways(&name, &block), block.txdata.len() - 1, "{name}");
+    }
 }
 
-/// With the merkle root of its transactions, whatever they commit to.
-fn rehash(mut block: BitcoinBlock) -> BitcoinBlock {
-    block.header.merkle_root = block.compute_merkle_root().unwrap();
-    block
-}
-
-/// A transaction of 64 bytes: as long as a node of the tree.
-fn like_a_node(number: u32) -> Transaction {
-    let transaction = plain(outpoint(number), vec![(u64::from(number), ScriptBuf::from_bytes(vec![0x51; 4]))]);
-    assert_eq!(serialize(&transaction).len(), 64);
-    transaction
-}
-
-/// Some with witnesses, some without, every other as long as a node.
-fn mixed(count: u32) -> Vec<Transaction> {
-    let transaction = |number: u32| {
-        let mut transaction = like_a_node(number);
-        if number % 2 == 1 {
-            transaction.output[0].script_pubkey = destination(number as usize).script_pubkey();
-            transaction.input[0].witness = Witness::from_slice(&[vec![2; number as usize]]);
-        }
-        transaction
-    };
-    (0..count).map(transaction).collect()
-}
-
-/// Up to 33 transactions: nodes without a right neighbour at every level, and at several at once.
 #[test]
 fn every_shape_of_tree_is_read() {
-    for count in 0..=33 {
-        let block = assemble(GENESIS_HASH, 101, 0, mixed(count));
-        assert_eq!(read_both_ways("with witnesses", &block), count as usize);
-        assert_eq!(read_both_ways("without", &without_witnesses(block)), count as usize);
-        let nodes = (0..count).map(like_a_node).collect();
-        let block = assemble(GENESIS_HASH, 101, 0, nodes);
-        assert_eq!(read_both_ways("a commitment and no witnesses", &block), count as usize);
-        assert_eq!(read_both_ways("all like nodes", &without_witnesses(block)), count as usize);
-    }
+    all_are_read(shapes::trees());
 }
 
 #[test]
 fn a_coinbase_as_long_as_a_node_is_the_coinbase() {
-    for count in 0..=5 {
-        let mut block = without_witnesses(assemble(GENESIS_HASH, 101, 0, (0..count).map(like_a_node).collect()));
-        block.txdata[0].input[0].script_sig = ScriptBuf::from_bytes(vec![1, 101, 0]);
-        assert_eq!(serialize(&block.txdata[0]).len(), 64);
-        assert_eq!(read_both_ways("a coinbase of 64 bytes", &rehash(block)), count as usize);
-    }
+    all_are_read(shapes::small_coinbases());
 }
 
 #[test]
 fn the_last_of_several_commitments_counts() {
-    let good = busy(&Bridge::default());
-    let honest = good.txdata[0].output[1].clone();
-    let variant = |change: fn(&mut Vec<u8>)| {
-        let mut script = honest.script_pubkey.to_bytes();
-        change(&mut script);
-        TxOut { script_pubkey: ScriptBuf::from_bytes(script), ..honest.clone() }
-    };
-    let other = variant(|script| script[20] ^= 1);
-    // Before the honest one another commitment does not matter, and after it what is none.
-    let none = [variant(|script| script.truncate(37)), variant(|script| script[5] ^= 1), variant(Vec::clear)];
-    let mut block = good.clone();
-    block.txdata[0].output.insert(1, other.clone());
-    block.txdata[0].output.extend(none);
-    assert_eq!(read_both_ways("two commitments", &rehash(block)), 5);
-    // A longer script is one, too.
-    let mut block = good.clone();
-    block.txdata[0].output[1] = variant(|script| script.extend([7; 300]));
-    assert_eq!(read_both_ways("a long commitment", &rehash(block)), 5);
-
-    let mut block = good;
+    all_are_read(shapes::commitments());
+    let mut block = busy(&Bridge::default());
+    let other = other_commitment(&block, |script| script[20] ^= 1);
     block.txdata[0].output.push(other);
-    let block = rehash(block);
-    let bytes = serialize(&block);
+    let bytes = serialize(&rehash(block));
     assert_eq!(RawBlock::parse(&bytes).unwrap_err(), RawBlockError::Witnesses);
 }
 
 #[test]
 fn a_transaction_as_large_as_a_block_is_read() {
-    let mut large = like_a_node(1);
-    large.input[0].witness = Witness::from_slice(&[vec![3; 3_998_000]]);
-    let block = assemble(GENESIS_HASH, 101, 0, vec![large]);
-    let weight = block.weight().to_wu();
-    assert!((3_998_000..=4_000_000).contains(&weight), "{weight}");
-    assert_eq!(read_both_ways("one large witness", &block), 1);
-
-    let large = plain(outpoint(1), vec![(1, ScriptBuf::from_bytes(vec![0x6a; 999_000]))]);
-    let block = without_witnesses(assemble(GENESIS_HASH, 101, 0, vec![large]));
-    assert_eq!(read_both_ways("one large output", &block), 1);
+    all_are_read(shapes::large());
 }
 
 #[test]

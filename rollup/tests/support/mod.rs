@@ -3,6 +3,7 @@
 pub mod chain;
 pub mod mainnet;
 pub mod memory;
+pub mod shapes;
 pub mod unhash;
 pub mod world;
 
