@@ -1,4 +1,8 @@
 //! What the machine does, and what it agrees with.
 
+mod fault;
 mod memory;
+mod opening;
 mod qemu;
+mod samples;
+mod trace;
