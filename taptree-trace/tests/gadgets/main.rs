@@ -1,0 +1,4 @@
+//! The gadgets of Script against the functions that they mirror, judged by the interpreter and by Bitcoin Core's code.
+
+mod interpreter;
+mod judge;
