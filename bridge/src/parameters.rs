@@ -5,12 +5,13 @@
 
 use std::collections::HashSet;
 
-use bitcoin::hashes::Hash;
+use bitcoin::hashes::{Hash, sha256};
 use bitcoin::relative::Height;
 use bitcoin::secp256k1::PublicKey;
 use bitcoin::{Amount, BlockHash, FeeRate, Network, ScriptBuf, XOnlyPublicKey};
 use serde::{Deserialize, Serialize};
 use trestle_rollup::parameters::ParametersError as RollupError;
+use trestle_zkvm_adapter::guest;
 
 use crate::connector::{Committee, CommitteeError, Deposit, OperatorConnector, Ticket};
 use crate::transactions::{confirm, contest, cooperative};
@@ -65,6 +66,9 @@ pub struct BridgeParameters {
     pub presigned_fee_rate: FeeRate,
     /// The block after which the Layer 2 starts.
     pub genesis: Genesis,
+    /// S_0, the first state of the program that disputes are decided by ([`guest::ROOT`]). Whose build has another
+    /// program takes no part: the two would judge claims differently.
+    pub guest: sha256::Hash,
 }
 
 /// One operator.
@@ -147,6 +151,9 @@ pub enum ParametersError {
     /// Bitcoin nodes would not relay the pre-signed transactions.
     #[error("presigned_fee_rate is {0}: give between 250 (1 sat/vB, the least that is relayed) and 250000")]
     FeeRate(FeeRate),
+    /// This build judges claims by another program.
+    #[error("guest is {0}: this build has {ours}; use the release that the bridge was made with", ours = sha256::Hash::from_byte_array(guest::ROOT))]
+    Guest(sha256::Hash),
     /// What the Layer 2 says about its part.
     #[error("{0}")]
     Rollup(RollupError),
@@ -200,6 +207,7 @@ impl BridgeParameters {
             connector: Amount::from_sat(330),
             presigned_fee_rate: FeeRate::from_sat_per_vb_u32(2),
             genesis,
+            guest: sha256::Hash::from_byte_array(guest::ROOT),
         }
     }
 
@@ -230,7 +238,7 @@ impl BridgeParameters {
     /// A hash of all the parameters, by which peers see that they have the same: SHA-256 of their JSON.
     pub fn digest(&self) -> [u8; 32] {
         let json = serde_json::to_vec(self).expect("parameters are plain data");
-        bitcoin::hashes::sha256::Hash::hash(&json).to_byte_array()
+        sha256::Hash::hash(&json).to_byte_array()
     }
 
     fn rollup_of(&self, committee: &Committee) -> trestle_rollup::Parameters {
@@ -275,6 +283,9 @@ impl Bridge {
     /// # Errors
     /// The first thing that is wrong with the parameters, and what to do about it.
     pub fn new(parameters: BridgeParameters) -> Result<Self, ParametersError> {
+        if parameters.guest.to_byte_array() != guest::ROOT {
+            return Err(ParametersError::Guest(parameters.guest));
+        }
         check_keys(&parameters)?;
         let committee = parameters.committee()?;
         let rollup = parameters.rollup_of(&committee);

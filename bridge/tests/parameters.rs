@@ -3,6 +3,7 @@
 
 mod members;
 
+use bitcoin::hashes::{Hash, sha256};
 use bitcoin::relative::Height;
 use bitcoin::{Amount, FeeRate, Network};
 use members::Secrets;
@@ -102,6 +103,8 @@ fn what_a_person_gets_wrong_is_said_with_what_to_do() {
     for (change, expected) in rows {
         assert_eq!(text(change), expected);
     }
+    let another = sha256::Hash::from_byte_array([1; 32]);
+    assert_eq!(refused(|p| p.guest = another), ParametersError::Guest(another));
     assert!(matches!(refused(|p| p.grace = 5), ParametersError::TooShort { name: "grace", .. }));
     assert!(matches!(refused(|p| p.operator_window = 12), ParametersError::TooShort { name: "operator_window", .. }));
     assert!(matches!(
