@@ -11,8 +11,7 @@ pub fn gcc(sources: &[&str], options: &[&str]) -> Vec<u8> {
     let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests");
     let mut command = Command::new("riscv64-unknown-elf-gcc");
     command.args(["-march=rv32im", "-mabi=ilp32", "-static", "-nostdlib", "-ffreestanding", "-Wall", "-Wextra"]);
-    // Segments with code and with data are not on one page; gp is a register like others.
-    command.args(["-Werror", "-Wl,-z,separate-code", "-Wl,--no-relax", "-Wl,--fatal-warnings"]);
+    command.args(["-Werror", "-Wl,--fatal-warnings"]);
     command.args(options).args(sources.iter().map(|source| tests.join(source))).arg("-lgcc").arg("-o").arg(&out.0);
     let done = installed(&mut command).wait_with_output().unwrap();
     assert!(done.status.success(), "gcc {sources:?} {options:?}:\n{}", String::from_utf8_lossy(&done.stderr));

@@ -30,6 +30,7 @@ pub mod elf;
 mod encodings;
 mod gcc;
 mod operands;
+mod programs;
 mod random;
 mod sequences;
 
