@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use super::body::Writer;
 use crate::lane::MessageId;
 
 /// The stack as a body finds it. Positions are counted from the bottom, from 0.
@@ -24,6 +25,12 @@ impl Frame {
         };
         let messages = reads.iter().map(&mut place).collect();
         Self { hints, messages, height }
+    }
+
+    /// A body that begins here.
+    #[must_use]
+    pub fn writer(&self) -> Writer {
+        Writer::new(self)
     }
 
     /// How many items there are.

@@ -20,17 +20,31 @@
 //! To plug leaves in: implement [`Disproof`] for a type, return all values of it from one function, and list them in
 //! the tree to which they belong.
 
+mod address;
 mod body;
+mod bottom;
+mod compare;
+mod edge;
 mod frame;
+mod link;
+mod padding;
 mod said;
 mod script;
+mod twice;
 
 use std::fmt;
 
-pub use body::Body;
+pub use address::Target;
+pub use body::{Body, Writer};
+pub use bottom::Bottom;
+pub use compare::{Edge, difference, digits_of, is_at_place, item};
+pub use edge::Boundary;
 pub use frame::Frame;
-pub use said::Said;
+pub use link::Link;
+pub use padding::Padding;
+pub use said::{Position, Said};
 pub use script::{LeafError, script, witness};
+pub use twice::Twice;
 
 use crate::lane::{LaneConstants, MessageId};
 

@@ -17,6 +17,17 @@ pub struct Said<'a> {
     pub preimage: Option<&'a (Digest, [u8; 64])>,
 }
 
+/// Which node an operator has opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Position {
+    /// Whose path, as its number in `trestle_zkvm_adapter::opening::Access`.
+    pub access: u8,
+    /// The node's level.
+    pub level: u64,
+    /// 1 if it is its parent's right child.
+    pub direction: u8,
+}
+
 impl Said<'_> {
     /// What the operator has signed.
     #[must_use]
@@ -46,6 +57,17 @@ impl Said<'_> {
     #[must_use]
     pub fn digest(&self, id: MessageId) -> Option<Digest> {
         self.bytes(id)?.try_into().ok()
+    }
+
+    /// Which node was opened.
+    #[must_use]
+    pub fn position(&self, id: MessageId) -> Option<Position> {
+        match *self.message(id)?.digits() {
+            [access, high, low, direction] => {
+                Some(Position { access, level: u64::from(high) << 4 | u64::from(low), direction })
+            }
+            _ => None,
+        }
     }
 
     /// The words of the opened step.
