@@ -37,6 +37,9 @@ pub enum ImageError {
     /// A segment reaches where the registers are.
     #[error("the segment at {0:#010x} reaches into the register page at {TOP_PAGE:#010x}")]
     TopPage(u64),
+    /// What would be there, the file does not say.
+    #[error("the segment at {0:#010x} overlaps another")]
+    Overlap(u64),
     /// There must be one segment with code in it.
     #[error("the program has {0} executable segments; it needs exactly one")]
     CodeSegments(usize),
@@ -72,8 +75,15 @@ impl Image {
         if segments.iter().any(|segment| matches!(segment.p_type, PT_DYNAMIC | PT_INTERP)) {
             return Err(ImageError::Unsuited("linked dynamically"));
         }
-        let segments: Vec<_> =
+        let mut segments: Vec<_> =
             segments.into_iter().filter(|segment| segment.p_type == PT_LOAD && segment.p_memsz > 0).collect();
+        segments.sort_by_key(|segment| segment.p_vaddr);
+        // Before anything is loaded: no byte is copied twice, however many segments there are.
+        for (one, next) in segments.iter().zip(segments.iter().skip(1)) {
+            if one.p_vaddr.saturating_add(one.p_memsz) > next.p_vaddr {
+                return Err(ImageError::Overlap(next.p_vaddr));
+            }
+        }
 
         let mut pages = BTreeMap::new();
         for segment in &segments {

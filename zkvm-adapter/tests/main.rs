@@ -1,6 +1,7 @@
 //! What the machine does, and what it agrees with.
 
 mod fault;
+mod image;
 mod memory;
 mod opening;
 mod qemu;

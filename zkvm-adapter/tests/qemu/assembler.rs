@@ -80,6 +80,10 @@ pub const ISA: [Form; 48] = [
     form("remu", Register, 0b011_0011, 0b111, 0b000_0001),
 ];
 
+/// The opcodes that RISC-V leaves to everyone.
+pub const CUSTOM_0: u32 = 0b000_1011;
+pub const CUSTOM_1: u32 = 0b010_1011;
+
 impl Form {
     /// The bits that are not free.
     pub const fn mask(&self) -> u32 {

@@ -26,6 +26,7 @@
 //! custom-0, custom-1 and those vector instructions. `TRESTLE_QEMU_TIMES=n` makes n times as many random cases, `TRESTLE_QEMU_SEED=n` others.
 
 mod assembler;
+mod differences;
 pub mod elf;
 mod encodings;
 mod gcc;
