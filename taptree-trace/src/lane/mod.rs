@@ -27,12 +27,14 @@ mod choice;
 mod constants;
 mod keys;
 mod message;
+mod moves;
 mod transcript;
 
 pub use choice::{ChoiceId, ChoiceKey, SignedChoice};
 pub use constants::LaneConstants;
 pub use keys::{LaneId, LaneKeys, LaneKeysError, challenger_keys, operator_keys};
 pub use message::{CUT_DIGITS, DIGEST_DIGITS, End, HeaderPart, MessageId, PLACES, Place, Search, Side};
+pub use moves::{Move, MoveError, choice_script};
 pub use transcript::{Transcript, TranscriptError, choose, sign};
 
 /// What the scripts of a lane are made of.

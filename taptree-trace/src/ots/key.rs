@@ -82,8 +82,7 @@ impl SecretSeed {
                 got: digits.len(),
             });
         }
-        let links =
-            self.chains(layout, id).into_iter().zip(&digits).map(|(s, d)| hash_times(s, *d)).collect();
+        let links = self.chains(layout, id).into_iter().zip(&digits).map(|(s, d)| hash_times(s, *d)).collect();
         Ok(Signature { digits, links })
     }
 

@@ -31,7 +31,7 @@ mod signature;
 pub(crate) use key::hash_times;
 pub use key::{CLAIM_LANE, KeyId, PublicKey, SecretSeed};
 pub use layout::{CLAIM, Field, Layout, Message};
-pub use script::{script_commit, script_read, script_verify};
+pub use script::{script_commit, script_commit_and_read, script_commit_pairs, script_read, script_verify};
 pub use signature::{Signature, parse_witness, verify};
 
 /// Bits of one digit.

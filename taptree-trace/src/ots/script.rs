@@ -31,6 +31,23 @@ pub fn script_commit(layout: &Layout, key: &PublicKey) -> ScriptBuf {
     verify_and_drop(layout, key, true)
 }
 
+/// [`script_commit`] with fewer items, and more bytes: it takes those of [`super::Signature::pairs`]. About 72 bytes a
+/// digit. Peak: 2 items a digit and 9 more.
+pub fn script_commit_pairs(layout: &Layout, key: &PublicKey) -> ScriptBuf {
+    let mut script = match_digits(Builder::new(), key, true).push_opcode(OP_FROMALTSTACK);
+    for place in 1..key.0.len() {
+        let shift = DIGIT_BITS * place.saturating_sub(layout.message_digits());
+        script = double(script.push_opcode(OP_FROMALTSTACK), shift).push_opcode(OP_ADD);
+    }
+    script.push_int(sum(layout)).push_opcode(OP_NUMEQUALVERIFY).into_script()
+}
+
+/// [`script_read`] of one message whose links are bounded as in [`script_commit`]: what its signer sends and the script
+/// reads at once.
+pub fn script_commit_and_read(layout: &Layout, key: &PublicKey) -> ScriptBuf {
+    take_digits(match_digits(Builder::new(), key, true), layout).into_script()
+}
+
 /// A script that takes the items of [`super::Signature::pairs`] of several messages, the last message's on top, goes on
 /// only if the keys signed them, and leaves the digits: the first message's first digit deepest, the last one's last
 /// digit on top. Checksums are dropped.
@@ -43,9 +60,7 @@ pub fn script_commit(layout: &Layout, key: &PublicKey) -> ScriptBuf {
 pub fn script_read(messages: &[(Layout, &PublicKey)]) -> ScriptBuf {
     let mut script = Builder::new();
     for (_, key) in messages.iter().rev() {
-        for end in key.0.iter().rev() {
-            script = match_digit(script, end);
-        }
+        script = match_digits(script, key, false);
     }
     for (layout, _) in messages {
         script = take_digits(script, layout);
@@ -58,10 +73,7 @@ fn verify_and_drop(layout: &Layout, key: &PublicKey, bounded: bool) -> ScriptBuf
     let mut script = Builder::new();
     for (place, end) in key.0.iter().enumerate() {
         let weight = weight(layout, place);
-        if bounded {
-            script = script.push_opcode(OP_SWAP).push_opcode(OP_SIZE).push_int(size_of::<Link>() as i64);
-            script = script.push_opcode(OP_EQUALVERIFY).push_opcode(OP_SWAP);
-        }
+        script = if bounded { bound_link(script) } else { script };
         script = hash_far_half(script, place, weight);
         script = match_link(script, 8 + 3 * (count - 1 - place), end);
     }
@@ -103,6 +115,21 @@ fn hash_far_half(mut script: Builder, place: usize, weight: i64) -> Builder {
 fn match_link(script: Builder, depth: usize, end: &Link) -> Builder {
     let script = chain_of_eight(script).push_int(depth as i64).push_opcode(OP_PICK);
     pick_end(script, end)
+}
+
+/// `… links and digits → …`: fails unless they lead to the key's ends, and puts the digits on the alternative stack, the
+/// first on top.
+fn match_digits(script: Builder, key: &PublicKey, bounded: bool) -> Builder {
+    key.0.iter().rev().fold(script, |script, end| {
+        let script = if bounded { bound_link(script) } else { script };
+        match_digit(script, end)
+    })
+}
+
+/// `… link item → … link item`: fails if the link is longer or shorter than it should be.
+fn bound_link(script: Builder) -> Builder {
+    let script = script.push_opcode(OP_SWAP).push_opcode(OP_SIZE).push_int(size_of::<Link>() as i64);
+    script.push_opcode(OP_EQUALVERIFY).push_opcode(OP_SWAP)
 }
 
 /// `… link digit → …`: fails unless H^(15 − digit)(link) is `end`, and puts the digit on the alternative stack.

@@ -66,41 +66,78 @@ impl Signature {
     }
 }
 
-/// Reads back what a witness that [`super::script_verify`] accepts says. The items are the gadget's alone.
+/// Reads back what a witness that [`super::script_verify`] or [`super::script_commit`] accepts says. The items are the
+/// gadget's alone.
 ///
 /// Whatever Bitcoin's consensus lets the script accept is read, so numbers that are not minimally encoded are too.
 ///
 /// # Errors
 /// If the witness is not of the form, the checksum is wrong or the key did not sign.
 pub fn parse_witness<T: AsRef<[u8]>>(layout: &Layout, key: &PublicKey, items: &[T]) -> Result<Message, OtsError> {
-    let count = layout.signed_digits();
-    if items.len() != 3 * count {
-        return Err(OtsError::Witness("wrong number of items"));
+    Signature::from_witness(layout, key, items)?.message(layout).ok_or(OtsError::NotSigned)
+}
+
+impl Signature {
+    /// The signature in a witness that [`super::script_verify`] or [`super::script_commit`] accepts.
+    ///
+    /// # Errors
+    /// As [`parse_witness`].
+    pub fn from_witness<T: AsRef<[u8]>>(layout: &Layout, key: &PublicKey, items: &[T]) -> Result<Self, OtsError> {
+        let count = layout.signed_digits();
+        if items.len() != 3 * count {
+            return Err(OtsError::Witness("wrong number of items"));
+        }
+        let (indices, pairs) = items.split_at(count);
+        let mut digits = Vec::with_capacity(count);
+        let mut links = Vec::with_capacity(count);
+        for (index, pair) in indices.iter().zip(pairs.chunks(2).rev()) {
+            let index = match read_scriptint_non_minimal(index.as_ref()) {
+                Ok(n @ 0..=7) => n as u8,
+                _ => return Err(OtsError::Witness("an index is not a number from 0 to 7")),
+            };
+            let near = match pair[1].as_ref() {
+                [] => 8,
+                [1] => 0,
+                _ => return Err(OtsError::Witness("what tells the halves of a chain apart is not a minimal boolean")),
+            };
+            digits.push(index + near);
+            links.push(link(pair[0].as_ref())?);
+        }
+        Signature { digits, links }.checked(layout, key)
     }
-    let (indices, pairs) = items.split_at(count);
-    let mut digits = Vec::with_capacity(count);
-    let mut links = Vec::with_capacity(count);
-    for (index, pair) in indices.iter().zip(pairs.chunks(2).rev()) {
-        let index = match read_scriptint_non_minimal(index.as_ref()) {
-            Ok(n @ 0..=7) => n as u8,
-            _ => return Err(OtsError::Witness("an index is not a number from 0 to 7")),
-        };
-        let near = match pair[1].as_ref() {
-            [] => 8,
-            [1] => 0,
-            _ => return Err(OtsError::Witness("what tells the halves of a chain apart is not a minimal boolean")),
-        };
-        digits.push(index + near);
-        links.push(pair[0].as_ref().try_into().map_err(|_| OtsError::Witness("a link is not 20 bytes long"))?);
+
+    /// The signature in a witness that [`super::script_read`], [`super::script_commit_pairs`] or
+    /// [`super::script_commit_and_read`] accepts. The items are the gadget's alone.
+    ///
+    /// # Errors
+    /// As [`parse_witness`].
+    pub fn from_pairs<T: AsRef<[u8]>>(layout: &Layout, key: &PublicKey, items: &[T]) -> Result<Self, OtsError> {
+        if items.len() != 2 * layout.signed_digits() {
+            return Err(OtsError::Witness("wrong number of items"));
+        }
+        let mut digits = Vec::with_capacity(items.len() / 2);
+        let mut links = Vec::with_capacity(items.len() / 2);
+        for pair in items.chunks(2) {
+            links.push(link(pair[0].as_ref())?);
+            match read_scriptint_non_minimal(pair[1].as_ref()) {
+                // What is above, Script takes for the greatest digit.
+                Ok(digit @ 0..) => digits.push(digit.min(i64::from(MAX_DIGIT)) as u8),
+                _ => return Err(OtsError::Witness("a digit is not a number")),
+            }
+        }
+        Signature { digits, links }.checked(layout, key)
     }
-    let message = Message::from_digits(layout, digits[..layout.message_digits()].to_vec());
-    if message.signed_digits() != digits {
-        return Err(OtsError::Witness("the checksum is wrong"));
+
+    fn checked(self, layout: &Layout, key: &PublicKey) -> Result<Self, OtsError> {
+        if self.message(layout).is_none() {
+            return Err(OtsError::Witness("the checksum is wrong"));
+        }
+        if self.opens(key) { Ok(self) } else { Err(OtsError::NotSigned) }
     }
-    if !(Signature { digits, links }).opens(key) {
-        return Err(OtsError::NotSigned);
-    }
-    Ok(message)
+}
+
+fn link(item: &[u8]) -> Result<Link, OtsError> {
+    item.try_into().map_err(|_| OtsError::Witness("a link is not 20 bytes long"))
 }
 
 /// A digit as a minimal script number: nothing for 0, one byte otherwise.

@@ -1,0 +1,322 @@
+//! The moves of a lane: what each side's transactions carry when a turn is played on chain.
+//!
+//! The scripts here are the part of an output's leaf that takes the one-time signatures; who else has to sign, and when,
+//! is the bridge's. Each consumes its items and leaves nothing. The items below them must not be 20 bytes long
+//! ([`crate::ots::script_verify`]).
+//!
+//! An opening says where it is in its search: the script takes the index apart into base-4 digits and demands the
+//! challenger's secret for each of them. So the operator can open nothing that the challenger has not chosen, needs no
+//! transaction of the challenger's, and of two choices signed with one key may use either.
+
+use bitcoin::opcodes::all::*;
+use bitcoin::script::{Builder, ScriptBuf};
+
+use super::{
+    ChoiceId, ChoiceKey, End, HeaderPart, LaneKeys, MessageId, PLACES, Place, Search, Side, SignedChoice, Transcript,
+};
+use crate::ots::{OtsError, Signature, script_commit, script_commit_and_read, script_commit_pairs};
+
+/// A move of the operator.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Move {
+    /// The values of one round.
+    Round(Search, u8),
+    /// The block opening.
+    Block,
+    /// The step opening.
+    Step,
+    /// The opening of a node on a path that is read.
+    ReadNode,
+    /// The opening of a node on a path that is written.
+    WriteNode,
+    /// A header of a fork.
+    Header(u16),
+}
+
+/// Why a move has no script or no witness, or is none.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum MoveError {
+    /// The lane has no such message or choice.
+    #[error("the lane has no key for {0}")]
+    NoKey(String),
+    /// The operator has not signed it.
+    #[error("{0} is not signed")]
+    NotSigned(MessageId),
+    /// The challenger has not made the choice that the opening is about.
+    #[error("{choice}: option {option} is not signed")]
+    NotChosen {
+        /// The choice.
+        choice: ChoiceId,
+        /// What the opening says of it.
+        option: u8,
+    },
+    /// The items are not those of the move.
+    #[error("{message}: {why}")]
+    Message {
+        /// The message.
+        message: MessageId,
+        /// What is wrong with its items.
+        why: OtsError,
+    },
+    /// The items are not those of the move.
+    #[error("the witness is not this move's")]
+    Witness,
+}
+
+/// More items than these are not put into a move: there have to be some for the script, and for other signatures.
+const MAX_ITEMS: usize = 950;
+
+/// One base-4 digit of an index, or the access: whose choice it is, and which options the opening admits.
+struct Checked {
+    choice: ChoiceId,
+    /// The least option.
+    first: u8,
+    /// How many options from there on.
+    options: u8,
+    /// Whether it is a digit of 4 bits, and may be none of them.
+    whole: bool,
+}
+
+impl Move {
+    /// What it signs, but the index.
+    #[must_use]
+    pub fn messages(self) -> Vec<MessageId> {
+        let ends = [End::Previous, End::Next];
+        match self {
+            Self::Round(search, round) => (1..=PLACES)
+                .map(|place| Place { round, place })
+                .flat_map(|place| match search {
+                    Search::History => vec![MessageId::History(place)],
+                    Search::Trace => vec![MessageId::Trace(place)],
+                    Search::Read => vec![MessageId::Read(place)],
+                    Search::Write => [Side::Old, Side::New].map(|side| MessageId::Write(place, side)).to_vec(),
+                })
+                .collect(),
+            Self::Block => {
+                let of = |end| [MessageId::BlockEntry(end), MessageId::BlockHash(end), MessageId::BlockRoot(end)];
+                ends.into_iter().flat_map(of).collect()
+            }
+            Self::Step => vec![
+                MessageId::StepBefore,
+                MessageId::StepMiddle,
+                MessageId::StepAfter,
+                MessageId::StepLog,
+                MessageId::StepLeaf,
+            ],
+            Self::ReadNode => vec![MessageId::ReadChild, MessageId::ReadSibling],
+            Self::WriteNode => {
+                vec![MessageId::WriteChild(Side::Old), MessageId::WriteChild(Side::New), MessageId::WriteSibling]
+            }
+            Self::Header(number) => HeaderPart::ALL.map(|part| MessageId::Header(number, part)).to_vec(),
+        }
+    }
+
+    /// What says where an opening is.
+    #[must_use]
+    pub const fn index(self) -> Option<MessageId> {
+        match self {
+            Self::Round(..) | Self::Header(_) => None,
+            Self::Block => Some(MessageId::BlockIndex),
+            Self::Step => Some(MessageId::StepIndex),
+            Self::ReadNode => Some(MessageId::ReadPosition),
+            Self::WriteNode => Some(MessageId::WritePosition),
+        }
+    }
+
+    /// The choices that the index repeats, in the order of its digits.
+    fn checked(self) -> Vec<Checked> {
+        let rounds = |search: Search| {
+            // Of a level's three base-4 digits the first has a digit alone.
+            let whole = move |round| matches!(search, Search::Read | Search::Write) && round == 0;
+            let choice = move |round| ChoiceId::of_round(search, round);
+            let quarter = move |round| Checked { choice: choice(round), first: 0, options: 4, whole: whole(round) };
+            (0..search.rounds()).map(quarter)
+        };
+        let node = |search, first, options| {
+            let access = Checked { choice: ChoiceId::Access, first, options, whole: true };
+            [access].into_iter().chain(rounds(search)).collect()
+        };
+        match self {
+            Self::Round(..) | Self::Header(_) => Vec::new(),
+            Self::Block => rounds(Search::History).collect(),
+            Self::Step => rounds(Search::Trace).collect(),
+            Self::ReadNode => node(Search::Read, 0, 5),
+            Self::WriteNode => node(Search::Write, 5, 2),
+        }
+    }
+
+    /// The script.
+    ///
+    /// # Errors
+    /// If the lane has no such header.
+    pub fn script(self, keys: &LaneKeys) -> Result<ScriptBuf, MoveError> {
+        let key = |id: MessageId| keys.message(id).ok_or_else(|| MoveError::NoKey(id.to_string()));
+        let mut script = Vec::new();
+        for id in self.messages() {
+            let commit = if self.in_pairs() { script_commit_pairs } else { script_commit };
+            script.extend(commit(&id.layout(), key(id)?).into_bytes());
+        }
+        if let Some(index) = self.index() {
+            script.extend(script_commit_and_read(&index.layout(), key(index)?).into_bytes());
+            let mut matching = self.split_index(Builder::new());
+            for checked in self.checked() {
+                let choice = keys.choice(checked.choice);
+                let choice = choice.ok_or_else(|| MoveError::NoKey(checked.choice.to_string()))?;
+                matching = match_choice(matching, choice, &checked);
+            }
+            script.extend(matching.into_script().into_bytes());
+        }
+        Ok(script.into())
+    }
+
+    /// The items, the deepest first, of an operator that has signed the move and holds the challenger's choices.
+    ///
+    /// # Errors
+    /// If something is not signed.
+    pub fn witness(self, transcript: &Transcript) -> Result<Vec<Vec<u8>>, MoveError> {
+        let signature = |id| transcript.signature(id).ok_or(MoveError::NotSigned(id));
+        let mut items = Vec::new();
+        if let Some(index) = self.index() {
+            let options = self.options(signature(index)?.digits());
+            for (checked, option) in self.checked().iter().zip(options).rev() {
+                let choice = checked.choice;
+                let signed = transcript.choice(choice, option).ok_or(MoveError::NotChosen { choice, option })?;
+                items.push(signed.secret.to_vec());
+            }
+            items.extend(signature(index)?.pairs());
+        }
+        for id in self.messages().into_iter().rev() {
+            let signature = signature(id)?;
+            items.extend(if self.in_pairs() { signature.pairs() } else { signature.witness() });
+        }
+        Ok(items)
+    }
+
+    /// Reads back what a witness that the script accepts has signed: the operator's messages, and of an opening the
+    /// challenger's choices. The items are the script's alone.
+    ///
+    /// # Errors
+    /// If the script would not accept it.
+    pub fn read<T: AsRef<[u8]>>(
+        self,
+        keys: &LaneKeys,
+        items: &[T],
+    ) -> Result<(Vec<(MessageId, Signature)>, Vec<(ChoiceId, SignedChoice)>), MoveError> {
+        let key = |id: MessageId| keys.message(id).ok_or_else(|| MoveError::NoKey(id.to_string()));
+        let each = if self.in_pairs() { 2 } else { 3 };
+        let mut rest = items;
+        let mut take = |count: usize| {
+            let (left, taken) = rest.split_at_checked(rest.len().wrapping_sub(count)).ok_or(MoveError::Witness)?;
+            rest = left;
+            Ok(taken)
+        };
+        let mut signed = Vec::new();
+        for id in self.messages() {
+            let layout = id.layout();
+            let items = take(each * layout.signed_digits())?;
+            let read = if self.in_pairs() { Signature::from_pairs } else { Signature::from_witness };
+            signed.push((id, read(&layout, key(id)?, items).map_err(|why| MoveError::Message { message: id, why })?));
+        }
+        let mut choices = Vec::new();
+        if let Some(id) = self.index() {
+            let layout = id.layout();
+            let items = take(2 * layout.signed_digits())?;
+            let index = Signature::from_pairs(&layout, key(id)?, items);
+            let index = index.map_err(|why| MoveError::Message { message: id, why })?;
+            for (checked, option) in self.checked().iter().zip(self.options(index.digits())) {
+                let [secret] = take(1)? else { return Err(MoveError::Witness) };
+                let choice = keys.choice(checked.choice);
+                let choice = choice.ok_or_else(|| MoveError::NoKey(checked.choice.to_string()))?;
+                let read = choice.read(secret.as_ref()).filter(|read| read.option == option);
+                choices.push((checked.choice, read.ok_or(MoveError::Witness)?));
+            }
+            signed.push((id, index));
+        }
+        if rest.is_empty() { Ok((signed, choices)) } else { Err(MoveError::Witness) }
+    }
+
+    /// Whether each digit takes two items instead of three: there would be too many.
+    fn in_pairs(self) -> bool {
+        3 * self.messages().iter().map(|id| id.layout().signed_digits()).sum::<usize>() > MAX_ITEMS
+    }
+
+    /// The options that an index names, by its digits.
+    fn options(self, digits: &[u8]) -> Vec<u8> {
+        let halves = |digits: &[u8]| digits.iter().flat_map(|digit| [digit >> 2, digit & 3]).collect::<Vec<_>>();
+        match (self, digits) {
+            (Self::Block | Self::Step, _) => halves(digits),
+            (_, [access, high, low, ..]) => [vec![*access, *high], halves(&[*low])].concat(),
+            _ => Vec::new(),
+        }
+    }
+
+    /// `… digits of the index → …`, and puts what [`Move::checked`] looks at on the alternative stack, the first on top.
+    fn split_index(self, script: Builder) -> Builder {
+        let halves = |script: Builder, digits: usize| (0..digits).fold(script, |script, _| split(script));
+        match self {
+            Self::Round(..) | Self::Header(_) => script,
+            Self::Block => halves(script, MessageId::BlockIndex.layout().message_digits()),
+            Self::Step => halves(script, MessageId::StepIndex.layout().message_digits()),
+            // The direction is not a choice. The access and the level's first digit are whole.
+            Self::ReadNode | Self::WriteNode => {
+                let script = halves(script.push_opcode(OP_DROP), 1);
+                script.push_opcode(OP_TOALTSTACK).push_opcode(OP_TOALTSTACK)
+            }
+        }
+    }
+}
+
+/// `… digit → …`, and puts its lower half on the alternative stack, then the upper one.
+fn split(script: Builder) -> Builder {
+    let script = script.push_int(0).push_opcode(OP_SWAP);
+    let script = [2, 1].into_iter().fold(script, |script, half: i64| {
+        let script =
+            script.push_opcode(OP_DUP).push_int(4 * half).push_opcode(OP_GREATERTHANOREQUAL).push_opcode(OP_IF);
+        let script = script.push_int(4 * half).push_opcode(OP_SUB).push_opcode(OP_SWAP);
+        script.push_int(half).push_opcode(OP_ADD).push_opcode(OP_SWAP).push_opcode(OP_ENDIF)
+    });
+    script.push_opcode(OP_TOALTSTACK).push_opcode(OP_TOALTSTACK)
+}
+
+/// `… secret → …`: fails unless it is that of the option on the alternative stack, which is taken from there and must be
+/// one that the opening admits.
+fn match_choice(mut script: Builder, key: &ChoiceKey, checked: &Checked) -> Builder {
+    let ends = key.0.iter().skip(usize::from(checked.first)).take(usize::from(checked.options));
+    for end in ends.rev() {
+        script = script.push_slice(end);
+    }
+    script = script.push_opcode(OP_FROMALTSTACK);
+    if checked.first > 0 {
+        script = script.push_int(i64::from(checked.first)).push_opcode(OP_SUB);
+    }
+    if checked.whole {
+        // OP_PICK stops below 0.
+        let last = i64::from(checked.options) - 1;
+        script = script.push_opcode(OP_DUP).push_int(last).push_opcode(OP_LESSTHANOREQUAL).push_opcode(OP_VERIFY);
+    }
+    script = script.push_opcode(OP_PICK).push_int(i64::from(checked.options) + 1).push_opcode(OP_ROLL);
+    script = script.push_opcode(OP_HASH160).push_opcode(OP_EQUALVERIFY);
+    for _ in 0..checked.options / 2 {
+        script = script.push_opcode(OP_2DROP);
+    }
+    if checked.options % 2 == 1 { script.push_opcode(OP_DROP) } else { script }
+}
+
+/// A script that takes a secret of the challenger and goes on only if it is one of the choice's.
+///
+/// Stack effect: consumes the item, leaves nothing. A secret has 20 bytes, so that the operator can repeat it.
+///
+/// # Errors
+/// If the lane has no such round.
+pub fn choice_script(keys: &LaneKeys, id: ChoiceId) -> Result<ScriptBuf, MoveError> {
+    let key = keys.choice(id).ok_or_else(|| MoveError::NoKey(id.to_string()))?;
+    let mut script = Builder::new().push_opcode(OP_SIZE).push_int(20).push_opcode(OP_EQUALVERIFY);
+    script = script.push_opcode(OP_HASH160);
+    for (option, end) in key.0.iter().enumerate() {
+        script = match option {
+            0 => script.push_opcode(OP_DUP).push_slice(end).push_opcode(OP_EQUAL),
+            _ => script.push_opcode(OP_OVER).push_slice(end).push_opcode(OP_EQUAL).push_opcode(OP_BOOLOR),
+        };
+    }
+    Ok(script.push_opcode(OP_VERIFY).push_opcode(OP_DROP).into_script())
+}
