@@ -10,7 +10,7 @@ use std::ops::Range;
 
 use trestle_rollup::Digest;
 
-use crate::instruction::{Instruction, rs1, rs2};
+use crate::instruction::{rs1, rs2};
 use crate::layout::{HALT_ACCEPT, HALT_REJECT, LEVELS, PAGE_BYTES, PC, register_address};
 use crate::memory::{MemoryTree, PageBytes, Path, node};
 use crate::step::{Effect, Leaf, ReadMemory, Step};
@@ -132,25 +132,14 @@ pub struct Opening {
 }
 
 impl Words {
-    /// Where the step writes, as far as the word at pc tells: where it stores to, the register rd, or x0.
+    /// Where the step writes, by the opcode of the word at pc alone, so that a step that halts has a place, too: where it
+    /// stores to; x0 for a branch or FENCE; else the register in bits 11..7, whatever they mean.
     #[must_use]
     pub fn write_address(&self) -> u32 {
-        match Instruction::decode(self.instruction) {
-            Some(Instruction::Store { .. }) => self.address & !3,
-            Some(
-                Instruction::Lui { rd, .. }
-                | Instruction::Auipc { rd, .. }
-                | Instruction::Jal { rd, .. }
-                | Instruction::Jalr { rd, .. }
-                | Instruction::Load { rd, .. }
-                | Instruction::Immediate { rd, .. }
-                | Instruction::Register { rd, .. }
-                | Instruction::Unhash { rd }
-                | Instruction::Input { rd, .. },
-            ) => register_address(rd),
-            Some(Instruction::Branch { .. } | Instruction::Fence | Instruction::Ecall | Instruction::Ebreak) | None => {
-                register_address(0)
-            }
+        match self.instruction & 0x7f {
+            0x23 => self.address & !3,
+            0x63 | 0x0f => register_address(0),
+            _ => register_address(self.instruction >> 7),
         }
     }
 }
