@@ -1,0 +1,208 @@
+//! The leaves as a tree takes them.
+
+use std::fmt::Debug;
+
+use trestle_rollup::{Entry, SlotId};
+use trestle_zkvm_adapter::Inputs;
+use trestle_zkvm_adapter::instruction::{Alu, Width};
+
+use super::judge::Judge;
+use super::{Class, Semantics, Signed, Source};
+use crate::lane::{End, LaneConstants, MessageId};
+use crate::leaf::{Body, Disproof, Frame, Said};
+
+impl Semantics {
+    /// The message that it reads beside step.log.
+    const fn second(self) -> Option<MessageId> {
+        match self {
+            Self::AcceptsWrongly
+            | Self::RejectsWrongly(_)
+            | Self::Fetch
+            | Self::UnknownOpcode
+            | Self::Unknown(_)
+            | Self::Traps(_)
+            | Self::Ecall => Some(MessageId::StepAfter),
+            Self::Load(..) | Self::Store(Width::Byte | Width::Half) | Self::Unhash => Some(MessageId::StepLeaf),
+            Self::Input(source) => source.message(),
+            _ => None,
+        }
+    }
+}
+
+impl Source {
+    /// The message in which the words are signed.
+    const fn message(self) -> Option<MessageId> {
+        match self {
+            Self::PreviousHash => Some(MessageId::BlockHash(End::Previous)),
+            Self::PreviousRoot => Some(MessageId::BlockRoot(End::Previous)),
+            Self::NextHash => Some(MessageId::BlockHash(End::Next)),
+            Self::NextRoot => Some(MessageId::BlockRoot(End::Next)),
+            Self::Index => Some(MessageId::BlockIndex),
+            Self::Claimed | Self::BlockHashPrefix => Some(MessageId::Claim),
+            Self::Lane => None,
+        }
+    }
+}
+
+impl Signed {
+    /// What was signed, and zeros for what was not; `None` if no step is opened.
+    #[must_use]
+    pub fn read(said: &Said<'_>) -> Option<Self> {
+        let digest = |id| said.digest(id).unwrap_or_default();
+        let entry = |end| Entry {
+            block_hash: digest(MessageId::BlockHash(end)),
+            state_root: digest(MessageId::BlockRoot(end)),
+        };
+        let number = |id| said.number(id).and_then(|number| u32::try_from(number).ok()).unwrap_or_default();
+        let prefix = said.message(MessageId::Claim).and_then(|claim| claim.field(1).try_into().ok());
+        let inputs = Inputs {
+            previous: entry(End::Previous),
+            next: entry(End::Next),
+            index: number(MessageId::BlockIndex) + 1,
+            claimed: number(MessageId::Claim),
+            block_hash_prefix: prefix.unwrap_or_default(),
+            slot: SlotId::from_bytes(said.constants.slot),
+            confirmations: u32::from(said.constants.confirmations),
+        }
+        .words();
+        Some(Self {
+            words: said.words()?,
+            leaf: digest(MessageId::StepLeaf),
+            after: said.bytes(MessageId::StepAfter).and_then(|bytes| bytes.try_into().ok()).unwrap_or_default(),
+            inputs,
+        })
+    }
+}
+
+impl Disproof for Semantics {
+    fn name(&self) -> String {
+        match self {
+            Self::AcceptsWrongly => "accepts.wrongly".into(),
+            Self::RejectsWrongly(class) => format!("rejects.wrongly.{}", lower(class)),
+            Self::Fetch => "trap.fetch".into(),
+            Self::UnknownOpcode => "trap.unknown.opcode".into(),
+            Self::Unknown(class) => format!("trap.unknown.{}", lower(class)),
+            Self::Traps(Class::System) => "trap.ebreak".into(),
+            Self::Traps(class) => format!("trap.{}", lower(class)),
+            Self::Ecall => "trap.ecall".into(),
+            Self::Address(class) => format!("address.{}", lower(class)),
+            Self::NoAddress => "address.none".into(),
+            Self::NextPc(class) => format!("next_pc.{}", lower(class)),
+            Self::Branch(condition) => format!("next_pc.b{}", lower(condition)),
+            Self::Zero => "value.x0".into(),
+            Self::Value(class) => format!("value.{}", lower(class)),
+            Self::Load(width, signed) => {
+                format!("value.l{}{}", letter(*width), if *signed || *width == Width::Word { "" } else { "u" })
+            }
+            Self::Store(width) => format!("value.s{}", letter(*width)),
+            Self::Immediate(alu) => match alu {
+                Alu::Sltu => "value.sltiu".into(),
+                _ => format!("value.{}i", lower(alu)),
+            },
+            Self::Register(alu) => format!("value.{}", lower(alu)),
+            Self::Input(source) => format!("value.input.{}", source.name()),
+            Self::Unhash => "value.unhash".into(),
+        }
+    }
+
+    fn lie(&self) -> String {
+        match self {
+            Self::AcceptsWrongly => "The machine accepts, but the step is no ECALL.".into(),
+            Self::RejectsWrongly(class) => format!("The machine rejects, but the step executes {}.", many(*class)),
+            Self::Fetch => "There is no code at pc, and the machine does not reject.".into(),
+            Self::UnknownOpcode => "The word has an opcode that there is not, and the machine does not reject.".into(),
+            Self::Unknown(class) => {
+                format!(
+                    "The word has the opcode of {} but is no instruction, and the machine does not reject.",
+                    many(*class)
+                )
+            }
+            Self::Traps(Class::System) => "The step is an EBREAK, and the machine does not reject.".into(),
+            Self::Traps(class) => {
+                format!("The step is one of {}, and cannot be executed, and the machine does not reject.", many(*class))
+            }
+            Self::Ecall => "The step is an ECALL, and the machine does not accept.".into(),
+            Self::Address(class) => format!("The address is not what {} give.", many(*class)),
+            Self::NoAddress => "The step has no address, and the one signed is not zero.".into(),
+            Self::NextPc(class) => format!("The next pc is not what {} give.", many(*class)),
+            Self::Branch(condition) => format!("The next pc is not what B{} gives.", upper(condition)),
+            Self::Zero => "The step writes no register but x0, and the value is not zero.".into(),
+            Self::Value(class) => format!("The value is not what {} give.", many(*class)),
+            Self::Load(..) => "The value is not what is loaded from the opened leaf.".into(),
+            Self::Store(Width::Word) => "The value is not the word that is stored.".into(),
+            Self::Store(_) => "The value is not the opened leaf's word with the stored part in it.".into(),
+            Self::Immediate(alu) => {
+                format!("The value is not what {} gives of a register and the immediate.", upper(alu))
+            }
+            Self::Register(alu) => format!("The value is not what {} gives of two registers.", upper(alu)),
+            Self::Input(source) => format!("INPUT gives another word than that of {}.", source.name()),
+            Self::Unhash => "UNHASH gives another word than that of the preimage of the opened leaf.".into(),
+        }
+    }
+
+    fn reads(&self) -> Vec<MessageId> {
+        [Some(MessageId::StepLog), self.second()].into_iter().flatten().collect()
+    }
+
+    fn body(&self, frame: &Frame, constants: &LaneConstants) -> Body {
+        let mut judge = Judge::new(frame);
+        judge.verdict(*self, constants);
+        judge.body()
+    }
+
+    fn refutes(&self, said: &Said<'_>) -> Option<Vec<Vec<u8>>> {
+        let all_signed = self.reads().into_iter().all(|id| said.message(id).is_some());
+        let signed = Signed::read(said).filter(|_| all_signed)?;
+        self.is_refuted(&signed, said.constants, said.preimage).then(Vec::new)
+    }
+}
+
+impl Source {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::PreviousHash => "block.previous.hash",
+            Self::PreviousRoot => "block.previous.root",
+            Self::NextHash => "block.next.hash",
+            Self::NextRoot => "block.next.root",
+            Self::Index => "block.index",
+            Self::Claimed => "claim.N",
+            Self::BlockHashPrefix => "claim.block_hash",
+            Self::Lane => "lane",
+        }
+    }
+}
+
+fn lower(name: &impl Debug) -> String {
+    format!("{name:?}").to_lowercase()
+}
+
+fn upper(name: &impl Debug) -> String {
+    format!("{name:?}").to_uppercase()
+}
+
+const fn letter(width: Width) -> &'static str {
+    match width {
+        Width::Byte => "b",
+        Width::Half => "h",
+        Width::Word => "w",
+    }
+}
+
+/// The instructions of a class.
+const fn many(class: Class) -> &'static str {
+    match class {
+        Class::Lui => "LUI",
+        Class::Auipc => "AUIPC",
+        Class::Jal => "JAL",
+        Class::Jalr => "JALR",
+        Class::Branch => "branches",
+        Class::Load => "loads",
+        Class::Store => "stores",
+        Class::Immediate => "instructions with an immediate",
+        Class::Register => "instructions of two registers",
+        Class::Fence => "FENCE",
+        Class::System => "ECALL and EBREAK",
+        Class::Unhash => "UNHASH",
+        Class::Input => "INPUT",
+    }
+}

@@ -1,0 +1,107 @@
+//! Verdicts that read a second message: what is loaded, what a store leaves, and what INPUT reads. Each is a word of it,
+//! or a part of one.
+//!
+//! Words are little-endian, and of each byte the higher digit is signed first: digit n of a word, 0 the lowest, is the
+//! (n xor 1)st of the eight that are signed, the first being the 0th.
+
+use bitcoin::opcodes::all::*;
+use trestle_zkvm_adapter::instruction::Width;
+
+use super::Source;
+use super::judge::{ADDRESS, DIGITS, INSTRUCTION, Judge, RS2, SECOND, VALUE, Word};
+use crate::lane::LaneConstants;
+
+impl Judge {
+    /// `→ flag`: whether the value is not what a load finds.
+    pub fn loaded_differs(&mut self, width: Width, signed: bool) -> &mut Self {
+        let digits = 2 * width.bytes() as usize;
+        // Where the first of them is: two for each byte of the address, of which 32 are in the leaf.
+        self.digit(ADDRESS, 1).parity().double(4).digit(ADDRESS, 0).op(OP_ADD).double(1);
+        self.said_differs(0..digits).op(OP_NIP);
+        let rest = DIGITS - digits;
+        if rest > 0 {
+            // The other digits are all zero, or all 15 if the highest bit that is loaded is set.
+            self.digit_sum(VALUE, digits..DIGITS);
+            if signed {
+                self.digit(VALUE, digits - 1).push(8).op(OP_GREATERTHANOREQUAL).when_set(15 * rest as i64).op(OP_SUB);
+            }
+            self.op(OP_BOOLOR);
+        }
+        self
+    }
+
+    /// `→ flag`: whether the value is not the word that a store leaves.
+    pub fn stored_differs(&mut self, width: Width) -> &mut Self {
+        if width == Width::Word {
+            return self.is_equal(VALUE, RS2).op(OP_NOT);
+        }
+        // Where the word begins, and which of its bytes is the first that is stored.
+        self.digit(ADDRESS, 0).without_bit(3).without_bit(2);
+        self.digit(ADDRESS, 1).parity().double(4).digit(ADDRESS, 0).op(OP_ADD).op(OP_OVER).op(OP_SUB).double(1);
+        let (byte, word) = (self.height() - 2, self.height() - 1);
+        let digits = 2 * width.bytes() as usize;
+        for first in (0..DIGITS).step_by(digits) {
+            let stored = |body: &mut Self| {
+                for digit in 0..digits {
+                    body.digit(VALUE, first + digit).digit(RS2, digit).op(OP_NUMNOTEQUAL);
+                    if digit > 0 {
+                        body.op(OP_BOOLOR);
+                    }
+                }
+            };
+            let kept = |body: &mut Self| {
+                body.copy(word).said_differs(first..first + digits).op(OP_NIP);
+            };
+            self.copy(byte).is(first as i64 / 2).either(stored, kept);
+            if first > 0 {
+                self.op(OP_BOOLOR);
+            }
+        }
+        self.op(OP_NIP).op(OP_NIP)
+    }
+
+    /// `→ flag`: whether INPUT's index is one of the source's, and the value is not the word.
+    pub fn input_differs(&mut self, source: Source, constants: &LaneConstants) -> &mut Self {
+        let words = source.words();
+        self.digits(INSTRUCTION, [7, 6, 5]);
+        match source {
+            Source::PreviousHash | Source::PreviousRoot | Source::NextHash | Source::NextRoot => {
+                self.op(OP_DUP).is_in(i64::from(words.start)..i64::from(words.end)).verify();
+                self.push(i64::from(words.start)).op(OP_SUB).double(3).said_differs(0..DIGITS).op(OP_NIP)
+            }
+            Source::Index => {
+                self.is(i64::from(words.start)).verify();
+                self.digits(FIRST_FOUR, (0..4).rev()).op(OP_1ADD).push(0).sum_differs(&[(-1, VALUE)])
+            }
+            Source::Claimed => {
+                self.is(i64::from(words.start)).verify();
+                self.digits(FIRST_FOUR, (0..4).rev()).push(0).sum_differs(&[(-1, VALUE)])
+            }
+            Source::BlockHashPrefix => {
+                self.is(i64::from(words.start)).verify().push(4).said_differs(0..DIGITS).op(OP_NIP)
+            }
+            Source::Lane => {
+                for (index, constant) in words.zip(super::lane_words(constants)) {
+                    self.op(OP_DUP).is(i64::from(index)).differs_from(VALUE, constant).op(OP_BOOLAND).op(OP_SWAP);
+                }
+                self.op(OP_DROP).op(OP_BOOLOR).op(OP_BOOLOR)
+            }
+        }
+    }
+
+    /// `first → first flag`: whether some of the value's digits are not those of a word of the second message. The first is
+    /// where the lowest of them, or the one beside it, is signed.
+    fn said_differs(&mut self, digits: std::ops::Range<usize>) -> &mut Self {
+        let first = self.height() - 1;
+        for digit in digits.clone() {
+            self.copy(first).second_digit(digit ^ 1).digit(VALUE, digit).op(OP_NUMNOTEQUAL);
+            if digit > digits.start {
+                self.op(OP_BOOLOR);
+            }
+        }
+        self
+    }
+}
+
+/// The first four digits of the second message, as the lower half of a word.
+const FIRST_FOUR: Word = Word(SECOND - 4);
