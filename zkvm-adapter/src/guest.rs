@@ -21,7 +21,10 @@ use crate::step::{Halt, Preimages};
 pub const ELF: &[u8] = include_bytes!("../guest/trestle-guest.elf");
 
 /// S_0 of the guest, the root of the memory that it starts in: a constant of every bridge.
-pub const ROOT: Digest = [0; 32];
+pub const ROOT: Digest = [
+    0x3f, 0x82, 0x9d, 0x85, 0xa9, 0x08, 0x9f, 0x88, 0x09, 0x6d, 0x11, 0x98, 0xb5, 0x7e, 0xd1, 0xf2, //
+    0x6d, 0xf0, 0xaf, 0xcc, 0x3c, 0xbc, 0xd7, 0x50, 0x1b, 0xcf, 0x94, 0xb8, 0x48, 0x10, 0x6d, 0x65,
+];
 
 /// Pages that a run of the guest may use: 512 MiB. What takes most is paths through the state: 108 bytes a level. A block
 /// has room for 26,000 transfers to as many accounts, whose paths cannot be ground deeper than 100 levels or so.
