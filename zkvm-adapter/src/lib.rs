@@ -1,6 +1,7 @@
 //! The machine that executes the Layer 2 function so that Bitcoin Script can judge it (PROTOCOL §5).
 
 pub mod fault;
+pub mod guest;
 pub mod image;
 pub mod inputs;
 pub mod instruction;
@@ -9,6 +10,7 @@ pub mod layout;
 pub mod machine;
 pub mod memory;
 pub mod opening;
+pub mod oracle;
 pub mod step;
 pub mod trace;
 pub mod vm;
@@ -22,6 +24,7 @@ pub use memory::{Memory, MemoryError, MemoryTree, Path};
 pub use opening::{
     Access, Commitment, NodeOpening, Opening, PATH_LEVELS, PathNode, Roots, Standing, StepOpening, Words,
 };
+pub use oracle::{Answer, AnswerError, Oracle, Unknown, answer};
 pub use step::{Effect, Halt, Preimages, Step, Trap, UnknownDigest, step};
 pub use trace::{Limits, SharedPreimages, Trace, TraceError};
 pub use vm::{Disputable, Rv32im, ZkVm};
