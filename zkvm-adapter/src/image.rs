@@ -10,6 +10,7 @@ use elf::file::Class;
 use elf::segment::ProgramHeader;
 use trestle_rollup::Digest;
 
+use crate::jit::Compiled;
 use crate::layout::{INITIAL_SP, PAGE_BYTES, PC, TOP_PAGE, register_address};
 use crate::memory::{MemoryTree, PageBytes};
 
@@ -20,6 +21,8 @@ pub struct Image {
     pub code: Range<u32>,
     /// The memory before the first step: the segments, pc at the entry, and x2 at [`INITIAL_SP`].
     pub memory: MemoryTree,
+    /// What was compiled of it, for all machines that run it.
+    pub(crate) compiled: Compiled,
 }
 
 /// The flag of an ELF header that says that there are 16-bit instructions.
@@ -55,6 +58,12 @@ pub enum ImageError {
 }
 
 impl Image {
+    /// A program that is in memory already: code at these addresses, whole words, and all of the first state.
+    #[must_use]
+    pub fn new(code: Range<u32>, memory: MemoryTree) -> Self {
+        Self { code, memory, compiled: Compiled::default() }
+    }
+
     /// Reads an ELF file whose segments take no more than `limit` pages.
     ///
     /// # Errors
@@ -94,7 +103,7 @@ impl Image {
         let entry = entry.ok_or(ImageError::Entry(header.e_entry))?;
         write(&mut pages, PC, &entry.to_le_bytes());
         write(&mut pages, register_address(2), &INITIAL_SP.to_le_bytes());
-        Ok(Self { code, memory: MemoryTree::default().with_pages(pages.into_iter().collect()) })
+        Ok(Self::new(code, MemoryTree::default().with_pages(pages.into_iter().collect())))
     }
 
     /// The root of the first state, S_0.

@@ -5,6 +5,7 @@ pub mod guest;
 pub mod image;
 pub mod inputs;
 pub mod instruction;
+mod jit;
 pub mod judge;
 pub mod layout;
 pub mod machine;

@@ -6,7 +6,8 @@ use trestle_rollup::Digest;
 
 use crate::image::Image;
 use crate::inputs::InputWords;
-use crate::layout::PC;
+use crate::jit::Compiled;
+use crate::layout::{PAGE_BYTES, PC};
 use crate::memory::{Memory, MemoryError, MemoryTree};
 use crate::step::{Constants, Effect, Halt, Preimages, Step, UnknownDigest, step};
 
@@ -19,6 +20,7 @@ pub struct Machine {
     /// k, when the machine is in state S_k.
     steps: u64,
     halt: Option<Halt>,
+    compiled_steps: u64,
 }
 
 /// What a machine was at one step; cheap to keep.
@@ -58,13 +60,19 @@ impl Machine {
     /// If the memory cannot be had.
     pub fn new(image: Arc<Image>, inputs: InputWords, page_limit: usize) -> Result<Self, MemoryError> {
         let memory = Memory::new(&image.memory, image.code.clone(), page_limit)?;
-        Ok(Self { image, inputs, memory, steps: 0, halt: None })
+        Ok(Self { image, inputs, memory, steps: 0, halt: None, compiled_steps: 0 })
     }
 
     /// The number of steps made, k of S_k.
     #[must_use]
     pub fn steps(&self) -> u64 {
         self.steps
+    }
+
+    /// How many steps compiled code has made since the machine is there, and not the step function.
+    #[must_use]
+    pub fn compiled_steps(&self) -> u64 {
+        self.compiled_steps
     }
 
     /// How the machine has halted, if it has.
@@ -85,6 +93,8 @@ impl Machine {
         let made = step(&self.memory, &constants)?;
         match made.effect {
             Effect::Write { address, value, next_pc } => {
+                // So that there is room for pc when there was for the word.
+                self.memory.touch(PC / PAGE_BYTES as u32)?;
                 self.memory.write_word(address, value)?;
                 self.memory.write_word(PC, next_pc)?;
             }
@@ -99,8 +109,22 @@ impl Machine {
     /// # Errors
     /// If a step cannot be computed; the machine is then before it.
     pub fn run(&mut self, until: u64, preimages: &dyn Preimages) -> Result<Option<Halt>, MachineError> {
+        let compiled = Compiled::of(&self.image);
+        // Whether what is next is a place that code jumps to, or that compiled code came to and stopped at.
+        let mut arrived = true;
         while self.halt.is_none() && self.steps < until {
-            self.step(preimages)?;
+            if let Some(compiled) = &compiled {
+                let made = compiled.run(&mut self.memory, until - self.steps, arrived)?;
+                self.steps += made;
+                self.compiled_steps += made;
+                arrived = made > 0;
+                if self.steps == until {
+                    break;
+                }
+            }
+            if let Some(Step { pc, effect: Effect::Write { next_pc, .. }, .. }) = self.step(preimages)? {
+                arrived |= next_pc != pc.wrapping_add(4);
+            }
         }
         Ok(self.halt)
     }

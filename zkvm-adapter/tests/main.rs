@@ -2,6 +2,7 @@
 
 mod fault;
 mod image;
+mod jit;
 mod memory;
 mod opening;
 mod qemu;

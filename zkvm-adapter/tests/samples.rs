@@ -182,7 +182,7 @@ pub fn program(seed: u64, rounds: u32, accepts: bool) -> (Arc<Image>, Known) {
     words.extend((0..).map(|index| KEY_ADDRESS + 4 * index).zip(known.key_words()));
     words.push((PC, CODE.start));
     let memory = with_words(&MemoryTree::default(), &words);
-    (Arc::new(Image { code: CODE.start..end, memory }), known)
+    (Arc::new(Image::new(CODE.start..end, memory)), known)
 }
 
 pub fn lui(rd: u32, imm: u32) -> u32 {

@@ -14,12 +14,12 @@ pub use tree::{MemoryTree, PageBytes, Path, node};
 /// A memory of 2^32 bytes that can be run on.
 ///
 /// All of it is mapped, and the operating system provides what is touched. Each page has a flag, so that one
-/// comparison tells a store that it may go ahead (see [`Self::flags`]).
+/// comparison tells a store that it may go ahead (see [`Self::base`]).
 #[derive(Debug)]
 pub struct Memory {
-    bytes: MmapMut,
-    /// One for each page: [`CLEAN`], [`WRITABLE`] or [`GUARDED`].
-    flags: Box<[u8]>,
+    /// [`FLAGS_BYTES`] of flags, then the 2^32 bytes of memory. The flag of each page is [`CLEAN`], [`WRITABLE`] or
+    /// [`GUARDED`]; after the 2^20 flags there are as many more, always clean, as there are ways not to be aligned.
+    mapping: MmapMut,
     /// The pages whose flag is not [`CLEAN`], in the order in which they were first written.
     dirty: Vec<u32>,
     /// What the memory was when it had no dirty pages.
@@ -30,6 +30,9 @@ pub struct Memory {
     used: usize,
     limit: usize,
 }
+
+/// Bytes of flags before the memory.
+pub(crate) const FLAGS_BYTES: usize = 1 << 22;
 
 /// The flag of a page that was not written since the last snapshot.
 pub const CLEAN: u8 = 0;
@@ -56,9 +59,9 @@ impl Memory {
     /// If it cannot be mapped, or the content is over the limit.
     pub fn new(content: &MemoryTree, code: Range<u32>, limit: usize) -> Result<Self, MemoryError> {
         // Half of the address space of some machines, all but none of it ever touched.
-        let bytes = MmapOptions::new().len(1 << 32).no_reserve_swap().map_anon().map_err(MemoryError::Map)?;
-        let flags = vec![CLEAN; 1 << 20].into_boxed_slice();
-        let mut memory = Self { bytes, flags, dirty: Vec::new(), base: MemoryTree::default(), code, used: 0, limit };
+        let mut mapping = MmapOptions::new();
+        let mapping = mapping.len(FLAGS_BYTES + (1 << 32)).no_reserve_swap().map_anon().map_err(MemoryError::Map)?;
+        let mut memory = Self { mapping, dirty: Vec::new(), base: MemoryTree::default(), code, used: 0, limit };
         memory.restore(content);
         if content.pages() > limit { Err(MemoryError::Limit(limit)) } else { Ok(memory) }
     }
@@ -70,7 +73,7 @@ impl Memory {
     pub fn write_word(&mut self, address: u32, value: u32) -> Result<(), MemoryError> {
         self.touch(address / PAGE_BYTES as u32)?;
         let at = address as usize & !3;
-        self.bytes.get_mut(at..at + 4).into_iter().for_each(|word| word.copy_from_slice(&value.to_le_bytes()));
+        self.bytes_mut().get_mut(at..at + 4).into_iter().for_each(|word| word.copy_from_slice(&value.to_le_bytes()));
         Ok(())
     }
 
@@ -102,16 +105,14 @@ impl Memory {
         to.for_each_difference(&base, &mut |number, content| self.set_page(number, content));
     }
 
-    /// The bytes; all 2^32 of them may be read and written.
-    pub fn bytes_mut(&mut self) -> &mut [u8] {
-        &mut self.bytes
-    }
-
-    /// The flags of the 2^20 pages. Whoever writes into [`Self::bytes_mut`] itself may do so where the flag is
-    /// [`WRITABLE`], and in the top page of a page that was touched.
-    #[must_use]
-    pub fn flags(&self) -> &[u8] {
-        &self.flags
+    /// Where the memory begins in the host, for the compiled code: all 2^32 bytes from there on may be read and written,
+    /// and the [`FLAGS_BYTES`] before it read, as long as this memory is borrowed.
+    ///
+    /// Of the state it may change only pages whose flag is [`WRITABLE`], and the top page when that was touched. The flag
+    /// of an address is at its number of page; if it is to be a multiple of 2^n, at the n lowest bits and then the
+    /// number of the page.
+    pub(crate) fn base(&mut self) -> *mut u8 {
+        self.bytes_mut().as_mut_ptr()
     }
 
     /// Notes that a page is going to be written.
@@ -119,7 +120,7 @@ impl Memory {
     /// # Errors
     /// If that is one page more than the limit.
     pub fn touch(&mut self, number: u32) -> Result<(), MemoryError> {
-        if self.flags.get(number as usize).is_some_and(|flag| *flag != CLEAN) {
+        if self.flags().get(number as usize).is_some_and(|flag| *flag != CLEAN) {
             return Ok(());
         }
         let used = self.used + usize::from(self.base.page(number).is_none());
@@ -136,15 +137,27 @@ impl Memory {
     }
 
     fn set_flag(&mut self, number: u32, new: u8) {
-        self.flags.get_mut(number as usize).into_iter().for_each(|flag| *flag = new);
+        self.mapping.get_mut(number as usize).into_iter().for_each(|flag| *flag = new);
+    }
+
+    fn flags(&self) -> &[u8] {
+        self.mapping.get(..FLAGS_BYTES).unwrap_or_default()
+    }
+
+    fn bytes(&self) -> &[u8] {
+        self.mapping.get(FLAGS_BYTES..).unwrap_or_default()
+    }
+
+    fn bytes_mut(&mut self) -> &mut [u8] {
+        self.mapping.get_mut(FLAGS_BYTES..).unwrap_or_default()
     }
 
     fn page(&self, number: u32) -> &[u8] {
-        self.bytes.get(page_range(number)).unwrap_or(&[0; PAGE_BYTES])
+        self.bytes().get(page_range(number)).unwrap_or(&[0; PAGE_BYTES])
     }
 
     fn set_page(&mut self, number: u32, content: Option<&PageBytes>) {
-        let page = self.bytes.get_mut(page_range(number)).unwrap_or_default();
+        let page = self.bytes_mut().get_mut(page_range(number)).unwrap_or_default();
         match content {
             Some(content) => page.copy_from_slice(content),
             None => page.fill(0),
@@ -155,12 +168,12 @@ impl Memory {
 impl ReadMemory for Memory {
     fn leaf(&self, address: u32) -> Leaf {
         let at = address as usize & !(LEAF_BYTES - 1);
-        self.bytes.get(at..).and_then(|rest| rest.first_chunk()).copied().unwrap_or_default()
+        self.bytes().get(at..).and_then(|rest| rest.first_chunk()).copied().unwrap_or_default()
     }
 
     fn word(&self, address: u32) -> u32 {
         let at = address as usize & !3;
-        self.bytes.get(at..).and_then(|rest| rest.first_chunk()).map_or(0, |word| u32::from_le_bytes(*word))
+        self.bytes().get(at..).and_then(|rest| rest.first_chunk()).map_or(0, |word| u32::from_le_bytes(*word))
     }
 }
 
