@@ -34,6 +34,11 @@ impl Judge {
         self.quarter(PC).within_code(code).op(OP_SWAP).double(2).digit(PC, 0).op(OP_NUMEQUAL).op(OP_BOOLAND)
     }
 
+    /// Goes on if there is code at pc.
+    pub fn verify_fetchable(&mut self, code: &Range<u32>) -> &mut Self {
+        self.quarter(PC).within_code(code).verify().double(2).digit(PC, 0).op(OP_NUMEQUALVERIFY)
+    }
+
     /// `→ number`: bits 6..0 of the instruction.
     pub fn opcode(&mut self) -> &mut Self {
         self.digit(INSTRUCTION, 1).without_bit(3).double(4).digit(INSTRUCTION, 0).op(OP_ADD)
@@ -152,7 +157,7 @@ impl Judge {
 
     /// Goes on if the step executes an instruction of the class; of [`Class::System`], ECALL.
     pub fn verify_executes(&mut self, class: Class, code: &Range<u32>) -> &mut Self {
-        self.fetchable(code).verify().verify_opcode(class);
+        self.verify_fetchable(code).verify_opcode(class);
         if !matches!(class, Class::Lui | Class::Auipc | Class::Jal) {
             self.completes(class).verify();
         }

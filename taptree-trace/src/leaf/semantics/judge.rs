@@ -226,11 +226,11 @@ impl Judge {
         self.op(OP_VERIFY)
     }
 
-    /// `8·word → digit`: copies the digit of a word of the second message that stands so far from the word's first.
-    pub fn second_digit(&mut self, offset: usize) -> &mut Self {
+    /// `number → digit`: copies the signed digit that stands so far before another one.
+    pub fn signed_before(&mut self, digit: usize) -> &mut Self {
         // The digit replaces what lies on top, so the first that can be copied is at height − 2.
-        let depth = self.height - 2 - (self.hints + SECOND + offset);
-        self.push(depth as i64).op(OP_SWAP).op(OP_SUB).op(OP_PICK)
+        let depth = self.height - 2 - (self.hints + digit);
+        self.push(depth as i64).op(OP_ADD).op(OP_PICK)
     }
 
     /// `number → number mod 2^bits`, for a number below 2^(bits + 1).

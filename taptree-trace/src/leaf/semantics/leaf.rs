@@ -22,7 +22,7 @@ impl Semantics {
             | Self::Unknown(_)
             | Self::Traps(_)
             | Self::Ecall => Some(MessageId::StepAfter),
-            Self::Load(..) | Self::Store(Width::Byte | Width::Half) | Self::Unhash => Some(MessageId::StepLeaf),
+            Self::Load(..) | Self::Keep(_) | Self::Unhash => Some(MessageId::StepLeaf),
             Self::Input(source) => source.message(),
             _ => None,
         }
@@ -95,6 +95,7 @@ impl Disproof for Semantics {
                 format!("value.l{}{}", letter(*width), if *signed || *width == Width::Word { "" } else { "u" })
             }
             Self::Store(width) => format!("value.s{}", letter(*width)),
+            Self::Keep(width) => format!("value.s{}.kept", letter(*width)),
             Self::Immediate(alu) => match alu {
                 Alu::Sltu => "value.sltiu".into(),
                 _ => format!("value.{}i", lower(alu)),
@@ -129,8 +130,8 @@ impl Disproof for Semantics {
             Self::Zero => "The step writes no register but x0, and the value is not zero.".into(),
             Self::Value(class) => format!("The value is not what {} give.", many(*class)),
             Self::Load(..) => "The value is not what is loaded from the opened leaf.".into(),
-            Self::Store(Width::Word) => "The value is not the word that is stored.".into(),
-            Self::Store(_) => "The value is not the opened leaf's word with the stored part in it.".into(),
+            Self::Store(_) => "What is stored is not what rs2 has.".into(),
+            Self::Keep(_) => "A store has changed a part of the word that it does not store to.".into(),
             Self::Immediate(alu) => {
                 format!("The value is not what {} gives of a register and the immediate.", upper(alu))
             }

@@ -4,6 +4,8 @@
 //! Words are little-endian, and of each byte the higher digit is signed first: digit n of a word, 0 the lowest, is the
 //! (n xor 1)st of the eight that are signed, the first being the 0th.
 
+use std::ops::Range;
+
 use bitcoin::opcodes::all::*;
 use trestle_zkvm_adapter::instruction::Width;
 
@@ -16,7 +18,7 @@ impl Judge {
     pub fn loaded_differs(&mut self, width: Width, signed: bool) -> &mut Self {
         let digits = 2 * width.bytes() as usize;
         // Where the first of them is: two for each byte of the address, of which 32 are in the leaf.
-        self.digit(ADDRESS, 1).parity().double(4).digit(ADDRESS, 0).op(OP_ADD).double(1);
+        self.digit(ADDRESS, 1).parity().double(4).digit(ADDRESS, 0).op(OP_ADD).double(1).op(OP_NEGATE);
         self.said_differs(0..digits).op(OP_NIP);
         let rest = DIGITS - digits;
         if rest > 0 {
@@ -30,29 +32,37 @@ impl Judge {
         self
     }
 
-    /// `→ flag`: whether the value is not the word that a store leaves.
+    /// `→ flag`: whether the part of the value that a store replaces is not what is stored.
     pub fn stored_differs(&mut self, width: Width) -> &mut Self {
-        if width == Width::Word {
-            return self.is_equal(VALUE, RS2).op(OP_NOT);
+        // How far before the value's lowest digit the lowest of them is: two digits for each byte of the address mod 4.
+        if width != Width::Word {
+            self.digit(ADDRESS, 0).without_bit(3).without_bit(2).double(1);
         }
-        // Where the word begins, and which of its bytes is the first that is stored.
+        let first = self.height() - 1;
+        let digits = 2 * width.bytes() as usize;
+        for digit in 0..digits {
+            match width {
+                Width::Word => self.digit(VALUE, digit),
+                _ => self.copy(first).signed_before(VALUE.0 + DIGITS - 1 - digit),
+            };
+            self.digit(RS2, digit).op(OP_NUMNOTEQUAL);
+            if digit > 0 {
+                self.op(OP_BOOLOR);
+            }
+        }
+        if width == Width::Word { self } else { self.op(OP_NIP) }
+    }
+
+    /// `→ flag`: whether the part of the value that a store of this width, not a word, leaves is not what was there.
+    pub fn kept_differs(&mut self, width: Width) -> &mut Self {
+        // The first byte that is stored, and how far before step.leaf's first digit (it is after it) the word begins.
         self.digit(ADDRESS, 0).without_bit(3).without_bit(2);
-        self.digit(ADDRESS, 1).parity().double(4).digit(ADDRESS, 0).op(OP_ADD).op(OP_OVER).op(OP_SUB).double(1);
+        self.op(OP_DUP).digit(ADDRESS, 0).op(OP_SUB).digit(ADDRESS, 1).parity().double(4).op(OP_SUB).double(1);
         let (byte, word) = (self.height() - 2, self.height() - 1);
         let digits = 2 * width.bytes() as usize;
         for first in (0..DIGITS).step_by(digits) {
-            let stored = |body: &mut Self| {
-                for digit in 0..digits {
-                    body.digit(VALUE, first + digit).digit(RS2, digit).op(OP_NUMNOTEQUAL);
-                    if digit > 0 {
-                        body.op(OP_BOOLOR);
-                    }
-                }
-            };
-            let kept = |body: &mut Self| {
-                body.copy(word).said_differs(first..first + digits).op(OP_NIP);
-            };
-            self.copy(byte).is(first as i64 / 2).either(stored, kept);
+            self.copy(byte).push(first as i64 / 2).op(OP_NUMNOTEQUAL);
+            self.copy(word).said_differs(first..first + digits).op(OP_NIP).op(OP_BOOLAND);
             if first > 0 {
                 self.op(OP_BOOLOR);
             }
@@ -67,7 +77,7 @@ impl Judge {
         match source {
             Source::PreviousHash | Source::PreviousRoot | Source::NextHash | Source::NextRoot => {
                 self.op(OP_DUP).is_in(i64::from(words.start)..i64::from(words.end)).verify();
-                self.push(i64::from(words.start)).op(OP_SUB).double(3).said_differs(0..DIGITS).op(OP_NIP)
+                self.push(i64::from(words.start)).op(OP_SUB).double(3).op(OP_NEGATE).said_differs(0..DIGITS).op(OP_NIP)
             }
             Source::Index => {
                 self.is(i64::from(words.start)).verify();
@@ -78,7 +88,7 @@ impl Judge {
                 self.digits(FIRST_FOUR, (0..4).rev()).push(0).sum_differs(&[(-1, VALUE)])
             }
             Source::BlockHashPrefix => {
-                self.is(i64::from(words.start)).verify().push(4).said_differs(0..DIGITS).op(OP_NIP)
+                self.is(i64::from(words.start)).verify().push(-4).said_differs(0..DIGITS).op(OP_NIP)
             }
             Source::Lane => {
                 for (index, constant) in words.zip(super::lane_words(constants)) {
@@ -89,12 +99,12 @@ impl Judge {
         }
     }
 
-    /// `first → first flag`: whether some of the value's digits are not those of a word of the second message. The first is
-    /// where the lowest of them, or the one beside it, is signed.
-    fn said_differs(&mut self, digits: std::ops::Range<usize>) -> &mut Self {
+    /// `first → first flag`: whether some of the value's digits are not those of a word of the second message, which begins
+    /// so far before that message's first digit (a number that is not positive).
+    fn said_differs(&mut self, digits: Range<usize>) -> &mut Self {
         let first = self.height() - 1;
         for digit in digits.clone() {
-            self.copy(first).second_digit(digit ^ 1).digit(VALUE, digit).op(OP_NUMNOTEQUAL);
+            self.copy(first).signed_before(SECOND + (digit ^ 1)).digit(VALUE, digit).op(OP_NUMNOTEQUAL);
             if digit > digits.start {
                 self.op(OP_BOOLOR);
             }

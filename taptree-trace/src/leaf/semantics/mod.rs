@@ -4,10 +4,12 @@
 //! Each leaf is one [`Semantics`], and states what the operator lied about if it can be satisfied ([`Semantics::lie`]).
 //! Three rules make the set of them sound and complete:
 //!
-//! - **A halt is judged by the last state alone**, the rest by a step that goes on. A step that halts writes nothing, so
-//!   nothing is said of its value or its next pc; and a leaf that judges one of them shows first that the step *executes*:
-//!   code is at pc, the whole word is one of the leaf's instructions, and none of its traps is there. Leaves that say
-//!   "this must reject" need no such guard: where code is not at pc the step rejects anyway.
+//! - **A halt is judged by the last state alone**, the rest by a step that goes on. A step that halts writes what is
+//!   there already (`trestle_zkvm_adapter::opening`), of which no more is said here than that x0 is zero and that what
+//!   is not stored to stays ([`Semantics::Zero`], [`Semantics::Keep`]). Every other leaf that judges a value or a next
+//!   pc shows first that the step *executes*: code is at pc, the whole word is one of the leaf's instructions, and none
+//!   of its traps is there. Leaves that say "this must reject" need no such guard: where no code is at pc the step
+//!   rejects anyway.
 //! - **What a word says is read from the word.** No leaf takes the disprover's word for a class: opcode, funct3 and funct7
 //!   are compared to constants, so a leaf of one instruction is refused for the words of every other.
 //! - **A step from a halted state is judged like any other.** It is opened as the ECALL or EBREAK of a machine that has
@@ -16,14 +18,13 @@
 
 mod alu;
 mod arithmetic;
-mod judge;
 mod class;
 mod guard;
+mod judge;
+mod leaf;
 mod memory;
 mod refute;
 mod verdict;
-
-mod leaf;
 
 use std::ops::Range;
 
@@ -71,8 +72,10 @@ pub enum Semantics {
     Value(Class),
     /// The value is not what is loaded.
     Load(Width, /** Whether the sign is extended. */ bool),
-    /// The value is not the word that a store leaves.
+    /// The part of the value that is stored is not what rs2 has.
     Store(Width),
+    /// The part of the value that is not stored is not what was there. The width is not [`Width::Word`].
+    Keep(Width),
     /// The value is not what is computed from a register and an immediate.
     Immediate(Alu),
     /// The value is not what is computed from two registers.
@@ -156,10 +159,15 @@ impl Semantics {
         let computed = [Alu::Add, Alu::Slt, Alu::Sltu, Alu::Xor, Alu::Or, Alu::And, Alu::Sll, Alu::Srl, Alu::Sra];
         let registers = [Alu::Sub];
         let always = [Class::Lui, Class::Auipc, Class::Jal];
-        let conditions =
-            [Condition::Eq, Condition::Ne, Condition::Lt, Condition::Ge, Condition::Ltu, Condition::Geu];
+        let conditions = [Condition::Eq, Condition::Ne, Condition::Lt, Condition::Ge, Condition::Ltu, Condition::Geu];
         let branch_or_ecall = [Class::Branch, Class::System];
-        let loads = [(Width::Byte, true), (Width::Half, true), (Width::Word, false), (Width::Byte, false), (Width::Half, false)];
+        let loads = [
+            (Width::Byte, true),
+            (Width::Half, true),
+            (Width::Word, false),
+            (Width::Byte, false),
+            (Width::Half, false),
+        ];
         let classes = || Class::ALL.into_iter();
         let mut all = vec![Self::AcceptsWrongly];
         // An ECALL that has rejected has not accepted.
@@ -176,6 +184,7 @@ impl Semantics {
         all.extend([Class::Lui, Class::Auipc, Class::Jal, Class::Jalr].map(Self::Value));
         all.extend(loads.map(|(width, signed)| Self::Load(width, signed)));
         all.extend([Width::Byte, Width::Half, Width::Word].map(Self::Store));
+        all.extend([Width::Byte, Width::Half].map(Self::Keep));
         all.extend(computed.map(Self::Immediate));
         all.extend(computed.map(Self::Register));
         all.extend(registers.map(Self::Register));

@@ -59,7 +59,15 @@ impl Semantics {
             Self::Store(width) => {
                 executes(Class::Store)
                     && funct3(word) == load_bits(width, true)
-                    && value != width.merge(word_of(leaf, address), address, rs2)
+                    && value != width.merge(value, address, rs2)
+            }
+            Self::Keep(width) => {
+                let kept = |word: u32| {
+                    if address.is_multiple_of(width.bytes()) { width.merge(word, address, 0) } else { word }
+                };
+                Class::Store.has(word)
+                    && funct3(word) == load_bits(width, true)
+                    && kept(value) != kept(word_of(leaf, address))
             }
             Self::Immediate(alu) => {
                 let (bits3, bits7) = alu_bits(alu);

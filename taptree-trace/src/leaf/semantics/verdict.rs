@@ -39,7 +39,7 @@ impl Judge {
             }
             Semantics::Ecall => self.verify_executes(Class::System, code).is_not_halted(&HALT_ACCEPT),
             Semantics::Address(class) => {
-                self.fetchable(code).verify().verify_opcode(class).completes(class).verify().address_differs(class)
+                self.verify_fetchable(code).verify_opcode(class).completes(class).verify().address_differs(class)
             }
             Semantics::NoAddress => {
                 self.digit_sum(ADDRESS, 0..DIGITS).verify();
@@ -76,12 +76,15 @@ impl Judge {
             Semantics::Store(width) => {
                 self.verify_executes_funct3(Class::Store, load_bits(width, true), constants).stored_differs(width)
             }
+            Semantics::Keep(width) => {
+                self.verify_opcode(Class::Store).verify_funct3(load_bits(width, true)).kept_differs(width)
+            }
             Semantics::Input(source) => {
                 self.verify_executes(Class::Input, code).rd().verify().input_differs(source, constants)
             }
             Semantics::Immediate(alu) => {
                 let (funct3, funct7) = alu_bits(alu);
-                self.fetchable(code).verify().verify_opcode(Class::Immediate).verify_funct3(funct3);
+                self.verify_fetchable(code).verify_opcode(Class::Immediate).verify_funct3(funct3);
                 if funct3 & 3 == 1 {
                     self.funct7_is(funct7).verify();
                 }
@@ -89,7 +92,7 @@ impl Judge {
             }
             Semantics::Register(alu) => {
                 let (funct3, funct7) = alu_bits(alu);
-                self.fetchable(code).verify().verify_opcode(Class::Register).verify_funct3(funct3);
+                self.verify_fetchable(code).verify_opcode(Class::Register).verify_funct3(funct3);
                 self.funct7_is(funct7).verify().rd().verify().computed_differs(alu, Operand::Register)
             }
             Semantics::Unhash => self.push(0),
@@ -99,7 +102,7 @@ impl Judge {
 
     /// Goes on if the step executes an instruction of the class with this funct3.
     fn verify_executes_funct3(&mut self, class: Class, funct3: u32, constants: &LaneConstants) -> &mut Self {
-        self.fetchable(&constants.code).verify().verify_opcode(class).verify_funct3(funct3);
+        self.verify_fetchable(&constants.code).verify_opcode(class).verify_funct3(funct3);
         match class {
             Class::Branch => self,
             _ => self.traps_with(class, funct3 & 3, &constants.code).op(OP_NOT).verify(),
