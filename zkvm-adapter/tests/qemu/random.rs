@@ -2,8 +2,8 @@
 //!
 //! A case is a prologue that loads all registers, a sequence, and an epilogue that stores all registers. One register,
 //! another one in each case, is never written in between and says where the case's data are. Hundreds of cases make
-//! one program. Every other program executes them again and again, each time on what the last left, so that code that
-//! is only compiled when it is executed often is.
+//! one program. Other programs execute a few again and again, each time on what the last left, so that code that is only
+//! compiled when it is executed often is.
 
 use std::collections::BTreeMap;
 
@@ -16,12 +16,9 @@ use super::elf::Program;
 use super::sequences::{Case, SLOT, bytes, case};
 use super::*;
 
-/// Cases of one program.
-const BATCH: usize = 250;
-/// Cases of each test in the default run.
-const CASES: usize = 1500;
-/// How often cases are executed that are executed again.
-const ROUNDS: u32 = 30;
+/// How many cases a test has, how many of them make one program, and how often each is executed.
+const ONCE: (usize, usize, u32) = (2000, 250, 1);
+const AGAIN: (usize, usize, u32) = (100, 50, 30);
 
 /// A program that executes the cases one after the other, so many times.
 fn program(cases: &[Case], rounds: u32, code_at: u32, data_at: u32) -> Program {
@@ -36,24 +33,45 @@ fn program(cases: &[Case], rounds: u32, code_at: u32, data_at: u32) -> Program {
     Program { code_at, code, data_at, data }
 }
 
-/// The least case found on which the machines differ, and how.
-fn shrink(mut tree: impl ValueTree<Value = Case>, run: &dyn Fn(&Case) -> Result<(), String>) -> Option<(Case, String)> {
-    let mut least = (tree.current(), run(&tree.current()).err()?);
-    let mut moved = tree.simplify();
-    for _ in 0..3000 {
-        if !moved {
-            break;
-        }
-        let now = tree.current();
-        moved = match run(&now) {
-            Err(why) => {
-                least = (now, why);
-                tree.simplify()
+type Run<'a> = &'a dyn Fn(&[Case]) -> Result<(), String>;
+
+/// As few and as small cases as are found on which the machines still differ.
+fn shrink(trees: &mut [impl ValueTree<Value = Case>], run: Run<'_>) -> Vec<Case> {
+    let mut cases: Vec<(usize, Case)> = trees.iter().map(ValueTree::current).enumerate().collect();
+    let differ = |cases: &[(usize, Case)]| {
+        let cases: Vec<Case> = cases.iter().map(|(_, case)| case.clone()).collect();
+        run(&cases).is_err()
+    };
+    let mut size = cases.len() / 2;
+    while size > 0 {
+        let mut at = 0;
+        while at < cases.len() {
+            let mut fewer = cases.clone();
+            fewer.drain(at..cases.len().min(at + size));
+            match differ(&fewer) {
+                true => cases = fewer,
+                false => at += size,
             }
-            Ok(()) => tree.complicate(),
-        };
+        }
+        size /= 2;
     }
-    Some(least)
+    for at in 0..cases.len() {
+        let tree = &mut trees[cases[at].0];
+        let mut moved = tree.simplify();
+        for _ in 0..2000 {
+            if !moved {
+                break;
+            }
+            let before = std::mem::replace(&mut cases[at].1, tree.current());
+            moved = if differ(&cases) {
+                tree.simplify()
+            } else {
+                cases[at].1 = before;
+                tree.complicate()
+            };
+        }
+    }
+    cases.into_iter().map(|(_, case)| case).collect()
 }
 
 /// How often each instruction was executed; branches by whether they were taken, loads and stores by the place in the
@@ -77,34 +95,39 @@ fn count(counts: &mut Counts, step: &Step) {
 fn compare(stream: u64, code_at: u32, data_at: u32) {
     let mut runner = runner(stream);
     let mut counts = Counts::new();
-    let cases = times(CASES);
-    for first in (0..cases).step_by(BATCH) {
-        let trees: Vec<_> = (first..cases.min(first + BATCH)).map(|_| case().new_tree(&mut runner).unwrap()).collect();
-        let batch: Vec<Case> = trees.iter().map(ValueTree::current).collect();
-        let rounds = if (first / BATCH).is_multiple_of(2) { 1 } else { ROUNDS };
-        let file = program(&batch, rounds, code_at, data_at).to_elf();
-        if let Err(why) = agree(&file, &mut |step| count(&mut counts, step)) {
-            let alone = |case: &Case| {
-                agree(&program(std::slice::from_ref(case), rounds, code_at, data_at).to_elf(), &mut |_| ()).map(drop)
+    for (cases, batch, rounds) in [ONCE, AGAIN] {
+        for first in (0..times(cases)).step_by(batch) {
+            let mut trees: Vec<_> = (0..batch).map(|_| case().new_tree(&mut runner).unwrap()).collect();
+            let run = |cases: &[Case], counts: &mut Counts| {
+                let file = program(cases, rounds, code_at, data_at).to_elf();
+                agree(&file, &mut |step| count(counts, step)).map(drop)
             };
-            let least = trees.into_iter().find_map(|tree| shrink(tree, &alone));
-            let (seed, least) = (number("TRESTLE_QEMU_SEED", 0), least.map(|(case, why)| shown(&case, data_at, &why)));
-            let least = least.unwrap_or_else(|| "each of them alone is the same".to_owned());
-            panic!("TRESTLE_QEMU_SEED={seed}, stream {stream}, cases {first} to {}: {why}\n{least}", first + BATCH);
+            let all: Vec<Case> = trees.iter().map(ValueTree::current).collect();
+            if let Err(why) = run(&all, &mut counts) {
+                let run = |cases: &[Case]| run(cases, &mut Counts::new());
+                let (seed, least) = (number("TRESTLE_QEMU_SEED", 0), shrink(&mut trees, &run));
+                let (last, again) = (first + batch, run(&least).err().unwrap_or_default());
+                let least: String = least.iter().map(|case| shown(case, data_at)).collect();
+                panic!(
+                    "TRESTLE_QEMU_SEED={seed}, code at {code_at:#x}, cases {first} to {last}, each {rounds} times: {why}\n\
+                     cut down: {again}\n{least}"
+                );
+            }
         }
     }
-    eprintln!("{cases} cases, {} instructions", ISA.iter().filter_map(|form| counts.get(form.name)).sum::<usize>());
-    executed(&counts, cases);
+    let instructions: usize = ISA.iter().filter_map(|form| counts.get(form.name)).sum();
+    eprintln!("{} and {} cases, {instructions} instructions", times(ONCE.0), times(AGAIN.0));
+    executed(&counts, times(ONCE.0));
 }
 
-/// A case to be read. Its first 32 words are the registers.
-fn shown(case: &Case, data_at: u32, why: &str) -> String {
+/// A case to be read. The first 32 of its 128 words are the registers.
+fn shown(case: &Case, data_at: u32) -> String {
     let code = case.emit(data_at);
     let sequence = code.get(32..code.len() - 31).unwrap_or_default().iter().map(|word| {
         let name = Form::of(*word).map_or("?", |form| form.name);
         format!("  {word:08x} {name:<6} {:?}\n", Instruction::decode(*word))
     });
-    format!("cut down: {why}\n{case:?}\n{}", sequence.collect::<String>())
+    format!("{case:?}\n{}", sequence.collect::<String>())
 }
 
 /// Every instruction was, often; every branch both ways and back, every load and store wherever it may be.
@@ -149,5 +172,5 @@ fn sequences_do_the_same_in_code_where_addresses_change_their_sign_on_data_that_
 
 #[test]
 fn sequences_do_the_same_on_data_just_below_the_registers() {
-    compare(4, 0x0001_0000, TOP_PAGE - SLOT * BATCH as u32 - 4);
+    compare(4, 0x0001_0000, TOP_PAGE - SLOT * ONCE.1 as u32 - 4);
 }
