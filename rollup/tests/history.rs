@@ -1,6 +1,7 @@
 //! The ledger: one history whatever the way to it, kept on disk, and errors rather than panics.
 
 use proptest::prelude::*;
+use trestle_rollup::native::RawBlock;
 use trestle_rollup::{
     Assignment, Entry, Event, Ledger, LedgerError, Parameters, ParametersError, Refusal, SlotId, WithdrawalId,
 };
@@ -31,6 +32,21 @@ fn contents(bridge: &Bridge, round: u32, branch: u32) -> Vec<bitcoin::Transactio
             Some(SlotId { operator: (round % 2) as u8, denomination: 0, serial: round }),
         ),
     ]
+}
+
+#[test]
+fn any_block_can_be_applied_again_with_the_ledgers_nodes() {
+    let bridge = Bridge::default();
+    let ledger = Ledger::open(&database(), &bridge.parameters).unwrap();
+    let mut chain = Chain::default();
+    let blocks: Vec<_> = (0..8).map(|round| chain.block(contents(&bridge, round, 0))).collect();
+    blocks.iter().for_each(|raw| drop(ledger.extend(raw).unwrap()));
+    for (height, raw) in (100..).zip(&blocks) {
+        let before = ledger.entry(height).unwrap().unwrap();
+        let mut block = RawBlock::parse(raw).unwrap();
+        let applied = trestle_rollup::apply(&before, &mut block, &mut ledger.nodes(), &mut ()).unwrap();
+        assert_eq!(Some(applied.entry), ledger.entry(height + 1).unwrap());
+    }
 }
 
 #[test]

@@ -26,9 +26,9 @@ pub const ROOT: Digest = [
     0x6d, 0xf0, 0xaf, 0xcc, 0x3c, 0xbc, 0xd7, 0x50, 0x1b, 0xcf, 0x94, 0xb8, 0x48, 0x10, 0x6d, 0x65,
 ];
 
-/// Pages that a run of the guest may use: 512 MiB. What takes most is paths through the state: 108 bytes a level. A block
-/// has room for 26,000 transfers to as many accounts, whose paths cannot be ground deeper than 100 levels or so.
-pub const PAGE_LIMIT: usize = 1 << 17;
+/// Pages that a run of the guest may use: 1 GiB. What takes most is paths through the state, 6.4 MB for each level that
+/// those of a block are long (`guest/src/heap.rs`).
+pub const PAGE_LIMIT: usize = 1 << 18;
 
 /// The guest in its first state. It is read once.
 ///

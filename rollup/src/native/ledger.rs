@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use crate::apply::{Entry, Error, apply};
 use crate::compress::Digest;
 use crate::event::Event;
-use crate::host::Sink;
+use crate::host::{Host, Sink};
 use crate::identifiers::WithdrawalId;
 use crate::native::block::RawBlock;
 use crate::native::codec;
@@ -102,6 +102,12 @@ impl Ledger {
         self.store.write(writes)?;
         *tip = (applied.height, row);
         Ok(changes.events)
+    }
+
+    /// The nodes of every state that the ledger has been in, for whoever applies a block to one on its own.
+    #[must_use]
+    pub fn nodes(&self) -> impl Host<Error = LedgerError> + use<> {
+        self.store.clone()
     }
 
     /// Forgets the entries above a height.

@@ -13,7 +13,7 @@ use crate::support::memory::{Memory, Nodes};
 use crate::support::world::World;
 use crate::support::{Bridge, account, destination, outpoint, plain, revealing};
 
-/// The whole worst block takes 2·10^11 steps. Its parts are all alike, so a hundredth of it shows what it costs;
+/// The whole worst block takes 1.9·10^11 steps. Its parts are all alike, so a hundredth of it shows what it costs;
 /// `workload::worst_block(4_000_000)` runs all of it.
 #[test]
 fn the_worst_block_takes_less_than_a_quarter_of_a_trace() {
