@@ -10,7 +10,7 @@ use trestle_rollup::native::{RawBlock, RawBlockError};
 use trestle_rollup::preimages::compressions;
 use trestle_rollup::state::At;
 use trestle_rollup::tree::StateError;
-use trestle_rollup::{Digest, Entry, Error, Event, Host, SignatureCheck, Sink, apply, claim_holds, compress};
+use trestle_rollup::{Digest, Entry, Error, Event, Host, SignatureCheck, Sink, apply, claim_holds};
 
 use crate::inputs::Inputs;
 use crate::step::{Preimages, hex};
@@ -27,13 +27,6 @@ pub struct Oracle {
 pub struct Unknown(pub Digest);
 
 impl Oracle {
-    /// Learns one compression, and returns its result.
-    pub fn learn(&mut self, m: &Digest, b: &[u8; 64]) -> Digest {
-        let digest = compress(m, b);
-        self.known.insert(digest, (*m, *b));
-        digest
-    }
-
     /// Learns all that lies below a block's hash.
     pub fn learn_block(&mut self, block: &RawBlock<'_>) {
         compressions(block, &mut |digest, m, b| {
