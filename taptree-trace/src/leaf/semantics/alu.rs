@@ -3,7 +3,7 @@
 use bitcoin::opcodes::all::*;
 use trestle_zkvm_adapter::instruction::Alu;
 
-use super::judge::{DIGITS, HALF, Half, INSTRUCTION, Judge, RS1, RS2, VALUE, Word};
+use super::judge::{DIGITS, HALF, Half, INSTRUCTION, Judge, RS1, RS2, VALUE};
 
 /// The second operand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,7 +30,8 @@ impl Judge {
             Alu::Sll => self.shift_amount(operand).left_shift_differs(),
             Alu::Srl => self.shift_amount(operand).right_shift_differs(false),
             Alu::Sra => self.shift_amount(operand).right_shift_differs(true),
-            _ => self.push(0),
+            Alu::Mul | Alu::Mulh | Alu::Mulhsu | Alu::Mulhu => self.product_differs(alu),
+            Alu::Div | Alu::Divu | Alu::Rem | Alu::Remu => self.division_differs(alu),
         }
     }
 
@@ -49,7 +50,6 @@ impl Judge {
     /// The bits of a digit are spread to base 3, where two digits can be added without carries, and the sum of four base-3
     /// digits is looked up.
     fn bits_differ(&mut self, operand: Operand, bit: impl Fn(usize) -> bool) -> &mut Self {
-        let below = self.height();
         let joined = |sum: usize| (0..4).map(|place| i64::from(bit(sum / 3_usize.pow(place) % 3)) << place).sum();
         let spread = |digit: usize| (0..4).map(|place| (digit >> place & 1) as i64 * 3_i64.pow(place)).sum();
         let joined = self.table((0..81).map(joined));
@@ -61,7 +61,7 @@ impl Judge {
                 self.op(OP_BOOLOR);
             }
         }
-        self.drop_down_to(below)
+        self
     }
 
     /// `→ digits odd two`: by how much is shifted: 4·digits + 2·two + odd.
@@ -99,11 +99,11 @@ impl Judge {
             judge.scale(amount);
         };
         moved(self, 0);
-        self.half_sum(Half::Low, &[(-1, VALUE)]).op(OP_ADD).divide_by_half();
+        self.half_sum(Half::Low, &[(-1, VALUE)]).op(OP_ADD).divide_by_half(3);
         // rest carry
         moved(self, 4);
-        self.op(OP_ADD).half_sum(Half::High, &[(-1, VALUE)]).op(OP_ADD).divide_by_half();
-        self.op(OP_DROP).op(OP_BOOLOR).drop_down_to(below)
+        self.op(OP_ADD).half_sum(Half::High, &[(-1, VALUE)]).op(OP_ADD).divide_by_half(3);
+        self.op(OP_DROP).op(OP_BOOLOR)
     }
 
     /// `digits odd two → flag`: whether the value is not rs1 shifted to the right.
@@ -160,7 +160,7 @@ impl Judge {
                 judge.op(OP_DROP).push(1);
             },
         );
-        self.drop_down_to(below)
+        self
     }
 
     /// `number → number·2^(2·two + odd)`.
@@ -173,11 +173,11 @@ impl Judge {
         })
     }
 
-    /// `number → rest quotient`: divided by 2^16, for a number below 2^19. The rest is 0 if and only if it is a multiple of
-    /// 2^16 that is not negative.
-    fn divide_by_half(&mut self) -> &mut Self {
+    /// `number → rest quotient`: divided by 2^16, for a number below 2^(16 + bits). The rest is 0 if and only if it is a
+    /// multiple of 2^16 that is not negative.
+    pub fn divide_by_half(&mut self, bits: usize) -> &mut Self {
         self.push(0).op(OP_SWAP);
-        for bit in [4, 2, 1] {
+        for bit in (0..bits).rev().map(|bit| 1 << bit) {
             self.op(OP_DUP).push(bit * HALF).op(OP_GREATERTHANOREQUAL).when(|judge| {
                 judge.push(bit * HALF).op(OP_SUB).op(OP_SWAP).push(bit).op(OP_ADD).op(OP_SWAP);
             });

@@ -84,11 +84,6 @@ impl Judge {
         self
     }
 
-    /// Several.
-    pub fn ops(&mut self, opcodes: &[Opcode]) -> &mut Self {
-        opcodes.iter().fold(self, |body, opcode| body.op(*opcode))
-    }
-
     /// `condition → …`: one of two scripts, which have the same effect.
     pub fn either(&mut self, then: impl FnOnce(&mut Self), otherwise: impl FnOnce(&mut Self)) -> &mut Self {
         self.op(OP_IF);
@@ -126,6 +121,17 @@ impl Judge {
         Table { first: self.height - 1 }
     }
 
+    /// `number → …`: the table of its multiples, 0 to 15 times it.
+    pub fn multiples(&mut self) -> Table {
+        let number = self.height - 1;
+        self.op(OP_DUP).double(4).copy(number).op(OP_SUB);
+        for _ in 1..15 {
+            self.op(OP_DUP).copy(number).op(OP_SUB);
+        }
+        self.push(0);
+        Table { first: self.height - 1 }
+    }
+
     /// `number → entry`, of a table.
     pub fn look_up(&mut self, table: Table) -> &mut Self {
         // The number itself is above the first entry.
@@ -156,9 +162,14 @@ impl Judge {
         }
     }
 
+    /// Where a word's digit lies, 0 the lowest.
+    pub fn place_of(&self, word: Word, digit: usize) -> usize {
+        self.hints + word.0 + DIGITS - 1 - digit
+    }
+
     /// `→ digit`: copies a word's digit, 0 the lowest.
     pub fn digit(&mut self, word: Word, digit: usize) -> &mut Self {
-        self.signed(word.0 + DIGITS - 1 - digit)
+        self.copy(self.place_of(word, digit))
     }
 
     /// `a → a·2^times`.

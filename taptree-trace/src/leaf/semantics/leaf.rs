@@ -5,9 +5,10 @@ use std::fmt::Debug;
 use trestle_rollup::{Entry, SlotId};
 use trestle_zkvm_adapter::Inputs;
 use trestle_zkvm_adapter::instruction::{Alu, Width};
+use trestle_zkvm_adapter::opening::Words;
 
-use super::judge::Judge;
-use super::{Class, Semantics, Signed, Source};
+use super::judge::{DIGITS, Judge};
+use super::{Class, Preimage, Semantics, Signed, Source};
 use crate::lane::{End, LaneConstants, MessageId};
 use crate::leaf::{Body, Disproof, Frame, Said};
 
@@ -27,6 +28,34 @@ impl Semantics {
             _ => None,
         }
     }
+}
+
+impl Semantics {
+    /// The unsigned items of somebody who can satisfy the leaf, who knows a preimage or none; `None` if what was signed is
+    /// not the lie.
+    ///
+    /// Of a division: the digits of the quotient's magnitude, the lowest deepest.
+    #[must_use]
+    pub fn hints(
+        self,
+        signed: &Signed,
+        constants: &LaneConstants,
+        preimage: Option<&Preimage>,
+    ) -> Option<Vec<Vec<u8>>> {
+        let Words { rs1, rs2, .. } = signed.words;
+        let quotient = match self {
+            Self::Register(Alu::Div | Alu::Rem) => (rs1 as i32).unsigned_abs().checked_div((rs2 as i32).unsigned_abs()),
+            Self::Register(Alu::Divu | Alu::Remu) => rs1.checked_div(rs2),
+            _ => None,
+        };
+        let digit = |place: usize| item(quotient.unwrap_or_default() >> (4 * place) & 15);
+        self.is_refuted(signed, constants, preimage).then(|| (0..self.hint_count()).map(digit).collect())
+    }
+}
+
+/// A digit as an item.
+fn item(digit: u32) -> Vec<u8> {
+    digit.to_le_bytes().into_iter().filter(|byte| *byte != 0).collect()
 }
 
 impl Source {
@@ -145,6 +174,13 @@ impl Disproof for Semantics {
         [Some(MessageId::StepLog), self.second()].into_iter().flatten().collect()
     }
 
+    fn hint_count(&self) -> usize {
+        match self {
+            Self::Register(Alu::Div | Alu::Divu | Alu::Rem | Alu::Remu) => DIGITS,
+            _ => 0,
+        }
+    }
+
     fn body(&self, frame: &Frame, constants: &LaneConstants) -> Body {
         let mut judge = Judge::new(frame);
         judge.verdict(*self, constants);
@@ -154,7 +190,7 @@ impl Disproof for Semantics {
     fn refutes(&self, said: &Said<'_>) -> Option<Vec<Vec<u8>>> {
         let all_signed = self.reads().into_iter().all(|id| said.message(id).is_some());
         let signed = Signed::read(said).filter(|_| all_signed)?;
-        self.is_refuted(&signed, said.constants, said.preimage).then(Vec::new)
+        self.hints(&signed, said.constants, said.preimage)
     }
 }
 

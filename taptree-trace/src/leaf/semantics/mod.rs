@@ -23,6 +23,7 @@ mod guard;
 mod judge;
 mod leaf;
 mod memory;
+mod product;
 mod refute;
 mod verdict;
 
@@ -157,17 +158,12 @@ impl Semantics {
     #[must_use]
     pub fn all() -> Vec<Self> {
         let computed = [Alu::Add, Alu::Slt, Alu::Sltu, Alu::Xor, Alu::Or, Alu::And, Alu::Sll, Alu::Srl, Alu::Sra];
-        let registers = [Alu::Sub];
+        let registers = [Alu::Sub, Alu::Mul, Alu::Mulh, Alu::Mulhsu, Alu::Mulhu, Alu::Div, Alu::Divu, Alu::Rem, Alu::Remu];
         let always = [Class::Lui, Class::Auipc, Class::Jal];
-        let conditions = [Condition::Eq, Condition::Ne, Condition::Lt, Condition::Ge, Condition::Ltu, Condition::Geu];
+        let conditions =
+            [Condition::Eq, Condition::Ne, Condition::Lt, Condition::Ge, Condition::Ltu, Condition::Geu];
         let branch_or_ecall = [Class::Branch, Class::System];
-        let loads = [
-            (Width::Byte, true),
-            (Width::Half, true),
-            (Width::Word, false),
-            (Width::Byte, false),
-            (Width::Half, false),
-        ];
+        let loads = [(Width::Byte, true), (Width::Half, true), (Width::Word, false), (Width::Byte, false), (Width::Half, false)];
         let classes = || Class::ALL.into_iter();
         let mut all = vec![Self::AcceptsWrongly];
         // An ECALL that has rejected has not accepted.
