@@ -25,6 +25,7 @@
 
 mod choice;
 mod constants;
+mod finder;
 mod keys;
 mod message;
 mod moves;
@@ -32,10 +33,11 @@ mod transcript;
 
 pub use choice::{ChoiceId, ChoiceKey, SignedChoice};
 pub use constants::LaneConstants;
+pub use finder::{disputed_access, holds, quarter};
 pub use keys::{LaneId, LaneKeys, LaneKeysError, challenger_keys, operator_keys};
 pub use message::{CUT_DIGITS, DIGEST_DIGITS, End, HeaderPart, MessageId, PLACES, Place, Search, Side};
 pub use moves::{Move, MoveError, choice_script};
-pub use transcript::{Transcript, TranscriptError, choose, sign};
+pub use transcript::{Statements, Transcript, TranscriptError, choose, sign};
 
 /// What the scripts of a lane are made of.
 #[derive(Clone, Debug, PartialEq, Eq)]

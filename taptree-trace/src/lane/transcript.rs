@@ -14,6 +14,35 @@ pub struct Transcript {
     choices: BTreeMap<ChoiceId, Vec<SignedChoice>>,
 }
 
+/// What an operator has said, signatures apart. Leaves are about this alone.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Statements(BTreeMap<MessageId, Vec<Message>>);
+
+impl Statements {
+    /// Adds a message. Of two that say different things both are kept, and no third.
+    pub fn add(&mut self, id: MessageId, message: Message) {
+        let held = self.0.entry(id).or_default();
+        if held.len() < 2 && !held.contains(&message) {
+            held.push(message);
+        }
+    }
+
+    /// What was said: the first, if there are two.
+    #[must_use]
+    pub fn message(&self, id: MessageId) -> Option<&Message> {
+        self.0.get(&id)?.first()
+    }
+
+    /// Two messages with one key that say different things.
+    #[must_use]
+    pub fn twice(&self, id: MessageId) -> Option<[&Message; 2]> {
+        match self.0.get(&id)?.as_slice() {
+            [first, second, ..] => Some([first, second]),
+            _ => None,
+        }
+    }
+}
+
 /// A signature that is not one.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TranscriptError {
@@ -65,10 +94,15 @@ impl Transcript {
         self.messages.get(&id)?.first()
     }
 
-    /// What the operator has signed: the first, if there are two.
+    /// What the operator has said.
     #[must_use]
-    pub fn message(&self, id: MessageId) -> Option<Message> {
-        self.signature(id)?.message(&id.layout())
+    pub fn statements(&self) -> Statements {
+        let mut statements = Statements::default();
+        for (id, signatures) in &self.messages {
+            let layout = id.layout();
+            signatures.iter().filter_map(|held| held.message(&layout)).for_each(|said| statements.add(*id, said));
+        }
+        statements
     }
 
     /// Two signatures of the operator with one key that say different things.

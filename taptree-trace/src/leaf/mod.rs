@@ -31,6 +31,8 @@ mod link;
 mod padding;
 mod said;
 mod script;
+pub mod semantics;
+mod tree;
 mod twice;
 
 use std::fmt;
@@ -46,6 +48,7 @@ pub use link::Link;
 pub use padding::Padding;
 pub use said::{Position, Said};
 pub use script::{LeafError, script, witness};
+pub use tree::{Found, LaneTree, LaneTreeError, Tree};
 pub use twice::Twice;
 
 use crate::lane::{LaneConstants, MessageId};

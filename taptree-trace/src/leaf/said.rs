@@ -3,14 +3,14 @@
 use trestle_rollup::Digest;
 use trestle_zkvm_adapter::opening::Words;
 
-use crate::lane::{LaneConstants, MessageId, Transcript};
+use crate::lane::{LaneConstants, MessageId, Statements};
 use crate::ots::Message;
 
 /// What there is to judge by.
 #[derive(Clone, Copy, Debug)]
 pub struct Said<'a> {
-    /// What both sides have signed.
-    pub transcript: &'a Transcript,
+    /// What the operator has signed.
+    pub statements: &'a Statements,
     /// What nobody has to sign.
     pub constants: &'a LaneConstants,
     /// m and b with C(m, b) = the opened memory leaf, if whoever disputes knows them: what UNHASH reads.
@@ -32,7 +32,7 @@ impl Said<'_> {
     /// What the operator has signed.
     #[must_use]
     pub fn message(&self, id: MessageId) -> Option<Message> {
-        self.transcript.message(id)
+        self.statements.message(id).cloned()
     }
 
     /// The digits of a message, checksum excluded.

@@ -32,8 +32,7 @@ impl Disproof for Twice {
     }
 
     fn refutes(&self, said: &Said<'_>) -> Option<Vec<Vec<u8>>> {
-        let layout = self.0.layout();
-        let [first, second] = said.transcript.twice(self.0)?.map(|signature| signature.message(&layout));
-        Some(vec![difference(first?.digits(), second?.digits())?])
+        let [first, second] = said.statements.twice(self.0)?;
+        Some(vec![difference(first.digits(), second.digits())?])
     }
 }

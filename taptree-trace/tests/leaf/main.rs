@@ -1,0 +1,5 @@
+//! The disproof leaves: no honest operator can be hit by one, and every lie by some.
+
+mod bodies;
+mod honest;
+mod world;
