@@ -4,9 +4,13 @@ use std::error::Error as _;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use bitcoin::hex::FromHex;
 use bitcoin::{Network, OutPoint};
 use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, CommandFactory, Parser, Subcommand};
+
+use trestle_zkvm_adapter::layout::TRACE_STEPS;
+use trestle_zkvm_adapter::{INPUT_WORDS, InputWords, Kind};
 
 use crate::amount::AmountArg;
 
@@ -116,6 +120,11 @@ pub enum Command {
     /// transaction, derives all state again from nothing, and exits 0 only if all of it was right.
     #[command(after_help = "Example:\n  trestle demo --report target/demo/report.json")]
     Demo(DemoArgs),
+    /// Run programs on the machine by which disputes are decided
+    ///
+    /// Needs no node and no wallet. Exit code 0 is a program that accepts, 2 one that rejects, 1 an error.
+    #[command(subcommand)]
+    Machine(MachineCommand),
     /// Leave a whole bridge running on regtest, with a JSON-RPC interface on this machine
     ///
     /// Bitcoind, the signers, operators, sequencer and challenger run until you press Ctrl-C. The other commands talk
@@ -267,6 +276,103 @@ pub struct DevnetArgs {
     pub electrum: bool,
 }
 
+/// `trestle machine …`
+#[derive(Debug, Subcommand)]
+pub enum MachineCommand {
+    /// Run a program until it halts, and ask for any state or step on its way
+    ///
+    /// The program is a static RV32IM executable (`-march=rv32im -mabi=ilp32 -nostdlib -static`, code and data in separate
+    /// segments). It accepts by ECALL and rejects by EBREAK, or by anything that the machine does not do.
+    #[command(after_help = "Examples:
+  trestle machine run program.elf
+  trestle machine run program.elf --input 01000000 --root-at 1000 --opening-at 1001
+  trestle machine run program.elf --fault rs1@1000 --root-at 1000 --json")]
+    Run(MachineRunArgs),
+    /// Run the Layer 2 function on the machine over a block of Bitcoin, and compare with the native one
+    ///
+    /// The block is applied to an empty Layer 2 that begins with the block before it.
+    #[command(after_help = "Example:\n  trestle machine verify-block block.raw")]
+    VerifyBlock(VerifyBlockArgs),
+}
+
+/// `trestle machine run`
+#[derive(Args, Clone, Debug)]
+pub struct MachineRunArgs {
+    /// The program, an ELF file
+    #[arg(value_name = "ELF")]
+    pub program: PathBuf,
+    /// What INPUT reads, as hex digits: up to 38 words of four bytes, each with its lowest byte first; the others are 0
+    #[arg(long, value_name = "HEX", default_value = "", hide_default_value = true, value_parser = input_words)]
+    pub input: Box<InputWords>,
+    /// Stop after so many steps
+    #[arg(long, value_name = "N", default_value_t = TRACE_STEPS, hide_default_value = true)]
+    pub max_steps: u64,
+    /// How much memory the program may use, in MiB
+    #[arg(long, value_name = "MIB", default_value_t = 512, value_parser = clap::value_parser!(u32).range(1..=4096))]
+    pub max_memory: u32,
+    /// What to ask.
+    #[command(flatten)]
+    pub questions: Questions,
+}
+
+/// `trestle machine verify-block`
+#[derive(Args, Clone, Debug)]
+pub struct VerifyBlockArgs {
+    /// The block, as Bitcoin serializes it
+    pub block: PathBuf,
+    /// What to ask.
+    #[command(flatten)]
+    pub questions: Questions,
+}
+
+/// What can be asked of any run.
+#[derive(Args, Clone, Debug)]
+pub struct Questions {
+    /// Show the state after K steps; may be given more than once
+    #[arg(long, value_name = "K", value_parser = clap::value_parser!(u64).range(..=TRACE_STEPS))]
+    pub root_at: Vec<u64>,
+    /// Open step T, which leads to the state after T steps; may be given more than once
+    #[arg(long, value_name = "T", value_parser = clap::value_parser!(u64).range(1..=TRACE_STEPS))]
+    pub opening_at: Vec<u64>,
+    /// Lie about a step, at STEP or as soon after it as such a lie can be told, and accept
+    ///
+    /// What is shown is then the wrong trace. KIND is what is wrong: instr, rs1, rs2, load, store, code, pc, unhash, input,
+    /// halt or root. STEP may be `random`.
+    #[arg(long, value_name = "KIND@STEP", value_parser = fault)]
+    pub fault: Option<FaultArg>,
+    /// What decides a random STEP [default: chance]
+    #[arg(long, value_name = "N", requires = "fault")]
+    pub seed: Option<u64>,
+}
+
+/// What to lie about, and where; `None` is anywhere.
+pub type FaultArg = (Kind, Option<u64>);
+
+fn fault(text: &str) -> Result<FaultArg, String> {
+    let unclear = || format!("\"{text}\" is no fault: write KIND@STEP, such as rs1@1000 or store@random");
+    let (kind, step) = text.split_once('@').ok_or_else(unclear)?;
+    let kind = kind.parse()?;
+    if step == "random" {
+        return Ok((kind, None));
+    }
+    let step = step.parse().ok().filter(|step| (1..=TRACE_STEPS).contains(step)).ok_or_else(unclear)?;
+    Ok((kind, Some(step)))
+}
+
+fn input_words(text: &str) -> Result<Box<InputWords>, String> {
+    let bytes = Vec::<u8>::from_hex(text).map_err(|why| format!("\"{text}\" is no input: {why}"))?;
+    let (given, rest) = bytes.as_chunks();
+    if !rest.is_empty() {
+        return Err(format!("the input ends within a word: it has {} bytes, give a multiple of 4", bytes.len()));
+    }
+    let mut words = Box::new([0; INPUT_WORDS]);
+    if given.len() > words.len() {
+        return Err(format!("the input has {} words: give at most {INPUT_WORDS}", given.len()));
+    }
+    words.iter_mut().zip(given).for_each(|(word, bytes)| *word = u32::from_le_bytes(*bytes));
+    Ok(words)
+}
+
 fn seconds(text: &str) -> Result<Duration, String> {
     let seconds = text.parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
     seconds.filter(|seconds| !seconds.is_zero()).ok_or_else(|| format!("\"{text}\" is no time in seconds: 3 or 0.5 is"))
@@ -280,14 +386,8 @@ fn outpoint(text: &str) -> Result<OutPoint, String> {
     text.parse().map_err(|_| format!("\"{text}\" is no deposit: write TXID:INDEX, as `trestle status` shows it"))
 }
 
-/// What is wrong with a command line, in one line that ends with where to read on.
-pub fn usage_line(error: &clap::Error, words: &[String]) -> String {
-    let rendered = error.render().to_string();
-    let first = rendered.split("\n\n").next().unwrap_or(&rendered);
-    // Our own values say what is wrong with them; the rest of clap's sentence only repeats it.
-    let own = error.source().map(ToString::to_string);
-    let line =
-        own.unwrap_or_else(|| first.trim_start_matches("error: ").split_whitespace().collect::<Vec<_>>().join(" "));
+/// The command that a command line begins with, as far as there is one: `trestle wallet new`.
+fn command_path(words: &[String]) -> String {
     let mut command = Cli::command();
     let mut path = String::from("trestle");
     for word in words.iter().skip(1) {
@@ -296,6 +396,23 @@ pub fn usage_line(error: &clap::Error, words: &[String]) -> String {
             command = sub.clone();
         }
     }
+    path
+}
+
+/// The exit code for a command line that makes no sense. `trestle machine` says something else by the usual one.
+pub fn usage_code(words: &[String]) -> u8 {
+    if command_path(words).starts_with("trestle machine") { 1 } else { 2 }
+}
+
+/// What is wrong with a command line, in one line that ends with where to read on.
+pub fn usage_line(error: &clap::Error, words: &[String]) -> String {
+    let rendered = error.render().to_string();
+    let first = rendered.split("\n\n").next().unwrap_or(&rendered);
+    // Our own values say what is wrong with them; the rest of clap's sentence only repeats it.
+    let own = error.source().map(ToString::to_string);
+    let line =
+        own.unwrap_or_else(|| first.trim_start_matches("error: ").split_whitespace().collect::<Vec<_>>().join(" "));
+    let path = command_path(words);
     format!("{line} (see `{path} --help`)")
 }
 
@@ -344,6 +461,26 @@ mod tests {
         assert!(parse("trestle deposit").is_err());
         assert!(parse("trestle deposit 0.1").is_err());
         assert!(parse("trestle deposit 0.1BTC --wait").is_ok());
+    }
+
+    #[test]
+    fn a_fault_names_what_and_where() {
+        assert_eq!(fault("rs1@1000"), Ok((Kind::Rs1, Some(1000))));
+        assert_eq!(fault("unhash@random"), Ok((Kind::Unhash, None)));
+        for wrong in ["rs1", "rs3@1", "rs1@", "rs1@0", "rs1@-1", "rs1@17592186044417", "@5"] {
+            assert!(fault(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn input_is_read_in_words_with_the_lowest_byte_first() {
+        let words = input_words("0100000002030405").unwrap();
+        assert_eq!((words[0], words[1], words[2]), (1, 0x0504_0302, 0));
+        assert_eq!(*input_words("").unwrap(), [0; INPUT_WORDS]);
+        assert!(input_words(&"00".repeat(4 * INPUT_WORDS)).is_ok());
+        for wrong in ["01", "0x01000000", "0100000g", &"00".repeat(4 * INPUT_WORDS + 4)] {
+            assert!(input_words(wrong).is_err(), "{wrong}");
+        }
     }
 
     #[test]

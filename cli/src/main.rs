@@ -10,9 +10,6 @@ use trestle_cli::args::{self, Cli};
 use trestle_cli::commands;
 use trestle_cli::output::{Failure, Output};
 
-/// A command line that makes no sense, as opposed to a command that failed.
-const USAGE: u8 = 2;
-
 fn main() -> ExitCode {
     // Logs go to standard error and only when asked for: standard output is the result's.
     tracing_subscriber::fmt().with_env_filter(EnvFilter::from_default_env()).with_writer(std::io::stderr).init();
@@ -23,9 +20,12 @@ fn main() -> ExitCode {
     };
     let output = Output::new(cli.global.json);
     match commands::run(cli, &output) {
-        Ok(report) => {
-            output.result(&report);
-            ExitCode::SUCCESS
+        Ok(outcome) => {
+            output.result(&outcome.report);
+            if let Some(line) = outcome.complaint {
+                output.complaint(&line);
+            }
+            ExitCode::from(outcome.code)
         }
         Err(error) => {
             output.failure(&Failure::from(&error));
@@ -44,11 +44,11 @@ fn usage(error: &clap::Error, words: &[String]) -> ExitCode {
         }
         ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
             output.help(error);
-            ExitCode::from(USAGE)
+            ExitCode::from(args::usage_code(words))
         }
         _ => {
             output.failure(&Failure { code: "usage", line: args::usage_line(error, words) });
-            ExitCode::from(USAGE)
+            ExitCode::from(args::usage_code(words))
         }
     }
 }

@@ -16,6 +16,23 @@ pub struct Report {
     pub json: Value,
 }
 
+/// What came of a command that did what it was told, and the exit code that says so.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// What it has to say.
+    pub report: Report,
+    /// 0 for all commands but those that answer by it.
+    pub code: u8,
+    /// What a person should know besides; the report's JSON says it itself.
+    pub complaint: Option<String>,
+}
+
+impl From<Report> for Outcome {
+    fn from(report: Report) -> Self {
+        Self { report, code: 0, complaint: None }
+    }
+}
+
 /// A failure as it is printed: one line, and a short name that does not change with the wording.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {
@@ -63,6 +80,11 @@ impl Output {
         if !self.json {
             print(io::stderr(), line);
         }
+    }
+
+    /// Tells a person what to know about a result; silent for a program.
+    pub fn complaint(&self, line: &str) {
+        self.progress(&format!("error: {line}"));
     }
 
     /// Prints why a command failed.

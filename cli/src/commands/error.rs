@@ -8,6 +8,7 @@ use trestle_bridge::transactions::BuildError;
 use trestle_bridge::transactions::envelope::PostingError;
 use trestle_bridge::wallet::WalletError;
 
+use super::machine::RunError;
 use crate::amount::Shown;
 use crate::output::Failure;
 use crate::rpc::types::Hex32;
@@ -203,6 +204,9 @@ pub enum Error {
     /// An envelope cannot be posted.
     #[error(transparent)]
     Posting(#[from] PostingError),
+    /// A run on the machine.
+    #[error(transparent)]
+    Machine(#[from] RunError),
     /// The demo or the devnet.
     #[error("{0}")]
     Bridge(String),
@@ -239,6 +243,7 @@ impl Error {
             Self::Home(_) | Self::Journal(_) => "wallet_files",
             Self::Chain(_) => "bitcoin",
             Self::Coins(_) => "bitcoin_wallet",
+            Self::Machine(error) => error.code(),
             Self::Build(_) | Self::Posting(_) | Self::Bridge(_) => "bridge",
         }
     }

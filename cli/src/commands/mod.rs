@@ -9,6 +9,7 @@ mod error;
 mod faucet;
 mod force;
 mod layer2;
+mod machine;
 mod refund;
 mod resume;
 mod session;
@@ -19,15 +20,15 @@ mod wallet;
 pub use error::Error;
 
 use crate::args::{Cli, Command};
-use crate::output::{Output, Report};
+use crate::output::{Outcome, Output};
 
 /// Does what the command line says. The demo and the devnet print as they go and report at their end.
 ///
 /// # Errors
 /// Why it was not done, in one line.
-pub fn run(cli: Cli, output: &Output) -> Result<Report, Error> {
+pub fn run(cli: Cli, output: &Output) -> Result<Outcome, Error> {
     let global = &cli.global;
-    match cli.command {
+    let report = match cli.command {
         Command::Wallet(command) => wallet::run(global, command),
         Command::Deposit(args) => deposit::run(global, &args, output),
         Command::Send(args) => layer2::send(global, &args),
@@ -39,5 +40,7 @@ pub fn run(cli: Cli, output: &Output) -> Result<Report, Error> {
         Command::Faucet(args) => faucet::run(global, &args),
         Command::Demo(args) => crate::demo::run(&args, output),
         Command::Devnet(args) => crate::devnet::run(&args, output),
-    }
+        Command::Machine(command) => return Ok(machine::run(&command, output)?),
+    };
+    Ok(report?.into())
 }

@@ -140,7 +140,7 @@ impl Stage {
         let url = self.serving.url();
         let line = ["trestle", "--json", "--wallet", &wallet, "--rpc", &url];
         let cli = Cli::try_parse_from(line.iter().chain(words)).map_err(|e| failed(e.to_string()))?;
-        commands::run(cli, &Output::new(true)).map(|report| report.json).map_err(|e| failed(e.to_string()))
+        commands::run(cli, &Output::new(true)).map(|outcome| outcome.report.json).map_err(|e| failed(e.to_string()))
     }
 
     /// Writes a user's transaction into the timeline.
