@@ -2,4 +2,6 @@
 
 mod bodies;
 mod honest;
+mod semantics;
+mod semantics_steps;
 mod world;
