@@ -4,17 +4,21 @@
 
 use std::process::ExitCode;
 
+use trestle_cli::figures;
+
 fn main() -> ExitCode {
-    match trestle_cli::figures::measure(&|what| eprintln!("measuring {what}")) {
-        Ok(figures) => {
-            for figure in figures {
-                println!("{}", serde_json::to_string(&figure).expect("a figure is plain data"));
+    for measure in [figures::measure, figures::measure_machine] {
+        match measure(&|what| eprintln!("measuring {what}")) {
+            Ok(figures) => {
+                for figure in figures {
+                    println!("{}", serde_json::to_string(&figure).expect("a figure is plain data"));
+                }
             }
-            ExitCode::SUCCESS
-        }
-        Err(error) => {
-            eprintln!("error: {error}");
-            ExitCode::FAILURE
+            Err(error) => {
+                eprintln!("error: {error}");
+                return ExitCode::FAILURE;
+            }
         }
     }
+    ExitCode::SUCCESS
 }

@@ -30,7 +30,7 @@ const RUNS: usize = 5;
 const DENOMINATION: u64 = 1_000_000;
 
 /// A block of Bitcoin's main chain, 1.4 MB, in which nothing concerns the bridge.
-const MAINNET_BLOCK: &[u8] = include_bytes!(
+pub(super) const MAINNET_BLOCK: &[u8] = include_bytes!(
     "../../../tests/data/mainnet_block_000000000000000000000c835b2adcaedc20fdf6ee440009c249452c726dafae.raw"
 );
 
@@ -44,7 +44,7 @@ pub fn measure(progress: &dyn Fn(&str)) -> Result<Vec<Figure>, FiguresError> {
     Ok(vec![Figure::new("rollup.apply", rate, "tx/s"), Figure::new("rollup.mainnet_block_seconds", mainnet, "s")])
 }
 
-fn parameters(genesis_hash: [u8; 32]) -> Parameters {
+pub(super) fn parameters(genesis_hash: [u8; 32]) -> Parameters {
     Parameters {
         committee: x_only(&key("committee")).serialize(),
         vault_key: x_only(&key("vault")).serialize(),
