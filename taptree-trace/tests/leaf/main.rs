@@ -1,7 +1,8 @@
 //! The disproof leaves: no honest operator can be hit by one, and every lie by some.
 
 mod bodies;
+mod core;
 mod honest;
-mod semantics;
-mod semantics_steps;
+mod moves;
+mod table;
 mod world;
