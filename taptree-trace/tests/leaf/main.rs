@@ -3,6 +3,9 @@
 mod bodies;
 mod core;
 mod honest;
+mod lies;
 mod moves;
+mod semantics;
+mod semantics_steps;
 mod table;
 mod world;
