@@ -6,6 +6,7 @@ mod honest;
 mod lies;
 mod moves;
 mod semantics;
+mod semantics_core;
 mod semantics_steps;
 mod table;
 mod world;

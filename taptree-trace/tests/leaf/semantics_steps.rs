@@ -262,27 +262,31 @@ pub fn item(number: u64) -> Vec<u8> {
     if number == 0 { Vec::new() } else { vec![number as u8] }
 }
 
-/// The digits of what was signed.
-pub fn digits(signed: &Signed, id: MessageId) -> impl Iterator<Item = u64> {
+/// The fields of a message.
+pub fn fields(signed: &Signed, id: MessageId) -> Vec<Vec<u8>> {
     let word = |at: usize| signed.inputs[at].to_le_bytes();
-    let words = |at: usize| (at..at + 8).flat_map(word).collect::<Vec<u8>>();
-    let bytes = match id {
+    let words = |at: usize| vec![(at..at + 8).flat_map(word).collect()];
+    let number = |at: usize, less: u32| u16::try_from(signed.inputs[at] - less).unwrap().to_be_bytes().to_vec();
+    match id {
         MessageId::StepLog => {
-            let w = &signed.words;
-            let log = [w.pc, w.instruction, w.rs1, w.rs2, w.address, w.value, w.next_pc];
-            log.iter().flat_map(|word| word.to_be_bytes()).collect()
+            let Words { pc, instruction, rs1, rs2, address, value, next_pc } = signed.words;
+            [pc, instruction, rs1, rs2, address, value, next_pc].map(|word| word.to_be_bytes().to_vec()).to_vec()
         }
-        MessageId::StepLeaf => signed.leaf.to_vec(),
-        MessageId::StepAfter => signed.after.to_vec(),
+        MessageId::StepLeaf => vec![signed.leaf.to_vec()],
+        MessageId::StepAfter => vec![signed.after.to_vec()],
         MessageId::BlockHash(End::Previous) => words(0),
         MessageId::BlockRoot(End::Previous) => words(8),
         MessageId::BlockHash(End::Next) => words(16),
         MessageId::BlockRoot(End::Next) => words(24),
-        MessageId::BlockIndex => ((signed.inputs[32] - 1) as u16).to_be_bytes().to_vec(),
-        MessageId::Claim => [&(signed.inputs[33] as u16).to_be_bytes()[..], &word(34)].concat(),
+        MessageId::BlockIndex => vec![number(32, 1)],
+        MessageId::Claim => vec![number(33, 0), word(34).to_vec()],
         _ => panic!("{id} is read by no leaf"),
-    };
-    bytes.into_iter().flat_map(|byte| [u64::from(byte >> 4), u64::from(byte & 15)])
+    }
+}
+
+/// The digits of a message.
+pub fn digits(signed: &Signed, id: MessageId) -> impl Iterator<Item = u64> {
+    fields(signed, id).into_iter().flatten().flat_map(|byte| [u64::from(byte >> 4), u64::from(byte & 15)])
 }
 
 /// A word of each instruction, with two different source registers and a destination that is not x0.

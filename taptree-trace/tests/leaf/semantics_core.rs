@@ -1,0 +1,364 @@
+//! The leaves that judge one step, whole, in real transactions: Bitcoin Core's own code accepts every lie and nothing else.
+
+use bitcoin::absolute::LockTime;
+use bitcoin::consensus::serialize;
+use bitcoin::hashes::{Hash, hash160};
+use bitcoin::key::Keypair;
+use bitcoin::secp256k1::{Message, Secp256k1, SecretKey};
+use bitcoin::sighash::{Prevouts, SighashCache, TapSighashType};
+use bitcoin::taproot::{LeafVersion, Signature, TapLeafHash, TaprootBuilder};
+use bitcoin::transaction::Version;
+use bitcoin::{Amount, OutPoint, ScriptBuf, Sequence, Transaction, TxIn, TxOut, Witness};
+use bitcoinconsensus::{Utxo, VERIFY_ALL_PRE_TAPROOT, VERIFY_TAPROOT, verify_with_flags};
+use rand::rngs::StdRng;
+use rand::seq::SliceRandom;
+use rand::{Rng, SeedableRng};
+use trestle_taptree_trace::interpreter::{Rules, run};
+use trestle_taptree_trace::lane::{
+    Lane, LaneId, LaneKeys, MessageId, Transcript, challenger_keys, operator_keys, sign,
+};
+use trestle_taptree_trace::leaf::semantics::{Semantics, Signed};
+use trestle_taptree_trace::leaf::{Disproof, script, witness};
+use trestle_taptree_trace::ots::SecretSeed;
+
+use crate::semantics::{corrupt, steps};
+use crate::semantics_steps::{Honest, constants, fields};
+
+const ID: LaneId = LaneId { instance: [1; 32], slot: [2; 6], challenger: 3 };
+const CONFIRMATIONS: u16 = 1;
+
+fn seed() -> SecretSeed {
+    SecretSeed::new([4; 32])
+}
+
+fn lane() -> Lane {
+    let challenger = challenger_keys(&SecretSeed::new([5; 32]), &ID);
+    let keys = LaneKeys::new(CONFIRMATIONS, operator_keys(&seed(), &ID, CONFIRMATIONS), challenger).unwrap();
+    Lane { keys, constants: constants() }
+}
+
+/// The operator's signatures of what the leaf reads.
+fn transcript(lane: &Lane, leaf: Semantics, signed: &Signed) -> Transcript {
+    let mut transcript = Transcript::default();
+    for id in leaf.reads() {
+        let fields = fields(signed, id);
+        let fields: Vec<&[u8]> = fields.iter().map(Vec::as_slice).collect();
+        transcript.add(&lane.keys, id, sign(&seed(), &ID, id, &fields).unwrap()).unwrap();
+    }
+    transcript
+}
+
+/// A leaf's script, alone in an output that a transaction spends.
+struct Output {
+    script: ScriptBuf,
+    control: Vec<u8>,
+    spent: TxOut,
+    transaction: Transaction,
+    /// The challenger's signature of the transaction.
+    signature: Signature,
+}
+
+impl Output {
+    fn new(script: ScriptBuf) -> Self {
+        let secp = Secp256k1::new();
+        // The constants' challenger is the generator.
+        let one = Keypair::from_secret_key(&secp, &SecretKey::from_slice(&[&[0; 31][..], &[1]].concat()).unwrap());
+        let key = one.x_only_public_key().0;
+        let info = TaprootBuilder::new().add_leaf(0, script.clone()).unwrap().finalize(&secp, key).unwrap();
+        let control = info.control_block(&(script.clone(), LeafVersion::TapScript)).unwrap().serialize();
+        let spent =
+            TxOut { value: Amount::from_sat(100_000), script_pubkey: ScriptBuf::new_p2tr_tweaked(info.output_key()) };
+        let previous_output = OutPoint { vout: 0, ..OutPoint::null() };
+        let input = TxIn { previous_output, sequence: Sequence::ZERO, ..TxIn::default() };
+        let output = TxOut { value: Amount::from_sat(1_000), script_pubkey: ScriptBuf::new_op_return([]) };
+        let transaction =
+            Transaction { version: Version::TWO, lock_time: LockTime::ZERO, input: vec![input], output: vec![output] };
+        let hash = TapLeafHash::from_script(&script, LeafVersion::TapScript);
+        let sighash = SighashCache::new(&transaction)
+            .taproot_script_spend_signature_hash(0, &Prevouts::All(&[&spent]), hash, TapSighashType::Default)
+            .unwrap();
+        let signature = secp.sign_schnorr_no_aux_rand(&Message::from(sighash), &one);
+        let signature = Signature { signature, sighash_type: TapSighashType::Default };
+        Self { script, control, spent, transaction, signature }
+    }
+
+    /// Whether Bitcoin Core, by the rules of its consensus, accepts the spend.
+    fn accepts(&self, items: &[Vec<u8>]) -> bool {
+        let mut witness = Witness::from_slice(items);
+        witness.push(&self.script);
+        witness.push(&self.control);
+        let mut transaction = self.transaction.clone();
+        transaction.input[0].witness = witness;
+        let (key, value) = (self.spent.script_pubkey.as_bytes(), self.spent.value.to_sat());
+        let (script_pubkey, script_pubkey_len) = (key.as_ptr(), key.len().try_into().unwrap());
+        let utxo = Utxo { script_pubkey, script_pubkey_len, value: value.try_into().unwrap() };
+        let flags = VERIFY_ALL_PRE_TAPROOT | VERIFY_TAPROOT;
+        let accepts = verify_with_flags(key, value, &serialize(&transaction), Some(&[utxo]), 0, flags).is_ok();
+        let ours = run(&self.script, items, Rules::Consensus).is_ok_and(|outcome| outcome.accepts());
+        // The interpreter takes every signature of the challenger for right.
+        assert!(!accepts || ours);
+        accepts
+    }
+}
+
+/// For each leaf some lies that satisfy it, each with the honest step that it was made of.
+fn lies(each: usize) -> Vec<(Semantics, Vec<(Signed, Honest)>)> {
+    let constants = constants();
+    let mut rng = StdRng::seed_from_u64(20);
+    let mut found: Vec<_> = Semantics::all().into_iter().map(|leaf| (leaf, Vec::new())).collect();
+    for step in steps(21, 100_000) {
+        let wrong = corrupt(&mut rng, &step);
+        for (leaf, lies) in found.iter_mut().filter(|(_, lies)| lies.len() < each) {
+            if leaf.hints(&wrong, &constants, Some(&step.preimage)).is_some() {
+                lies.push((wrong.clone(), step.clone()));
+            }
+        }
+        if found.iter().all(|(_, lies)| lies.len() == each) {
+            return found;
+        }
+    }
+    panic!("there are no lies for {:?}", found.iter().find(|(_, lies)| lies.len() < each));
+}
+
+/// The witness of whoever takes signatures of the messages for a lie.
+fn spend(output: &Output, lane: &Lane, leaf: Semantics, signed: &Signed, hints: Vec<Vec<u8>>) -> Vec<Vec<u8>> {
+    witness(&leaf, hints, &transcript(lane, leaf, signed), &output.signature).unwrap()
+}
+
+#[test]
+fn bitcoin_core_accepts_every_leaf_for_a_lie_and_for_no_honest_step() {
+    let lane = lane();
+    for (leaf, lies) in lies(2) {
+        let output = Output::new(script(&leaf, &lane).unwrap());
+        for (signed, step) in lies {
+            let hints = leaf.hints(&signed, &lane.constants, Some(&step.preimage)).unwrap();
+            let items = spend(&output, &lane, leaf, &signed, hints.clone());
+            assert!(output.accepts(&items), "{leaf:?}");
+            assert!(run(&output.script, &items, Rules::Standard).is_ok_and(|outcome| outcome.accepts()), "{leaf:?}");
+            let items = spend(&output, &lane, leaf, &step.signed, hints);
+            assert!(!output.accepts(&items), "{leaf:?}");
+        }
+    }
+}
+
+/// What somebody makes of a witness: nobody signed what it says.
+fn forgeries(rng: &mut StdRng, leaf: Semantics, items: &[Vec<u8>]) -> Vec<(&'static str, Vec<Vec<u8>>)> {
+    let hints = leaf.hint_count();
+    let digits = (items.len() - 1 - hints) / 2;
+    let log = MessageId::StepLog.layout();
+    let (link, digit) = (|place: usize| hints + 2 * place, |place: usize| hints + 2 * place + 1);
+    let with = |change: &mut dyn FnMut(&mut Vec<Vec<u8>>)| {
+        let mut items = items.to_vec();
+        change(&mut items);
+        items
+    };
+    let number = |item: &[u8]| item.first().copied().unwrap_or(0);
+    // A digit above 15 is read as 15, which is no forgery if it is 15.
+    let places: Vec<_> = (0..digits).filter(|place| number(&items[digit(*place)]) < 15).collect();
+    let place = *places.choose(rng).unwrap();
+    let mut forged = Vec::new();
+    // Whoever has a link can hash it on, and so raise a digit, but what raises one must lower another.
+    forged.push(("a digit raised", with(&mut |items| raise(items, link(place), digit(place)))));
+    let raised = with(&mut |items| {
+        raise(items, link(place), digit(place));
+        for checksum in log.message_digits()..log.signed_digits() {
+            let lowered = number(&items[digit(checksum)]).saturating_sub(1);
+            items[digit(checksum)] = minimal(lowered);
+        }
+    });
+    forged.push(("a digit raised and the checksum lowered", raised));
+    let lowered = number(&items[digit(place)]).checked_sub(1);
+    if let Some(lowered) = lowered {
+        forged.push(("a digit lowered", with(&mut |items| items[digit(place)] = minimal(lowered))));
+    }
+    for odd in [vec![16], vec![0x81], vec![31], vec![15, 1], vec![0xff; 4], vec![0; 5], vec![7; 20]] {
+        forged.push(("a digit out of range", with(&mut |items| items[digit(place)] = odd.clone())));
+    }
+    let other = rng.gen_range(0..digits);
+    if items[link(place)] != items[link(other)] {
+        let swapped = with(&mut |items| {
+            items.swap(link(place), link(other));
+            items.swap(digit(place), digit(other));
+        });
+        forged.push(("two digits swapped", swapped));
+    }
+    // Fields are eight digits of the log.
+    let (a, b) = (rng.gen_range(0..7), rng.gen_range(0..7));
+    if a != b {
+        let swapped = with(&mut |items| {
+            for place in 0..8 {
+                items.swap(link(8 * a + place), link(8 * b + place));
+                items.swap(digit(8 * a + place), digit(8 * b + place));
+            }
+        });
+        forged.push(("two fields swapped", swapped));
+    }
+    forged.push(("an item too many", [vec![vec![1]], items.to_vec()].concat()));
+    forged.push(("an item too few", items[1..].to_vec()));
+    let last = items.len() - 1;
+    forged.push(("no signature of the challenger", with(&mut |items| items[last] = Vec::new())));
+    forged.push(("another signature of the challenger", with(&mut |items| items[last][7] ^= 1)));
+    forged
+}
+
+/// Hashes a link once more, and counts its digit up.
+fn raise(items: &mut [Vec<u8>], link: usize, digit: usize) {
+    items[link] = hash160::Hash::hash(&items[link]).to_byte_array().to_vec();
+    items[digit] = minimal(items[digit].first().copied().unwrap_or(0) + 1);
+}
+
+fn minimal(digit: u8) -> Vec<u8> {
+    if digit == 0 { Vec::new() } else { vec![digit] }
+}
+
+#[test]
+fn bitcoin_core_refuses_what_was_not_signed() {
+    let lane = lane();
+    let mut rng = StdRng::seed_from_u64(22);
+    for (leaf, lies) in lies(1) {
+        let output = Output::new(script(&leaf, &lane).unwrap());
+        let (signed, step) = &lies[0];
+        let hints = leaf.hints(signed, &lane.constants, Some(&step.preimage)).unwrap();
+        let items = spend(&output, &lane, leaf, signed, hints);
+        for (what, items) in forgeries(&mut rng, leaf, &items) {
+            assert!(!output.accepts(&items), "{leaf:?}: {what}");
+        }
+        // The same operator's signatures of the same messages in another lane.
+        let mut items = items;
+        let mut place = leaf.hint_count();
+        for id in leaf.reads() {
+            let fields = fields(signed, id);
+            let fields: Vec<&[u8]> = fields.iter().map(Vec::as_slice).collect();
+            let other = LaneId { slot: [3; 6], challenger: 4, ..ID };
+            let pairs = sign(&seed(), &other, id, &fields).unwrap().pairs();
+            let ours = items.splice(place..place + pairs.len(), pairs.clone()).collect::<Vec<_>>();
+            assert!(!output.accepts(&items), "{leaf:?}: {id} of another lane");
+            items.splice(place..place + ours.len(), ours);
+            place += pairs.len();
+        }
+        assert!(output.accepts(&items));
+    }
+}
+
+/// Script and largest witness of every leaf in bytes, which are weight units: control block and the input's other bytes
+/// apart.
+const SIZES: [(&str, usize); 102] = [
+    ("accepts.wrongly", 10593),
+    ("rejects.wrongly.lui", 10562),
+    ("rejects.wrongly.auipc", 10562),
+    ("rejects.wrongly.jal", 10562),
+    ("rejects.wrongly.jalr", 10574),
+    ("rejects.wrongly.branch", 10577),
+    ("rejects.wrongly.load", 10672),
+    ("rejects.wrongly.store", 10775),
+    ("rejects.wrongly.immediate", 10624),
+    ("rejects.wrongly.register", 10618),
+    ("rejects.wrongly.fence", 10574),
+    ("rejects.wrongly.unhash", 10631),
+    ("rejects.wrongly.input", 10603),
+    ("trap.fetch", 10599),
+    ("trap.unknown.opcode", 10566),
+    ("trap.unknown.jalr", 10510),
+    ("trap.unknown.branch", 10513),
+    ("trap.unknown.load", 10516),
+    ("trap.unknown.store", 10511),
+    ("trap.unknown.immediate", 10560),
+    ("trap.unknown.register", 10554),
+    ("trap.unknown.fence", 10510),
+    ("trap.unknown.system", 10530),
+    ("trap.unknown.unhash", 10522),
+    ("trap.unknown.input", 10507),
+    ("trap.load", 10606),
+    ("trap.store", 10709),
+    ("trap.ebreak", 10533),
+    ("trap.unhash", 10565),
+    ("trap.input", 10537),
+    ("trap.ecall", 10649),
+    ("address.load", 5859),
+    ("address.store", 5887),
+    ("address.unhash", 5723),
+    ("address.none", 5801),
+    ("next_pc.lui", 5796),
+    ("next_pc.auipc", 5796),
+    ("next_pc.jal", 5884),
+    ("next_pc.jalr", 5896),
+    ("next_pc.load", 5906),
+    ("next_pc.store", 6009),
+    ("next_pc.immediate", 5858),
+    ("next_pc.register", 5852),
+    ("next_pc.fence", 5808),
+    ("next_pc.unhash", 5865),
+    ("next_pc.input", 5837),
+    ("next_pc.beq", 5957),
+    ("next_pc.bne", 5959),
+    ("next_pc.blt", 6042),
+    ("next_pc.bge", 6043),
+    ("next_pc.bltu", 6014),
+    ("next_pc.bgeu", 6015),
+    ("value.x0", 5592),
+    ("value.lui", 5707),
+    ("value.auipc", 5871),
+    ("value.jal", 5807),
+    ("value.jalr", 5819),
+    ("value.lb", 11945),
+    ("value.lh", 11983),
+    ("value.lw", 11988),
+    ("value.lbu", 11934),
+    ("value.lhu", 11971),
+    ("value.sb", 5831),
+    ("value.sh", 5875),
+    ("value.sw", 5869),
+    ("value.sb.kept", 11869),
+    ("value.sh.kept", 11854),
+    ("value.addi", 5854),
+    ("value.slti", 5857),
+    ("value.sltiu", 5851),
+    ("value.xori", 6051),
+    ("value.ori", 6051),
+    ("value.andi", 6051),
+    ("value.slli", 6156),
+    ("value.srli", 6122),
+    ("value.srai", 6162),
+    ("value.add", 5867),
+    ("value.slt", 5864),
+    ("value.sltu", 5836),
+    ("value.xor", 6029),
+    ("value.or", 6029),
+    ("value.and", 6029),
+    ("value.sll", 6156),
+    ("value.srl", 6122),
+    ("value.sra", 6162),
+    ("value.sub", 5869),
+    ("value.mul", 6722),
+    ("value.mulh", 7498),
+    ("value.mulhsu", 7324),
+    ("value.mulhu", 7032),
+    ("value.div", 7893),
+    ("value.divu", 7385),
+    ("value.rem", 7930),
+    ("value.remu", 7429),
+    ("value.input.block.previous.hash", 11977),
+    ("value.input.block.previous.root", 11978),
+    ("value.input.block.next.hash", 11979),
+    ("value.input.block.next.root", 11981),
+    ("value.input.block.index", 6444),
+    ("value.input.claim.N", 7179),
+    ("value.input.claim.block_hash", 7098),
+    ("value.input.lane", 5878),
+];
+
+#[test]
+fn sizes_are_pinned() {
+    let lane = lane();
+    let size = |leaf: &Semantics| {
+        let digits: usize = leaf.reads().iter().map(|id| id.layout().signed_digits()).sum();
+        // A link is 21 bytes with its length, a digit 2; the challenger's signature 65.
+        let script = script(leaf, &lane).unwrap().len();
+        (leaf.name(), script + 23 * digits + 2 * leaf.hint_count() + 65)
+    };
+    let sizes: Vec<_> = Semantics::all().iter().map(size).collect();
+    let pinned: Vec<_> = SIZES.iter().map(|(name, size)| (name.to_string(), *size)).collect();
+    assert!(sizes.iter().all(|(_, size)| *size <= 12_000));
+    let text: String = sizes.iter().map(|(name, size)| format!("    (\"{name}\", {size}),\n")).collect();
+    assert_eq!(sizes, pinned, "\n{text}");
+}
