@@ -1,15 +1,7 @@
 //! The leaves that judge one step, whole, in real transactions: Bitcoin Core's own code accepts every lie and nothing else.
 
-use bitcoin::absolute::LockTime;
-use bitcoin::consensus::serialize;
+use bitcoin::Script;
 use bitcoin::hashes::{Hash, hash160};
-use bitcoin::key::Keypair;
-use bitcoin::secp256k1::{Message, Secp256k1, SecretKey};
-use bitcoin::sighash::{Prevouts, SighashCache, TapSighashType};
-use bitcoin::taproot::{LeafVersion, Signature, TapLeafHash, TaprootBuilder};
-use bitcoin::transaction::Version;
-use bitcoin::{Amount, OutPoint, ScriptBuf, Sequence, Transaction, TxIn, TxOut, Witness};
-use bitcoinconsensus::{Utxo, VERIFY_ALL_PRE_TAPROOT, VERIFY_TAPROOT, verify_with_flags};
 use rand::rngs::StdRng;
 use rand::seq::SliceRandom;
 use rand::{Rng, SeedableRng};
@@ -21,6 +13,7 @@ use trestle_taptree_trace::leaf::semantics::{Semantics, Signed};
 use trestle_taptree_trace::leaf::{Disproof, script, witness};
 use trestle_taptree_trace::ots::SecretSeed;
 
+use crate::core;
 use crate::semantics::{corrupt, steps};
 use crate::semantics_steps::{Honest, constants, fields};
 
@@ -48,57 +41,13 @@ fn transcript(lane: &Lane, leaf: Semantics, signed: &Signed) -> Transcript {
     transcript
 }
 
-/// A leaf's script, alone in an output that a transaction spends.
-struct Output {
-    script: ScriptBuf,
-    control: Vec<u8>,
-    spent: TxOut,
-    transaction: Transaction,
-    /// The challenger's signature of the transaction.
-    signature: Signature,
-}
-
-impl Output {
-    fn new(script: ScriptBuf) -> Self {
-        let secp = Secp256k1::new();
-        // The constants' challenger is the generator.
-        let one = Keypair::from_secret_key(&secp, &SecretKey::from_slice(&[&[0; 31][..], &[1]].concat()).unwrap());
-        let key = one.x_only_public_key().0;
-        let info = TaprootBuilder::new().add_leaf(0, script.clone()).unwrap().finalize(&secp, key).unwrap();
-        let control = info.control_block(&(script.clone(), LeafVersion::TapScript)).unwrap().serialize();
-        let spent =
-            TxOut { value: Amount::from_sat(100_000), script_pubkey: ScriptBuf::new_p2tr_tweaked(info.output_key()) };
-        let previous_output = OutPoint { vout: 0, ..OutPoint::null() };
-        let input = TxIn { previous_output, sequence: Sequence::ZERO, ..TxIn::default() };
-        let output = TxOut { value: Amount::from_sat(1_000), script_pubkey: ScriptBuf::new_op_return([]) };
-        let transaction =
-            Transaction { version: Version::TWO, lock_time: LockTime::ZERO, input: vec![input], output: vec![output] };
-        let hash = TapLeafHash::from_script(&script, LeafVersion::TapScript);
-        let sighash = SighashCache::new(&transaction)
-            .taproot_script_spend_signature_hash(0, &Prevouts::All(&[&spent]), hash, TapSighashType::Default)
-            .unwrap();
-        let signature = secp.sign_schnorr_no_aux_rand(&Message::from(sighash), &one);
-        let signature = Signature { signature, sighash_type: TapSighashType::Default };
-        Self { script, control, spent, transaction, signature }
-    }
-
-    /// Whether Bitcoin Core, by the rules of its consensus, accepts the spend.
-    fn accepts(&self, items: &[Vec<u8>]) -> bool {
-        let mut witness = Witness::from_slice(items);
-        witness.push(&self.script);
-        witness.push(&self.control);
-        let mut transaction = self.transaction.clone();
-        transaction.input[0].witness = witness;
-        let (key, value) = (self.spent.script_pubkey.as_bytes(), self.spent.value.to_sat());
-        let (script_pubkey, script_pubkey_len) = (key.as_ptr(), key.len().try_into().unwrap());
-        let utxo = Utxo { script_pubkey, script_pubkey_len, value: value.try_into().unwrap() };
-        let flags = VERIFY_ALL_PRE_TAPROOT | VERIFY_TAPROOT;
-        let accepts = verify_with_flags(key, value, &serialize(&transaction), Some(&[utxo]), 0, flags).is_ok();
-        let ours = run(&self.script, items, Rules::Consensus).is_ok_and(|outcome| outcome.accepts());
-        // The interpreter takes every signature of the challenger for right.
-        assert!(!accepts || ours);
-        accepts
-    }
+/// Whether Bitcoin Core accepts that these items satisfy the script.
+fn accepts(script: &Script, items: &[Vec<u8>]) -> bool {
+    let accepts = core::accepts(script, items);
+    let ours = run(script, items, Rules::Consensus).is_ok_and(|outcome| outcome.accepts());
+    // The interpreter takes every signature of the challenger for right.
+    assert!(!accepts || ours);
+    accepts
 }
 
 /// For each leaf some lies that satisfy it, each with the honest step that it was made of.
@@ -120,23 +69,28 @@ fn lies(each: usize) -> Vec<(Semantics, Vec<(Signed, Honest)>)> {
     panic!("there are no lies for {:?}", found.iter().find(|(_, lies)| lies.len() < each));
 }
 
-/// The witness of whoever takes signatures of the messages for a lie.
-fn spend(output: &Output, lane: &Lane, leaf: Semantics, signed: &Signed, hints: Vec<Vec<u8>>) -> Vec<Vec<u8>> {
-    witness(&leaf, hints, &transcript(lane, leaf, signed), &output.signature).unwrap()
+/// The witness of whoever takes the operator's signatures for a lie.
+fn spend(script: &Script, lane: &Lane, leaf: Semantics, signed: &Signed, hints: Vec<Vec<u8>>) -> Vec<Vec<u8>> {
+    let mut items = Vec::new();
+    core::spend(script, |signature| {
+        items = witness(&leaf, hints, &transcript(lane, leaf, signed), &signature).unwrap();
+        items.clone()
+    });
+    items
 }
 
 #[test]
 fn bitcoin_core_accepts_every_leaf_for_a_lie_and_for_no_honest_step() {
     let lane = lane();
     for (leaf, lies) in lies(2) {
-        let output = Output::new(script(&leaf, &lane).unwrap());
+        let script = script(&leaf, &lane).unwrap();
         for (signed, step) in lies {
             let hints = leaf.hints(&signed, &lane.constants, Some(&step.preimage)).unwrap();
-            let items = spend(&output, &lane, leaf, &signed, hints.clone());
-            assert!(output.accepts(&items), "{leaf:?}");
-            assert!(run(&output.script, &items, Rules::Standard).is_ok_and(|outcome| outcome.accepts()), "{leaf:?}");
-            let items = spend(&output, &lane, leaf, &step.signed, hints);
-            assert!(!output.accepts(&items), "{leaf:?}");
+            let items = spend(&script, &lane, leaf, &signed, hints.clone());
+            assert!(accepts(&script, &items), "{leaf:?}");
+            assert!(run(&script, &items, Rules::Standard).is_ok_and(|outcome| outcome.accepts()), "{leaf:?}");
+            let items = spend(&script, &lane, leaf, &step.signed, hints);
+            assert!(!accepts(&script, &items), "{leaf:?}");
         }
     }
 }
@@ -216,12 +170,12 @@ fn bitcoin_core_refuses_what_was_not_signed() {
     let lane = lane();
     let mut rng = StdRng::seed_from_u64(22);
     for (leaf, lies) in lies(1) {
-        let output = Output::new(script(&leaf, &lane).unwrap());
+        let script = script(&leaf, &lane).unwrap();
         let (signed, step) = &lies[0];
         let hints = leaf.hints(signed, &lane.constants, Some(&step.preimage)).unwrap();
-        let items = spend(&output, &lane, leaf, signed, hints);
+        let items = spend(&script, &lane, leaf, signed, hints);
         for (what, items) in forgeries(&mut rng, leaf, &items) {
-            assert!(!output.accepts(&items), "{leaf:?}: {what}");
+            assert!(!accepts(&script, &items), "{leaf:?}: {what}");
         }
         // The same operator's signatures of the same messages in another lane.
         let mut items = items;
@@ -232,11 +186,11 @@ fn bitcoin_core_refuses_what_was_not_signed() {
             let other = LaneId { slot: [3; 6], challenger: 4, ..ID };
             let pairs = sign(&seed(), &other, id, &fields).unwrap().pairs();
             let ours = items.splice(place..place + pairs.len(), pairs.clone()).collect::<Vec<_>>();
-            assert!(!output.accepts(&items), "{leaf:?}: {id} of another lane");
+            assert!(!accepts(&script, &items), "{leaf:?}: {id} of another lane");
             items.splice(place..place + ours.len(), ours);
             place += pairs.len();
         }
-        assert!(output.accepts(&items));
+        assert!(accepts(&script, &items));
     }
 }
 
