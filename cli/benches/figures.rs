@@ -2,12 +2,18 @@
 //!
 //! `make bench`, or `cargo bench -p trestle-cli --bench figures`.
 
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+mod ckb_vm;
+
 use std::process::ExitCode;
 
-use trestle_cli::figures;
+use trestle_cli::figures::{self, Figure, FiguresError};
+
+type Measure = fn(&dyn Fn(&str)) -> Result<Vec<Figure>, FiguresError>;
 
 fn main() -> ExitCode {
-    for measure in [figures::measure, figures::measure_machine] {
+    let parts: [Measure; 3] = [figures::measure, measure_speed, figures::measure_machine];
+    for measure in parts {
         match measure(&|what| eprintln!("measuring {what}")) {
             Ok(figures) => {
                 for figure in figures {
@@ -21,4 +27,12 @@ fn main() -> ExitCode {
         }
     }
     ExitCode::SUCCESS
+}
+
+/// There is assembly of ckb-vm for two architectures.
+fn measure_speed(progress: &dyn Fn(&str)) -> Result<Vec<Figure>, FiguresError> {
+    #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+    return figures::measure_speed(Some(&ckb_vm::run), progress);
+    #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+    figures::measure_speed(None, progress)
 }
