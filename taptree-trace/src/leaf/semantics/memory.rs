@@ -10,7 +10,7 @@ use bitcoin::opcodes::all::*;
 use trestle_zkvm_adapter::instruction::Width;
 
 use super::Source;
-use super::judge::{ADDRESS, DIGITS, INSTRUCTION, Judge, RS2, SECOND, VALUE, Word};
+use super::judge::{ADDRESS, DIGITS, INSTRUCTION, Judge, RS2, VALUE};
 use crate::lane::LaneConstants;
 
 impl Judge {
@@ -43,7 +43,10 @@ impl Judge {
         for digit in 0..digits {
             match width {
                 Width::Word => self.digit(VALUE, digit),
-                _ => self.copy(first).signed_before(VALUE.0 + DIGITS - 1 - digit),
+                _ => {
+                    let lowest = self.place_of(VALUE, digit);
+                    self.copy(first).copy_below(lowest)
+                }
             };
             self.digit(RS2, digit).op(OP_NUMNOTEQUAL);
             if digit > 0 {
@@ -81,11 +84,11 @@ impl Judge {
             }
             Source::Index => {
                 self.is(i64::from(words.start)).verify();
-                self.digits(FIRST_FOUR, (0..4).rev()).op(OP_1ADD).push(0).sum_differs(&[(-1, VALUE)])
+                self.first_half().op(OP_1ADD).push(0).sum_differs(&[(-1, VALUE)])
             }
             Source::Claimed => {
                 self.is(i64::from(words.start)).verify();
-                self.digits(FIRST_FOUR, (0..4).rev()).push(0).sum_differs(&[(-1, VALUE)])
+                self.first_half().push(0).sum_differs(&[(-1, VALUE)])
             }
             Source::BlockHashPrefix => {
                 self.is(i64::from(words.start)).verify().push(-4).said_differs(0..DIGITS).op(OP_NIP)
@@ -99,12 +102,23 @@ impl Judge {
         }
     }
 
-    /// `first → first flag`: whether some of the value's digits are not those of a word of the second message, which begins
-    /// so far before that message's first digit (a number that is not positive).
+    /// `→ number`: of the first four digits of the second message.
+    fn first_half(&mut self) -> &mut Self {
+        let first = self.place_of_other(0);
+        self.fold(&[first + 3, first + 2, first + 1, first])
+    }
+
+    /// `below → below flag`: whether some of the value's digits are not those of a word of the second message, the first of
+    /// which lies so far below that message's first digit (a number that is not positive).
     fn said_differs(&mut self, digits: Range<usize>) -> &mut Self {
-        let first = self.height() - 1;
+        self.differs_from_word(self.place_of_other(0), digits)
+    }
+
+    /// The same, so far below any place.
+    pub fn differs_from_word(&mut self, place: usize, digits: Range<usize>) -> &mut Self {
+        let below = self.height() - 1;
         for digit in digits.clone() {
-            self.copy(first).signed_before(SECOND + (digit ^ 1)).digit(VALUE, digit).op(OP_NUMNOTEQUAL);
+            self.copy(below).copy_below(place + (digit ^ 1)).digit(VALUE, digit).op(OP_NUMNOTEQUAL);
             if digit > digits.start {
                 self.op(OP_BOOLOR);
             }
@@ -112,6 +126,3 @@ impl Judge {
         self
     }
 }
-
-/// The first four digits of the second message, as the lower half of a word.
-const FIRST_FOUR: Word = Word(SECOND - 4);

@@ -126,7 +126,7 @@ impl Judge {
     }
 
     /// `→ number`: made of digits, the lowest first.
-    fn fold(&mut self, digits: &[usize]) -> &mut Self {
+    pub fn fold(&mut self, digits: &[usize]) -> &mut Self {
         for (place, digit) in digits.iter().rev().enumerate() {
             if place > 0 {
                 self.double(4);

@@ -8,7 +8,7 @@ use trestle_zkvm_adapter::opening::commitment;
 
 use super::alu::Operand;
 use super::class::{alu_bits, condition_bits, load_bits};
-use super::judge::{ADDRESS, DIGITS, INSTRUCTION, Judge, NEXT_PC, PC, RS1, RS2, SECOND, VALUE, Word};
+use super::judge::{ADDRESS, DIGITS, INSTRUCTION, Judge, NEXT_PC, PC, RS1, RS2, VALUE, Word};
 use super::{Class, Semantics};
 use crate::lane::LaneConstants;
 
@@ -117,7 +117,7 @@ impl Judge {
     /// Goes on if the state after is a halted one.
     fn verify_halted(&mut self, state: &Digest) -> &mut Self {
         for (place, digit) in digits(&commitment(state)).enumerate() {
-            self.signed(SECOND + place).push(digit).op(OP_NUMEQUALVERIFY);
+            self.copy(self.place_of_other(place)).push(digit).op(OP_NUMEQUALVERIFY);
         }
         self
     }
@@ -125,7 +125,7 @@ impl Judge {
     /// `→ flag`: whether the state after is another than a halted one.
     fn is_not_halted(&mut self, state: &Digest) -> &mut Self {
         for (place, digit) in digits(&commitment(state)).enumerate() {
-            self.signed(SECOND + place).push(digit).op(OP_NUMNOTEQUAL);
+            self.copy(self.place_of_other(place)).push(digit).op(OP_NUMNOTEQUAL);
             if place > 0 {
                 self.op(OP_BOOLOR);
             }
