@@ -3,10 +3,8 @@
 mod bodies;
 mod core;
 mod honest;
-mod lies;
 mod moves;
 mod semantics;
-mod semantics_core;
 mod semantics_steps;
 mod table;
 mod world;
