@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use bitcoin::BlockHash;
+use bitcoin::hashes::Hash;
 use serde_json::json;
 use trestle_rollup::Parameters;
 use trestle_rollup::native::RawBlock;
@@ -32,16 +34,16 @@ pub fn verify(args: &VerifyBlockArgs, output: &Output) -> Result<Outcome, RunErr
     let agree = answer.right == (ran.trace.halt() == Some(Halt::Accept));
 
     let next = &inputs.next;
+    let block_hash = BlockHash::from_byte_array(next.block_hash);
     let text = format!(
-        "Block    {}, {} bytes\nNative   R = {} in {:.3} s\nGuest    {} as native code",
-        hex(&next.block_hash),
+        "Block    {block_hash}, {} bytes\nNative   R = {} in {:.3} s\nGuest    {} as native code",
         block.len(),
         hex(&next.digest()),
         native.as_secs_f64(),
         if agree { "says the same" } else { "does not say the same" },
     );
     let json = json!({
-        "block_hash": hex(&next.block_hash), "bytes": block.len(), "agree": agree,
+        "block_hash": block_hash, "bytes": block.len(), "agree": agree,
         "native": { "state_root": hex(&next.state_root), "entry": hex(&next.digest()), "seconds": native.as_secs_f64() },
     });
     ran.outcome(Report { text, json }, &args.questions)
