@@ -209,9 +209,11 @@ fn every_opcode_and_function_code_is_an_instruction_on_both_or_on_neither() {
 fn every_system_instruction_is_one_on_both_or_on_neither() {
     let codes = (0..1 << 15).map(|code: u32| 0x73 | (code & 7) << 12 | code >> 3 << 20);
     let some = codes.clone().zip(random(11, fields())).map(|(code, fields)| code | fields & 0x000f_8f80);
-    let (compared, instructions) = compare(codes.chain(some));
-    assert_eq!(compared, 2 << 15);
-    assert!(instructions >= 2, "ECALL and EBREAK");
+    // ECALL, EBREAK, and thirty more, each with all that may be in its other fields.
+    let all = (0..1 << 15).map(|code: u32| 0x73 | (code & 31) << 7 | (code >> 5 & 31) << 15 | code >> 10 << 20);
+    let (compared, instructions) = compare(codes.chain(some).chain(all));
+    assert_eq!(compared, 3 << 15);
+    assert!(instructions >= 4, "ECALL and EBREAK, twice");
 }
 
 #[test]
