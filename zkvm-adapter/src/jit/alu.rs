@@ -72,7 +72,6 @@ fn divide(builder: &mut FunctionBuilder<'_>, alu: Alu, a: Value, b: Value) -> Va
         let wide = if alu == Alu::Div { builder.ins().sdiv(a, divisor) } else { builder.ins().srem(a, divisor) };
         builder.ins().ireduce(I32, wide)
     };
-    let by_zero =
-        if matches!(alu, Alu::Div | Alu::Divu) { builder.ins().iconst(I32, i64::from(u32::MAX)) } else { a };
+    let by_zero = if matches!(alu, Alu::Div | Alu::Divu) { builder.ins().iconst(I32, i64::from(u32::MAX)) } else { a };
     builder.ins().select(zero, by_zero, result)
 }

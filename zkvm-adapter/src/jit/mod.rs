@@ -10,8 +10,10 @@
 
 #![allow(unsafe_code, reason = "calls compiled code; nothing else in the crate does")]
 
+mod access;
 mod alu;
 mod compiler;
+mod flow;
 mod region;
 mod translate;
 

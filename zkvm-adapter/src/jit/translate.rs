@@ -12,8 +12,9 @@ use cranelift_codegen::ir::types::{I8, I32, I64};
 use cranelift_codegen::ir::{self, BlockArg, Endianness, InstBuilder, MemFlagsData, SigRef, Value};
 use cranelift_frontend::{FunctionBuilder, Variable};
 
-use super::alu;
+use super::access::{Check, checks};
 use super::region::{Block, Code, End, Region};
+use super::{alu, flow};
 use crate::instruction::{Instruction, Width, rs1, rs2};
 use crate::layout::{PC, TOP_PAGE};
 use crate::memory::{FLAGS_BYTES, WRITABLE};
@@ -39,10 +40,10 @@ struct Translator<'a, 'b> {
     registers: [Option<Variable>; 32],
     /// How many steps may still be made.
     left: Variable,
-    /// Where the blocks are, and the registers that may have changed since the region was entered when one begins.
+    /// Where the blocks are, and the registers, as bits, that may be newer than in memory when one begins.
     blocks: HashMap<u32, (ir::Block, u32)>,
-    /// The registers that may have changed, as bits.
-    changed: u32,
+    /// The registers that may be newer than in memory here.
+    newer: u32,
 }
 
 /// Accesses to the machine's memory are checked before they are made. The machine is little-endian, wherever it runs.
@@ -61,10 +62,8 @@ pub fn translate(builder: &mut FunctionBuilder<'_>, region: &Region, surrounding
     let left_variable = builder.declare_var(I64);
     builder.def_var(left_variable, left);
 
-    let changed = changed(region);
-    let blocks = region.blocks.iter().zip(changed).map(|(block, changed)| {
-        (block.start, (builder.create_block(), changed))
-    });
+    let newer = flow::newer(region);
+    let blocks = region.blocks.iter().zip(newer).map(|(block, newer)| (block.start, (builder.create_block(), newer)));
     let blocks = blocks.collect();
     let mut translator = Translator {
         builder,
@@ -74,32 +73,12 @@ pub fn translate(builder: &mut FunctionBuilder<'_>, region: &Region, surrounding
         registers: [None; 32],
         left: left_variable,
         blocks,
-        changed: 0,
+        newer: 0,
     };
     translator.enter(region);
     for block in &region.blocks {
         translator.block(block, region);
     }
-}
-
-/// Which registers may have changed when a block begins: those that were changed where it comes from, or there.
-fn changed(region: &Region) -> Vec<u32> {
-    let index: HashMap<u32, usize> = region.blocks.iter().enumerate().map(|(i, block)| (block.start, i)).collect();
-    let mut changed = vec![0; region.blocks.len()];
-    let mut again = true;
-    while again {
-        again = false;
-        for (i, block) in region.blocks.iter().enumerate() {
-            let after = changed.get(i).copied().unwrap_or(0) | block.written();
-            for to in block.leads_to(region) {
-                if let Some(before) = index.get(&to).and_then(|i| changed.get_mut(*i)) {
-                    again |= *before | after != *before;
-                    *before |= after;
-                }
-            }
-        }
-    }
-    changed
 }
 
 impl Translator<'_, '_> {
@@ -141,7 +120,7 @@ impl Translator<'_, '_> {
     fn write(&mut self, register: u32, value: Value) {
         if let Some(variable) = self.registers.get(register as usize).copied().flatten() {
             self.builder.def_var(variable, value);
-            self.changed |= 1 << register;
+            self.newer |= 1 << register;
         }
     }
 
@@ -159,21 +138,35 @@ impl Translator<'_, '_> {
         self.builder.seal_block(give_up);
         self.builder.switch_to_block(give_up);
         let pc = self.constant(pc);
-        self.store_registers();
+        self.store_registers(self.newer);
         self.give_back(pc, left);
         self.builder.seal_block(go_on);
         self.builder.switch_to_block(go_on);
     }
 
-    /// Stores the registers that may have changed.
-    fn store_registers(&mut self) {
+    /// Stores these registers.
+    fn store_registers(&mut self, which: u32) {
+        if which == 0 {
+            return;
+        }
         let top = self.top_page();
         for register in 1..32 {
-            if self.changed >> register & 1 == 1 {
+            if which >> register & 1 == 1 {
                 let value = self.read(register);
                 self.builder.ins().store(PLAIN, value, top, 4 * register as i32);
             }
         }
+    }
+
+    /// Stores the registers that a block does not expect to be newer than in memory.
+    fn settle(&mut self, newer: u32) {
+        self.store_registers(self.newer & !newer);
+        self.newer &= newer;
+    }
+
+    /// The registers that may be newer than in memory where code goes on: none out of the region.
+    fn newer_at(&self, to: u32) -> u32 {
+        self.blocks.get(&to).map_or(0, |(_, newer)| *newer)
     }
 
     /// Returns; registers are stored.
@@ -184,9 +177,9 @@ impl Translator<'_, '_> {
     }
 
     fn block(&mut self, block: &Block, region: &Region) {
-        let Some((own, changed)) = self.blocks.get(&block.start).copied() else { return };
+        let Some((own, newer)) = self.blocks.get(&block.start).copied() else { return };
         self.builder.switch_to_block(own);
-        self.changed = changed;
+        self.newer = newer;
         let steps = block.steps();
         if steps > 0 {
             let left = self.builder.use_var(self.left);
@@ -195,14 +188,18 @@ impl Translator<'_, '_> {
             self.require(enough, block.start, left);
             self.builder.def_var(self.left, after);
         }
-        for (number, (word, instruction)) in (0..).zip(&block.body) {
-            self.instruction(block.start + 4 * number, *word, *instruction, steps - number);
+        for ((number, (word, instruction)), check) in (0..).zip(&block.body).zip(checks(block)) {
+            if let Some(check) = check {
+                self.check(&check, *word, *instruction, block.start + 4 * number, steps - number);
+            }
+            let pc = block.start + 4 * number;
+            self.instruction(pc, *word, *instruction);
         }
         self.end(block, region);
     }
 
-    /// An instruction that leads on to the next, with `ahead` steps counted that are not made before it.
-    fn instruction(&mut self, pc: u32, word: u32, instruction: Instruction, ahead: u32) {
+    /// An instruction that leads on to the next.
+    fn instruction(&mut self, pc: u32, word: u32, instruction: Instruction) {
         match instruction {
             Instruction::Lui { rd, imm } => {
                 let value = self.constant(imm);
@@ -224,7 +221,6 @@ impl Translator<'_, '_> {
             }
             Instruction::Load { width, signed, rd, imm } => {
                 let address = self.address(word, imm);
-                self.check_load(width, address, pc, ahead);
                 let at = self.place(address);
                 let ins = self.builder.ins();
                 let value = match (width, signed) {
@@ -238,7 +234,6 @@ impl Translator<'_, '_> {
             }
             Instruction::Store { width, imm } => {
                 let address = self.address(word, imm);
-                self.check_store(width, address, pc, ahead);
                 let (at, value) = (self.place(address), self.read(rs2(word)));
                 let ins = self.builder.ins();
                 match width {
@@ -271,30 +266,37 @@ impl Translator<'_, '_> {
         }
     }
 
-    fn check_load(&mut self, width: Width, address: Value, pc: u32, ahead: u32) {
-        let rotated = self.rotated(width, address);
-        let limit = self.constant(TOP_PAGE / width.bytes());
-        let allowed = self.builder.ins().icmp(IntCC::UnsignedLessThan, rotated, limit);
-        let left = self.left_before(ahead);
-        self.require(allowed, pc, left);
+    /// Makes sure that accesses are allowed before the first of them, with `ahead` steps counted that are not made before.
+    fn check(&mut self, check: &Check, word: u32, instruction: Instruction, pc: u32, ahead: u32) {
+        let (Instruction::Load { imm, .. } | Instruction::Store { imm, .. }) = instruction else { return };
+        let left = self.builder.use_var(self.left);
+        let left = self.builder.ins().iadd_imm_s(left, i64::from(ahead));
+        let width = check.width;
+        if let Some((from, bytes)) = check.below {
+            let lowest = self.address(word, imm.wrapping_add_signed(from));
+            let rotated = self.rotated(width, lowest);
+            let highest = self.constant((TOP_PAGE - bytes) / width.bytes());
+            let allowed = self.builder.ins().icmp(IntCC::UnsignedLessThanOrEqual, rotated, highest);
+            self.require(allowed, pc, left);
+        }
+        if let Some((from, bytes)) = check.stored {
+            self.check_page(word, imm.wrapping_add_signed(from), width, pc, left);
+            if bytes > width.bytes() {
+                let last = imm.wrapping_add_signed(from).wrapping_add(bytes - 1);
+                self.check_page(word, last, Width::Byte, pc, left);
+            }
+        }
     }
 
-    /// There are flags for misaligned pages, too, which say no.
-    fn check_store(&mut self, width: Width, address: Value, pc: u32, ahead: u32) {
+    /// Makes sure that the page of an address is writable. There are flags for misaligned pages, too, which say no.
+    fn check_page(&mut self, word: u32, imm: u32, width: Width, pc: u32, left: Value) {
+        let address = self.address(word, imm);
         let rotated = self.rotated(width, address);
-        let shift = 12 - width.bytes().trailing_zeros();
-        let page = self.builder.ins().ushr_imm_u(rotated, i64::from(shift));
+        let page = self.builder.ins().ushr_imm_u(rotated, i64::from(12 - width.bytes().trailing_zeros()));
         let at = self.place(page);
         let flag = self.builder.ins().load(I8, PLAIN, at, -(FLAGS_BYTES as i32));
         let allowed = self.builder.ins().icmp_imm_u(IntCC::Equal, flag, i64::from(WRITABLE));
-        let left = self.left_before(ahead);
         self.require(allowed, pc, left);
-    }
-
-    /// The steps that are left when some that were counted are not made.
-    fn left_before(&mut self, ahead: u32) -> Value {
-        let left = self.builder.use_var(self.left);
-        self.builder.ins().iadd_imm_s(left, i64::from(ahead))
     }
 
     fn end(&mut self, block: &Block, region: &Region) {
@@ -310,11 +312,14 @@ impl Translator<'_, '_> {
             End::Branch { word, condition, to } => {
                 let (a, b) = (self.read(rs1(word)), self.read(rs2(word)));
                 let holds = self.builder.ins().icmp(alu::comparison(condition), a, b);
+                self.settle(self.newer_at(to) | self.newer_at(next));
+                let newer = self.newer;
                 let (taken, not) = (self.builder.create_block(), self.builder.create_block());
                 self.builder.ins().brif(holds, taken, &[] as &[BlockArg], not, &[] as &[BlockArg]);
                 for (block, to) in [(taken, to), (not, next)] {
                     self.builder.seal_block(block);
                     self.builder.switch_to_block(block);
+                    self.newer = newer;
                     self.go_to(to);
                 }
             }
@@ -323,6 +328,7 @@ impl Translator<'_, '_> {
                 let target = self.builder.ins().band_imm_s(target, -2);
                 let link = self.constant(next);
                 self.write(rd, link);
+                self.settle(0);
                 for site in block.leads_to(region) {
                     self.go_to_if(target, site);
                 }
@@ -333,11 +339,11 @@ impl Translator<'_, '_> {
 
     /// Goes to an address that is known.
     fn go_to(&mut self, to: u32) {
+        self.settle(self.newer_at(to));
         if let Some((block, _)) = self.blocks.get(&to) {
             self.builder.ins().jump(*block, &[] as &[BlockArg]);
             return;
         }
-        self.store_registers();
         let pc = self.constant(to);
         match self.surroundings.code.index(to) {
             Some(index) => {
@@ -364,7 +370,6 @@ impl Translator<'_, '_> {
 
     /// Goes to an address that is not known before.
     fn chain_indirect(&mut self, target: Value) {
-        self.store_registers();
         let code = self.surroundings.code;
         let offset = self.builder.ins().iadd_imm_s(target, -i64::from(code.start));
         let index = self.builder.ins().rotr_imm_u(offset, 2);
