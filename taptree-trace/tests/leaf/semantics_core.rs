@@ -195,7 +195,7 @@ fn bitcoin_core_refuses_what_was_not_signed() {
 }
 
 /// What every leaf weighs at most.
-const SIZES: [(&str, usize); 102] = [
+const SIZES: [(&str, usize); 103] = [
     ("accepts.wrongly", 10593),
     ("rejects.wrongly.lui", 10562),
     ("rejects.wrongly.auipc", 10562),
@@ -298,6 +298,7 @@ const SIZES: [(&str, usize); 102] = [
     ("value.input.claim.N", 7179),
     ("value.input.claim.block_hash", 7098),
     ("value.input.lane", 5878),
+    ("value.unhash", 107419),
 ];
 
 #[test]
@@ -306,7 +307,7 @@ fn sizes_are_pinned() {
     let size = |leaf: &Semantics| (leaf.name(), leaf.weight(&lane).unwrap());
     let sizes: Vec<_> = Semantics::all().iter().map(size).collect();
     let pinned: Vec<_> = SIZES.iter().map(|(name, size)| (name.to_string(), *size)).collect();
-    assert!(sizes.iter().all(|(_, size)| *size <= 12_000));
+    assert!(sizes.iter().all(|(name, size)| *size <= if name == "value.unhash" { 113_000 } else { 12_000 }));
     let text: String = sizes.iter().map(|(name, size)| format!("    (\"{name}\", {size}),\n")).collect();
     assert_eq!(sizes, pinned, "\n{text}");
 }

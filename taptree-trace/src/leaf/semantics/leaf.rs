@@ -8,7 +8,7 @@ use trestle_zkvm_adapter::instruction::{Alu, Width};
 use trestle_zkvm_adapter::opening::Words;
 
 use super::judge::{DIGITS, Judge};
-use super::{Class, Preimage, Semantics, Signed, Source};
+use super::{Class, Preimage, Semantics, Signed, Source, unhash};
 use crate::lane::{End, Lane, LaneConstants, MessageId};
 use crate::leaf::{Body, Disproof, Frame, LeafError, Said, script};
 
@@ -34,7 +34,7 @@ impl Semantics {
     /// The unsigned items of somebody who can satisfy the leaf, who knows a preimage or none; `None` if what was signed is
     /// not the lie.
     ///
-    /// Of a division: the digits of the quotient's magnitude, the lowest deepest.
+    /// Of a division they are the digits of the quotient's magnitude, the lowest deepest; of UNHASH the preimage.
     #[must_use]
     pub fn hints(
         self,
@@ -42,14 +42,17 @@ impl Semantics {
         constants: &LaneConstants,
         preimage: Option<&Preimage>,
     ) -> Option<Vec<Vec<u8>>> {
+        if !self.is_refuted(signed, constants, preimage) {
+            return None;
+        }
         let Words { rs1, rs2, .. } = signed.words;
         let quotient = match self {
             Self::Register(Alu::Div | Alu::Rem) => (rs1 as i32).unsigned_abs().checked_div((rs2 as i32).unsigned_abs()),
             Self::Register(Alu::Divu | Alu::Remu) => rs1.checked_div(rs2),
+            Self::Unhash => return preimage.map(|(m, b)| unhash::items(m, b)),
             _ => None,
         };
-        let digit = |place: usize| item(quotient.unwrap_or_default() >> (4 * place) & 15);
-        self.is_refuted(signed, constants, preimage).then(|| (0..self.hint_count()).map(digit).collect())
+        Some((0..self.hint_count()).map(|place| item(quotient.unwrap_or_default() >> (4 * place) & 15)).collect())
     }
 }
 
@@ -62,7 +65,9 @@ impl Semantics {
     pub fn weight(self, lane: &Lane) -> Result<usize, LeafError> {
         // A signed digit is a link of 20 bytes and a number of one; the challenger's signature has 64.
         let digits: usize = self.reads().iter().map(|id| id.layout().signed_digits()).sum();
-        Ok(script(&self, lane)?.len() + digits * (1 + 20 + 1 + 1) + self.hint_count() * (1 + 1) + 1 + 64)
+        // An unsigned digit is a number of one byte; of a preimage, one with its place, of two.
+        let hint = if self == Self::Unhash { 1 + 2 } else { 1 + 1 };
+        Ok(script(&self, lane)?.len() + digits * (1 + 20 + 1 + 1) + self.hint_count() * hint + 1 + 64)
     }
 }
 
@@ -190,11 +195,15 @@ impl Disproof for Semantics {
     fn hint_count(&self) -> usize {
         match self {
             Self::Register(Alu::Div | Alu::Divu | Alu::Rem | Alu::Remu) => DIGITS,
+            Self::Unhash => unhash::ITEMS,
             _ => 0,
         }
     }
 
     fn body(&self, frame: &Frame, constants: &LaneConstants) -> Body {
+        if *self == Self::Unhash {
+            return unhash::body(frame, constants);
+        }
         let mut judge = Judge::new(frame);
         judge.verdict(*self, constants);
         judge.body()

@@ -25,6 +25,7 @@ mod leaf;
 mod memory;
 mod product;
 mod refute;
+mod unhash;
 mod verdict;
 
 use std::ops::Range;
@@ -185,6 +186,7 @@ impl Semantics {
         all.extend(computed.map(Self::Register));
         all.extend(registers.map(Self::Register));
         all.extend(Source::ALL.map(Self::Input));
+        all.push(Self::Unhash);
         all
     }
 }

@@ -13,7 +13,7 @@ use super::{Class, Semantics};
 use crate::lane::LaneConstants;
 
 impl Judge {
-    /// Goes on if and only if the leaf refutes what the digits say.
+    /// Goes on if and only if the leaf refutes what the digits say; of UNHASH only if it executes, and not to x0.
     pub fn verdict(&mut self, leaf: Semantics, constants: &LaneConstants) -> &mut Self {
         let code = &constants.code;
         match leaf {
@@ -95,7 +95,8 @@ impl Judge {
                 self.verify_fetchable(code).verify_opcode(Class::Register).verify_funct3(funct3);
                 self.funct7_is(funct7).verify().rd().verify().computed_differs(alu, Operand::Register)
             }
-            Semantics::Unhash => self.push(0),
+            // The rest is `unhash`'s.
+            Semantics::Unhash => self.verify_executes(Class::Unhash, code).rd(),
         }
         .verify()
     }
