@@ -5,6 +5,10 @@ pub mod guest;
 pub mod image;
 pub mod inputs;
 pub mod instruction;
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+mod jit;
+#[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+#[path = "jit/none.rs"]
 mod jit;
 pub mod judge;
 pub mod layout;
@@ -28,4 +32,4 @@ pub use opening::{
 pub use oracle::{Answer, AnswerError, Oracle, Unknown, answer};
 pub use step::{Effect, Halt, Preimages, Step, Trap, UnknownDigest, step};
 pub use trace::{Limits, SharedPreimages, Trace, TraceError};
-pub use vm::{Disputable, Rv32im, ZkVm};
+pub use vm::{Disputable, Prover, Rv32im, ZkVm};

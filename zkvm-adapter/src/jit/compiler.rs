@@ -35,6 +35,7 @@ impl Compiler {
         for (name, value) in [
             ("opt_level", "speed"),
             ("enable_verifier", checked),
+            ("regalloc_checker", checked),
             ("unwind_info", "false"),
             // Tail calls need them.
             ("preserve_frame_pointers", "true"),

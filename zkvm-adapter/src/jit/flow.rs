@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use super::region::Region;
 
 /// Instructions of a loop, at most, so that what it changes is stored when it is left and not each time around.
-const SMALL: u32 = 200;
+const SMALL: u32 = 64;
 
 /// For each block, the registers, as bits, that may be newer than in memory when it begins.
 pub fn newer(region: &Region) -> Vec<u32> {

@@ -5,8 +5,9 @@
 //! and stops *before* any other with the state as it is then, registers and pc in the register page; the step function
 //! makes that one. What is compiled depends on how often it was executed, the states do not.
 //!
-//! Compiled code is memory safe whatever the program: it reaches the machine's memory only at its start plus 32 bits,
-//! or plus 22 bits for a page's flag, and all of that is mapped ([`Memory::base`]).
+//! Compiled code is memory safe whatever the program, even if its checks were wrong: it reaches the machine's memory only at
+//! its start plus a 32-bit address, and flags of pages only at theirs plus a 22-bit number, and all of that is mapped
+//! ([`Memory::base`]).
 
 #![allow(unsafe_code, reason = "calls compiled code; nothing else in the crate does")]
 
@@ -102,10 +103,10 @@ impl Jit {
                 break;
             }
             // SAFETY: `region` and `enter` are functions that `self.compiler` made for these parameters and still has.
-            // Compiled code accesses memory only at `base` plus an unsigned 32-bit offset, or at `base` less
-            // `FLAGS_BYTES` plus a 22-bit offset, of which `base` promises that it may, while `memory` is borrowed
-            // exclusively; and reads pointers in `self.table`, at indices that it compares with the table's length.
-            // It has no loop that does not count `left` down.
+            // Compiled code accesses memory only at `base` plus an unsigned 32-bit number, up to four bytes; at constant
+            // offsets in the register page; and reads at `base` less `FLAGS_BYTES` plus a 22-bit number. `base` says
+            // that it may, and `memory` is borrowed exclusively. Beside its stack it reads only pointers in
+            // `self.table`, at numbers of words of the code, for each of which there is one; they are null or regions.
             let now = unsafe { (self.enter)(region, memory.base(), left) };
             if now == left {
                 break;

@@ -17,7 +17,7 @@ pub use tree::{MemoryTree, PageBytes, Path, node};
 /// comparison tells a store that it may go ahead (see [`Self::base`]).
 #[derive(Debug)]
 pub struct Memory {
-    /// [`FLAGS_BYTES`] of flags, then the 2^32 bytes of memory. The flag of each page is [`CLEAN`], [`WRITABLE`] or
+    /// [`FLAGS_BYTES`] of flags, then the 2^32 bytes of memory and a page that is not used. The flag of each page is [`CLEAN`], [`WRITABLE`] or
     /// [`GUARDED`]; after the 2^20 flags there are as many more, always clean, as there are ways not to be aligned.
     mapping: MmapMut,
     /// The pages whose flag is not [`CLEAN`], in the order in which they were first written.
@@ -60,7 +60,8 @@ impl Memory {
     pub fn new(content: &MemoryTree, code: Range<u32>, limit: usize) -> Result<Self, MemoryError> {
         // Half of the address space of some machines, all but none of it ever touched.
         let mut mapping = MmapOptions::new();
-        let mapping = mapping.len(FLAGS_BYTES + (1 << 32)).no_reserve_swap().map_anon().map_err(MemoryError::Map)?;
+        let mapping =
+            mapping.len(FLAGS_BYTES + (1 << 32) + PAGE_BYTES).no_reserve_swap().map_anon().map_err(MemoryError::Map)?;
         let mut memory = Self { mapping, dirty: Vec::new(), base: MemoryTree::default(), code, used: 0, limit };
         memory.restore(content);
         if content.pages() > limit { Err(MemoryError::Limit(limit)) } else { Ok(memory) }
@@ -105,8 +106,8 @@ impl Memory {
         to.for_each_difference(&base, &mut |number, content| self.set_page(number, content));
     }
 
-    /// Where the memory begins in the host, for the compiled code: all 2^32 bytes from there on may be read and written,
-    /// and the [`FLAGS_BYTES`] before it read, as long as this memory is borrowed.
+    /// Where the memory begins in the host, for compiled code: the 2^32 bytes from there on and one page more may be read and
+    /// written, and the [`FLAGS_BYTES`] before it read, as long as this memory is borrowed.
     ///
     /// Of the state it may change only pages whose flag is [`WRITABLE`], and the top page when that was touched. The flag
     /// of an address is at its number of page; if it is to be a multiple of 2^n, at the n lowest bits and then the
