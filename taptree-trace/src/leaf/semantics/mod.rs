@@ -1,7 +1,8 @@
 //! The disproof leaves that judge one step by what was signed about it: whether the words that the operator says it read
 //! give the words that it says it wrote, and the halt.
 //!
-//! Each leaf is one [`Semantics`], and states what the operator lied about if it can be satisfied ([`Semantics::lie`]).
+//! Each leaf is one [`Semantics`], and states what the operator lied about if it can be satisfied
+//! ([`Disproof::lie`](super::Disproof::lie)).
 //! Three rules make the set of them sound and complete:
 //!
 //! - **A halt is judged by the last state alone**, the rest by a step that goes on. A step that halts writes what is
@@ -159,12 +160,18 @@ impl Semantics {
     #[must_use]
     pub fn all() -> Vec<Self> {
         let computed = [Alu::Add, Alu::Slt, Alu::Sltu, Alu::Xor, Alu::Or, Alu::And, Alu::Sll, Alu::Srl, Alu::Sra];
-        let registers = [Alu::Sub, Alu::Mul, Alu::Mulh, Alu::Mulhsu, Alu::Mulhu, Alu::Div, Alu::Divu, Alu::Rem, Alu::Remu];
+        let registers =
+            [Alu::Sub, Alu::Mul, Alu::Mulh, Alu::Mulhsu, Alu::Mulhu, Alu::Div, Alu::Divu, Alu::Rem, Alu::Remu];
         let always = [Class::Lui, Class::Auipc, Class::Jal];
-        let conditions =
-            [Condition::Eq, Condition::Ne, Condition::Lt, Condition::Ge, Condition::Ltu, Condition::Geu];
+        let conditions = [Condition::Eq, Condition::Ne, Condition::Lt, Condition::Ge, Condition::Ltu, Condition::Geu];
         let branch_or_ecall = [Class::Branch, Class::System];
-        let loads = [(Width::Byte, true), (Width::Half, true), (Width::Word, false), (Width::Byte, false), (Width::Half, false)];
+        let loads = [
+            (Width::Byte, true),
+            (Width::Half, true),
+            (Width::Word, false),
+            (Width::Byte, false),
+            (Width::Half, false),
+        ];
         let classes = || Class::ALL.into_iter();
         let mut all = vec![Self::AcceptsWrongly];
         // An ECALL that has rejected has not accepted.
