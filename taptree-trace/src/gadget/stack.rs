@@ -12,17 +12,6 @@ use crate::interpreter::MAX_ITEMS;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Item(usize);
 
-/// What a gadget takes: where it finds it, and whether it may use it up.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Operand {
-    /// Copies the item; it stays where it is.
-    Copy(Item),
-    /// Moves the item: nobody needs it any more.
-    Take(Item),
-    /// Pushes a number.
-    Constant(i64),
-}
-
 /// What went wrong while a script was written. Always a fault of the writer, never of a witness.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum StackError {
@@ -105,6 +94,12 @@ impl Stack {
         self.main.len()
     }
 
+    /// The most items that both stacks had together so far.
+    #[must_use]
+    pub fn peak(&self) -> usize {
+        self.peak
+    }
+
     /// How many items lie above this one.
     pub fn depth(&mut self, item: Item) -> usize {
         match self.main.iter().rev().position(|other| *other == item) {
@@ -130,12 +125,6 @@ impl Stack {
     /// `… → … number`.
     pub fn push(&mut self, number: i64) -> Item {
         self.script = std::mem::take(&mut self.script).push_int(number);
-        self.put()
-    }
-
-    /// `… → … bytes`.
-    pub fn push_bytes(&mut self, bytes: &[u8; 20]) -> Item {
-        self.script = std::mem::take(&mut self.script).push_slice(bytes);
         self.put()
     }
 
@@ -170,15 +159,6 @@ impl Stack {
             self.main.push(item);
         }
         item
-    }
-
-    /// Puts an operand on top.
-    pub fn get(&mut self, operand: Operand) -> Item {
-        match operand {
-            Operand::Copy(item) => self.copy(item),
-            Operand::Take(item) => self.take(item),
-            Operand::Constant(number) => self.push(number),
-        }
     }
 
     /// An opcode that takes items from the top of the main stack and leaves one.

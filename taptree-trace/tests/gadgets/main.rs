@@ -3,3 +3,4 @@
 mod compress;
 mod interpreter;
 mod judge;
+mod stack;
