@@ -78,6 +78,37 @@ pub trait Disputable {
     }
 }
 
+/// A back end that proves what a machine would have to be asked about.
+///
+/// What is proved is that the program accepts: that it halts so with these inputs, where UNHASH gives what it must.
+/// Preimages are the prover's to know. A verifier needs none: there is one that anybody can find, so it matters to nobody
+/// where the prover has it from.
+pub trait Prover {
+    /// A program, built for the back end.
+    type Program;
+    /// A proof, for that program and some inputs.
+    type Proof;
+    /// Why there is no proof, or why it is none.
+    type Error: std::error::Error;
+
+    /// Proves that a program accepts.
+    ///
+    /// # Errors
+    /// If it does not, or the back end cannot prove it.
+    fn prove(
+        &self,
+        program: &Self::Program,
+        inputs: &InputWords,
+        preimages: SharedPreimages,
+    ) -> Result<Self::Proof, Self::Error>;
+
+    /// Checks such a proof.
+    ///
+    /// # Errors
+    /// If it is none.
+    fn verify(&self, program: &Self::Program, inputs: &InputWords, proof: &Self::Proof) -> Result<(), Self::Error>;
+}
+
 /// The machine of this crate: RV32IM, UNHASH and INPUT.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Rv32im;

@@ -1,11 +1,12 @@
 //! Traces: every root and every step of a run, whenever it is asked for.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
+use trestle_rollup::{Digest, compress};
 use trestle_zkvm_adapter::layout::{HALT_ACCEPT, HALT_REJECT, TRACE_STEPS};
 use trestle_zkvm_adapter::{
-    Disputable, Halt, Image, InputWords, Limits, MachineError, Rules, Rv32im, SharedPreimages, Trace, TraceError, ZkVm,
-    step,
+    Disputable, Halt, Image, InputWords, Limits, MachineError, Preimages, Prover, Rules, Rv32im, SharedPreimages,
+    Trace, TraceError, ZkVm, step,
 };
 use trestle_zkvm_adapter::{Opening, step::Constants};
 
@@ -169,4 +170,71 @@ fn a_search_ends_at_any_step_of_any_machine() {
         assert_eq!(opening.verify(&rules), Ok(()));
     }
     assert_eq!(image.code.start, CODE.start);
+}
+
+/// The plainest back end that can be: its proof is every preimage that the run asks for, and whoever checks it runs the
+/// program again.
+struct Rerun;
+
+type Proof = Vec<(Digest, [u8; 64])>;
+
+#[derive(Debug, thiserror::Error)]
+enum Unproved {
+    #[error(transparent)]
+    Run(#[from] TraceError),
+    #[error("the program does not accept")]
+    Rejects,
+}
+
+struct Asked {
+    knows: SharedPreimages,
+    asked: Mutex<Proof>,
+}
+
+impl Preimages for Asked {
+    fn preimage(&self, digest: &Digest) -> Option<(Digest, [u8; 64])> {
+        let found = self.knows.preimage(digest)?;
+        self.asked.lock().unwrap().push(found);
+        Some(found)
+    }
+}
+
+/// What a proof says that it knows.
+struct Told(Proof);
+
+impl Preimages for Told {
+    fn preimage(&self, digest: &Digest) -> Option<(Digest, [u8; 64])> {
+        self.0.iter().find(|(m, block)| compress(m, block) == *digest).copied()
+    }
+}
+
+impl Prover for Rerun {
+    type Program = Arc<Image>;
+    type Proof = Proof;
+    type Error = Unproved;
+
+    fn prove(&self, program: &Arc<Image>, inputs: &InputWords, knows: SharedPreimages) -> Result<Proof, Unproved> {
+        let asked = Arc::new(Asked { knows, asked: Mutex::default() });
+        Rv32im.run(program, inputs, asked.clone(), &Limits::default(), &mut |_| {})?;
+        let mut proof = asked.asked.lock().unwrap().clone();
+        proof.dedup();
+        Ok(proof)
+    }
+
+    fn verify(&self, program: &Arc<Image>, inputs: &InputWords, proof: &Proof) -> Result<(), Unproved> {
+        let trace = Rv32im.run(program, inputs, Arc::new(Told(proof.clone())), &Limits::default(), &mut |_| {})?;
+        if trace.halt() == Some(Halt::Accept) { Ok(()) } else { Err(Unproved::Rejects) }
+    }
+}
+
+#[test]
+fn a_proof_is_made_by_who_knows_the_preimages_and_checked_by_who_knows_none() {
+    let (accepts, known) = program(10, 3, true);
+    let known = Arc::new(known);
+    let proof = Rerun.prove(&accepts, &INPUTS, known.clone()).unwrap();
+    assert_eq!(proof, [known.0]);
+    assert!(Rerun.verify(&accepts, &INPUTS, &proof).is_ok());
+    assert!(Rerun.verify(&accepts, &INPUTS, &vec![]).is_err());
+    let (rejects, _) = program(10, 3, false);
+    assert!(Rerun.verify(&rejects, &INPUTS, &proof).is_err());
 }

@@ -8,6 +8,7 @@ mod guest;
 mod machine;
 mod rollup;
 mod secrets;
+mod trace;
 mod withdrawal;
 
 use serde::Serialize;
@@ -114,7 +115,9 @@ pub fn measure(progress: &dyn Fn(&str)) -> Result<Vec<Figure>, FiguresError> {
 /// # Errors
 /// If the machine has no room for what it has to run, or something measured does not work, which is a bug.
 pub fn measure_machine(progress: &dyn Fn(&str)) -> Result<Vec<Figure>, FiguresError> {
-    guest::measure(progress)
+    let mut figures = trace::measure(progress)?;
+    figures.extend(guest::measure(progress)?);
+    Ok(figures)
 }
 
 /// Measures how fast the machine is, beside another one where that runs; in under half a minute when optimized.
