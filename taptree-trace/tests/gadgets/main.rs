@@ -3,4 +3,5 @@
 mod compress;
 mod interpreter;
 mod judge;
+mod ots;
 mod stack;
