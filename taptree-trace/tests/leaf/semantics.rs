@@ -115,7 +115,7 @@ fn refuting(signed: &Signed, honest: &Honest) -> Vec<Semantics> {
 
 #[test]
 fn no_leaf_refutes_an_honest_step() {
-    for step in steps(1, 10_000) {
+    for step in steps(1, 20_000) {
         assert_eq!(refuting(&step.signed, &step), [], "{step:x?}");
     }
 }
@@ -123,7 +123,7 @@ fn no_leaf_refutes_an_honest_step() {
 #[test]
 fn some_leaf_refutes_every_wrong_step() {
     let mut rng = StdRng::seed_from_u64(2);
-    for step in steps(3, 10_000) {
+    for step in steps(3, 20_000) {
         let wrong = corrupt(&mut rng, &step);
         assert_ne!(refuting(&wrong, &step), [], "{step:x?} {wrong:x?}");
     }
@@ -158,7 +158,7 @@ fn scripts_agree_with_their_mirrors_on_any_step() {
     let constants = constants();
     let leaves = Compiled::all(&constants);
     let mut rng = StdRng::seed_from_u64(6);
-    for step in steps(7, 300) {
+    for step in steps(7, 150) {
         let wrong = corrupt(&mut rng, &step);
         for leaf in &leaves {
             assert!(!leaf.agrees(&step.signed, &step, &constants));
