@@ -5,6 +5,7 @@ mod core;
 mod honest;
 mod moves;
 mod semantics;
+mod semantics_core;
 mod semantics_steps;
 mod table;
 mod world;
