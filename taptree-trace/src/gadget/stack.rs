@@ -30,6 +30,9 @@ pub enum StackError {
     /// A gadget needs the main stack for itself.
     #[error("the main stack is not empty")]
     NotEmpty,
+    /// A gadget was given what it does not take.
+    #[error("a gadget does not take these operands")]
+    Operands,
     /// What is left is not what was announced.
     #[error("the script leaves other items than it says")]
     Left,

@@ -9,7 +9,7 @@ use trestle_rollup::compress;
 use trestle_taptree_trace::gadget::compress::{
     BLOCK_DIGITS, CHAINING_DIGITS, ClaimedWord, Compression, Digit, unsigned_items,
 };
-use trestle_taptree_trace::gadget::{Figures, Gadget, Stack};
+use trestle_taptree_trace::gadget::{Figures, Gadget, Stack, StackError};
 use trestle_taptree_trace::interpreter::{Rules, Value, run};
 
 use crate::judge;
@@ -358,6 +358,25 @@ fn a_word_is_refuted_if_and_only_if_it_is_another() {
         both.claimed.1 ^= 0x1000;
         assert_eq!(differs(&gadget, &used.numbers(&both)), Some(true));
     }
+}
+
+#[test]
+fn what_the_gadget_cannot_judge_is_no_script() {
+    let attempt = |items: usize, digest: std::ops::Range<usize>, claimed: bool| {
+        let (mut stack, items) = Stack::new(items);
+        let chaining = [Digit::Constant(0); CHAINING_DIGITS];
+        let block = std::array::from_fn(|place| Digit::Unsigned(items[place]));
+        let claimed = claimed.then(|| ClaimedWord { index: items[128], digits: items[129..137].try_into().unwrap() });
+        let flag = Compression { chaining, block, digest: &items[digest], claimed }.write(&mut stack);
+        stack.keep(&[flag]);
+        stack.finish(&[flag])
+    };
+    assert!(attempt(192, 128..192, false).is_ok());
+    assert_eq!(attempt(175, 128..175, false), Err(StackError::Operands));
+    assert_eq!(attempt(128, 128..128, false), Err(StackError::Operands));
+    // An index could read what else is there.
+    assert_eq!(attempt(193, 128..192, false), Err(StackError::NotEmpty));
+    assert_eq!(attempt(201, 137..201, true), Err(StackError::Operands));
 }
 
 /// The script that accepts the true digest instead.

@@ -2,12 +2,12 @@
 //!
 //! | part | what it does |
 //! | --- | --- |
-//! | [`input`] | makes digits of the chaining value and the block, from the witness, signatures or constants |
-//! | [`expected`] | packs what the result should be, before; compares it with what it is, after |
-//! | [`layout`] | the tables and where they lie |
-//! | [`spread`] | what is in them |
-//! | [`writer`] | a lookup |
-//! | [`rounds`], [`schedule`] | the function itself |
+//! | `input` | makes digits of the chaining value and the block, from the witness, signatures or constants |
+//! | `expected` | packs what the result should be, before; compares it with what it is, after |
+//! | `layout` | the tables and where they lie |
+//! | `spread` | what is in them |
+//! | `writer` | a lookup |
+//! | `rounds`, `schedule` | the function itself |
 
 mod expected;
 mod input;
@@ -17,7 +17,7 @@ mod schedule;
 mod spread;
 mod writer;
 
-use super::stack::{Item, Stack};
+use super::stack::{Item, Stack, StackError};
 pub use input::unsigned_items;
 use rounds::State;
 use writer::Writer;
@@ -61,8 +61,8 @@ pub struct ClaimedWord {
 /// | --- | --- |
 /// | before | the items that are named here, and nothing else |
 /// | after | a flag on top: whether the first words of C(m, b) are *not* `digest`; below it about 900 items to be dropped |
-/// | size | see [`figures`] |
-/// | peak | see [`figures`] |
+/// | size | 93,352 … 94,367 bytes, see docs/script.md |
+/// | peak | 960 items, or fewer |
 ///
 /// Cheapest is this order, the deepest first: the block's digits, those of the chaining value (unsigned ones in the
 /// order of [`unsigned_items`]), the claimed word's digits and index, the digest's digits.
@@ -75,13 +75,18 @@ pub struct Compression<'a> {
     /// The digits of the first words of what somebody says C(m, b) is, the highest of the first word first: 64, or 48 of
     /// a digest cut to 24 bytes. Each is known to be 0 … 15.
     pub digest: &'a [Item],
-    /// If there is one, the script fails unless the word is *not* what is claimed of it.
+    /// If there is one, the script fails unless the word is *not* what is claimed of it. No digit is a constant then.
     pub claimed: Option<ClaimedWord>,
 }
 
 impl Compression<'_> {
-    /// Appends the script. Gives the flag.
+    /// Appends the script. Gives the flag. What [`Stack::finish`] then says is wrong is an item that is not there, a digest that
+    /// is not 1 … 8 words, or that there is something else on the stack.
     pub fn write(&self, stack: &mut Stack) -> Item {
+        let whole_words = self.digest.len().is_multiple_of(8) && (8..=CHAINING_DIGITS).contains(&self.digest.len());
+        // The claimed word is chosen among all digits, at one distance each.
+        let has_constants = input::order(self).any(|digit| matches!(digit, Digit::Constant(_)));
+        stack.require(whole_words && !(self.claimed.is_some() && has_constants), StackError::Operands);
         let constant = expected::chaining_is_constant(self);
         if constant {
             expected::pack_constant(stack, self);
