@@ -222,3 +222,30 @@ fn a_random_fault_is_found_again_by_its_seed() {
     let said = run(&program, &["--fault", "pc@random", "--seed", "5"]);
     assert!(said.out.ends_with(" (--seed 5)"), "{said:?}");
 }
+
+#[test]
+fn a_block_is_what_native_code_says_also_where_a_fault_is_put_into_its_trace() {
+    let block = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../tests/data/mainnet_block_000000000000000000000c835b2adcaedc20fdf6ee440009c249452c726dafae.raw"
+    );
+    let said = trestle(&["machine", "verify-block", block, "--json"]);
+    let json = said.json();
+    assert_eq!((said.code, json["halt"].as_str(), json["agree"].as_bool()), (0, Some("accept"), Some(true)));
+    assert!(block.contains(json["block_hash"].as_str().expect("a hash")));
+    assert_eq!(json["root"], ACCEPT);
+
+    let lie = trestle(&["machine", "verify-block", block, "--fault", "unhash@1000000", "--json"]).json();
+    let step = lie["fault"]["step"].as_u64().expect("a step").to_string();
+    let opened =
+        trestle(&["machine", "verify-block", block, "--fault", "unhash@1000000", "--opening-at", &step, "--json"]);
+    let opened = opened.json();
+    assert!(opened["openings"][0]["lie"].as_str().expect("a lie").starts_with("UNHASH: word "));
+
+    let programs = Programs::new();
+    let text = programs.path("text");
+    std::fs::write(&text, "hello").expect("writes");
+    let none = trestle(&["machine", "verify-block", text.to_str().expect("UTF-8")]);
+    assert_eq!((none.code, none.out.as_str()), (1, ""));
+    assert!(none.err.contains("the block: "), "{none:?}");
+}
