@@ -27,11 +27,13 @@ mod compare;
 mod edge;
 mod fork;
 mod frame;
+mod hash;
 mod link;
 mod padding;
 mod said;
 mod script;
 pub mod semantics;
+mod size;
 mod tree;
 mod twice;
 
@@ -44,10 +46,12 @@ pub use compare::{Edge, difference, digits_of, is_at_place, item};
 pub use edge::Boundary;
 pub use fork::Fork;
 pub use frame::Frame;
+pub use hash::Hash;
 pub use link::Link;
 pub use padding::Padding;
 pub use said::{Position, Said};
 pub use script::{LeafError, script, witness};
+pub use size::Size;
 pub use tree::{Found, LaneTree, LaneTreeError, Tree};
 pub use twice::Twice;
 

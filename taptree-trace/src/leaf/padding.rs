@@ -32,8 +32,8 @@ enum Above {
 }
 
 impl PathSide {
-    /// All three.
-    pub(super) const ALL: [Self; 3] = [Self::Read, Self::Write(Side::Old), Self::Write(Side::New)];
+    /// The two of a path that is written.
+    pub(super) const WRITTEN: [Self; 2] = [Self::Write(Side::Old), Self::Write(Side::New)];
 
     pub(super) const fn search(self) -> Search {
         match self {
@@ -96,7 +96,7 @@ impl Padding {
             (Access::WritePc, Side::New, MessageId::StepAfter),
         ];
         let root = |(access, side, root)| Self { path: PathSide::Write(side), above: Above::Root(access, root) };
-        let places = [Side::Old, Side::New].into_iter().flat_map(|side| Self::places(PathSide::Write(side)));
+        let places = PathSide::WRITTEN.into_iter().flat_map(Self::places);
         places.chain(roots.map(root))
     }
 

@@ -5,7 +5,7 @@
 
 use bitcoin::ScriptBuf;
 
-use super::{Bottom, Boundary, Disproof, Fork, LeafError, Link, Padding, Said, Twice, script, semantics};
+use super::{Bottom, Boundary, Disproof, Fork, Hash, LeafError, Link, Padding, Said, Twice, script, semantics};
 use crate::lane::{Lane, MessageId};
 use crate::tree::{LeafTree, LeafTreeError};
 
@@ -48,6 +48,7 @@ impl Tree {
             Self::Block => {
                 add(&mut leaves, Link::entries());
                 add(&mut leaves, Boundary::BLOCK);
+                add(&mut leaves, Hash::entries());
             }
             Self::Step => {
                 add(&mut leaves, Link::states());
@@ -58,14 +59,17 @@ impl Tree {
                 add(&mut leaves, Link::nodes_read());
                 add(&mut leaves, Padding::read());
                 add(&mut leaves, Bottom::read());
+                add(&mut leaves, Hash::nodes_read());
             }
             Self::WriteNode => {
                 add(&mut leaves, Link::nodes_written());
                 add(&mut leaves, Padding::written());
                 add(&mut leaves, Bottom::written());
+                add(&mut leaves, Hash::nodes_written());
             }
             Self::Fork => {
                 add(&mut leaves, Fork::all(confirmations));
+                add(&mut leaves, Hash::headers(confirmations));
             }
         }
         add(&mut leaves, MessageId::all(confirmations).into_iter().filter(|id| self.signs(*id)).map(Twice));

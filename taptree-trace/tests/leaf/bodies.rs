@@ -1,9 +1,12 @@
 //! Leaves' bodies run alone, on the digits that the signatures would leave: fast enough to be run by the million.
 
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
 use bitcoin::ScriptBuf;
 use trestle_taptree_trace::interpreter::{Rules, run};
 use trestle_taptree_trace::lane::{LaneConstants, MessageId, Statements};
-use trestle_taptree_trace::leaf::{Disproof, Frame, Said, Tree, item};
+use trestle_taptree_trace::leaf::{Boundary, Disproof, Frame, Said, Tree, item};
 
 /// A leaf with its body.
 pub struct Compiled {
@@ -13,10 +16,25 @@ pub struct Compiled {
     left: usize,
 }
 
-/// All leaves of some trees.
-pub fn compiled(trees: &[Tree], constants: &LaneConstants) -> Vec<Compiled> {
-    let leaves = trees.iter().flat_map(|tree| tree.leaves(constants.confirmations));
-    leaves.map(|leaf| Compiled::new(leaf, constants)).collect()
+/// All leaves of some trees. Those that do not depend on the checkpoint or the first state, which is all that differs from
+/// one test's constants to the next's, are written once.
+pub fn compiled(trees: &[Tree], constants: &LaneConstants) -> Vec<Arc<Compiled>> {
+    static WRITTEN: Mutex<BTreeMap<Tree, Vec<Arc<Compiled>>>> = Mutex::new(BTreeMap::new());
+    let write = |tree: Tree| -> Vec<Arc<Compiled>> {
+        let leaves = tree.leaves(constants.confirmations).into_iter();
+        leaves.map(|leaf| Arc::new(Compiled::new(leaf, constants))).collect()
+    };
+    let mut written = WRITTEN.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+    let mut all: Vec<Arc<Compiled>> =
+        trees.iter().flat_map(|tree| written.entry(*tree).or_insert_with(|| write(*tree)).clone()).collect();
+    for compiled in &mut all {
+        for own in [Boundary::FirstEntry, Boundary::FirstState] {
+            if compiled.leaf.name() == own.name() {
+                *compiled = Arc::new(Compiled::new(Box::new(own), constants));
+            }
+        }
+    }
+    all
 }
 
 impl Compiled {
@@ -64,7 +82,7 @@ pub fn tries(count: usize) -> Vec<Vec<Vec<u8>>> {
 
 /// Asserts that script and mirror of every leaf agree on what was said, and gives the names of those that are satisfied.
 /// `hard` tries unsigned items on those that are not.
-pub fn satisfied(leaves: &[Compiled], said: &Said<'_>, hard: bool) -> Vec<String> {
+pub fn satisfied(leaves: &[Arc<Compiled>], said: &Said<'_>, hard: bool) -> Vec<String> {
     let mut names = Vec::new();
     for compiled in leaves {
         let name = compiled.leaf.name();

@@ -1,5 +1,7 @@
 //! Whatever an honest operator is made to open, no leaf can be satisfied.
 
+use std::sync::Arc;
+
 use rand::Rng;
 use trestle_taptree_trace::lane::{LaneConstants, Statements};
 use trestle_taptree_trace::leaf::{Said, Tree};
@@ -9,7 +11,7 @@ use trestle_zkvm_adapter::opening::Access;
 use crate::bodies::{Compiled, compiled, satisfied};
 use crate::world::{History, STEPS, Step, rng, say_node, say_step};
 
-fn none(leaves: &[Compiled], statements: &Statements, constants: &LaneConstants, hard: bool) {
+fn none(leaves: &[Arc<Compiled>], statements: &Statements, constants: &LaneConstants, hard: bool) {
     let said = Said { statements, constants, preimage: None };
     assert_eq!(satisfied(leaves, &said, hard), [""; 0], "{statements:?}");
 }

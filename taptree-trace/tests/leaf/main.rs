@@ -2,8 +2,11 @@
 
 mod bodies;
 mod core;
+mod disputes;
 mod honest;
+mod lies;
 mod moves;
+mod scripts;
 mod semantics;
 mod semantics_core;
 mod semantics_steps;

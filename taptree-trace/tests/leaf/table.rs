@@ -8,7 +8,7 @@ use trestle_taptree_trace::lane::{
 };
 use trestle_taptree_trace::ots::{KeyId, SecretSeed, Signature};
 
-use crate::world::{CONFIRMATIONS, constants};
+use crate::world::CONFIRMATIONS;
 
 pub const LANE: LaneId = LaneId { instance: [1; 32], slot: [1, 2, 3, 4, 5, 6], challenger: 3 };
 
@@ -31,10 +31,6 @@ pub fn keys() -> &'static LaneKeys {
 
 pub fn lane(constants: LaneConstants) -> Lane {
     Lane { keys: keys().clone(), constants }
-}
-
-pub fn plain_lane() -> Lane {
-    lane(constants())
 }
 
 /// Signs what an operator says, of these messages.
