@@ -83,12 +83,14 @@ impl Disproof for Bottom {
         let target = self.target().name();
         let child = self.child();
         match self {
-            Self::Direction(_) => format!("the node is not on the side of its parent where the address of {target} is"),
-            Self::Word(_) => {
-                format!("the word of {child} at the address of {target} is not the step's {}", self.word())
+            Self::Direction(_) => {
+                format!("The node is not on the side of its parent where the address of {target} is.")
             }
-            Self::Leaf => format!("{child} is not the memory leaf of the step"),
-            Self::Others(_) => format!("a word other than {target} changes in the leaf"),
+            Self::Word(_) => {
+                format!("The word of {child} at the address of {target} is not the step's {}.", self.word())
+            }
+            Self::Leaf => format!("The leaf at the bottom, {child}, is not the step's memory leaf."),
+            Self::Others(_) => format!("A word of the leaf changes that is not the one written, {target}."),
         }
     }
 

@@ -79,13 +79,13 @@ impl Disproof for Boundary {
 
     fn lie(&self) -> String {
         let lie = match self {
-            Self::FirstState => "the trace begins in another state than the program",
-            Self::LastState => "the trace of a step up to the claim's ends in another state than HALT_ACCEPT",
-            Self::AcceptedMoved => "the state before is HALT_ACCEPT, and the state after is another",
-            Self::RejectedMoved => "the state before is HALT_REJECT, and the state after is another",
-            Self::FirstEntry => "the history begins with another entry than the checkpoint",
-            Self::LastEntry => "the history ends with another entry than HALT_ACCEPT",
-            Self::Repeated => "beyond N + 1 the next entry is another than the previous one",
+            Self::FirstState => "The trace begins in another state than the program.",
+            Self::LastState => "The trace of a step up to the claim's ends in another state than HALT_ACCEPT.",
+            Self::AcceptedMoved => "The state before is HALT_ACCEPT, and the state after is another.",
+            Self::RejectedMoved => "The state before is HALT_REJECT, and the state after is another.",
+            Self::FirstEntry => "The history begins with another entry than the checkpoint.",
+            Self::LastEntry => "The history ends with another entry than HALT_ACCEPT.",
+            Self::Repeated => "Beyond N + 1 the next entry is another than the previous one.",
         };
         lie.to_string()
     }

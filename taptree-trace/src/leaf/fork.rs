@@ -73,9 +73,13 @@ impl Disproof for Fork {
 
     fn lie(&self) -> String {
         match self {
-            Self::First => "the first header's hash is not that of the disputed block".to_string(),
-            Self::Previous(number) => format!("header {number} does not name {} as the one before", self.named()),
-            Self::Work(number) => format!("the hash of header {number} is above the slot's target"),
+            Self::First => {
+                "The first header's hash is not that of the disputed block, which is one up to N.".to_string()
+            }
+            Self::Previous(number) => {
+                format!("Header {number} does not name {} as the hash of the one before.", self.named())
+            }
+            Self::Work(number) => format!("The hash of header {number} is above the slot's target."),
         }
     }
 

@@ -160,11 +160,11 @@ impl Disproof for Hash {
         let result = self.result();
         match self.0 {
             Which::Node(path, _) => {
-                format!("{result}, which a round signed above, is not C of {} and {}", path.child(), path.sibling())
+                format!("What a round signed above, {result}, is not C of {} and {}.", path.child(), path.sibling())
             }
-            Which::Entry(end) => format!("the entry is up to N, and {result} is not C of its parts, the {end} ones"),
+            Which::Entry(end) => format!("The {end} entry is one up to N, and is not C of its two parts."),
             Which::Header(number, _) => {
-                format!("{result} is not what the compression gives in the hash of header {number}")
+                format!("In the hash of header {number} C gives something else than {result}.")
             }
         }
     }

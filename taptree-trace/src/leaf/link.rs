@@ -95,7 +95,7 @@ impl Disproof for Link {
     }
 
     fn lie(&self) -> String {
-        format!("{} is not {}, which a round signed there", self.opened(), self.signed())
+        format!("The opening's {} is not what a round signed there, {}.", self.opened(), self.signed())
     }
 
     fn reads(&self) -> Vec<MessageId> {

@@ -137,10 +137,10 @@ impl Disproof for Padding {
     }
 
     fn lie(&self) -> String {
-        let what = format!("{} stands for the root and is not {}", self.path.child(), self.target());
+        let what = format!("{} stands for the root, and is not {}", self.path.child(), self.target());
         match self.guard() {
-            None => what,
-            Some(guard) => format!("{what}, and {guard} is not halted"),
+            None => format!("At a level from 27 on {what}."),
+            Some(guard) => format!("At level 63 {what}, and {guard} is not a halted state."),
         }
     }
 

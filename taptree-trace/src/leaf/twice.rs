@@ -14,7 +14,7 @@ impl Disproof for Twice {
     }
 
     fn lie(&self) -> String {
-        format!("{} is signed twice, and says two things", self.0)
+        format!("Two different values of {} are signed with its key.", self.0)
     }
 
     fn reads(&self) -> Vec<MessageId> {

@@ -11,4 +11,5 @@ mod semantics;
 mod semantics_core;
 mod semantics_steps;
 mod table;
+mod trees;
 mod world;
