@@ -80,6 +80,18 @@ impl LeafTree {
         self.levels.first().map_or(0, Vec::len)
     }
 
+    /// How many levels below the root a leaf is; 0 if there is no such leaf.
+    #[must_use]
+    pub fn depth(&self, index: usize) -> usize {
+        self.beside(index).count()
+    }
+
+    /// The hashes beside the way from a leaf to the root.
+    fn beside(&self, index: usize) -> impl Iterator<Item = TapNodeHash> {
+        let levels = self.levels.iter().enumerate();
+        levels.filter_map(move |(height, level)| level.get((index >> height) ^ 1).copied())
+    }
+
     /// The merkle root.
     #[must_use]
     pub fn root(&self) -> TapNodeHash {
@@ -114,8 +126,7 @@ impl LeafTree {
         if index >= leaves {
             return Err(LeafTreeError::NoSuchLeaf { index, leaves });
         }
-        let beside = |(height, level): (usize, &Vec<TapNodeHash>)| level.get((index >> height) ^ 1).copied();
-        let path: Vec<TapNodeHash> = self.levels.iter().enumerate().filter_map(beside).collect();
+        let path: Vec<TapNodeHash> = self.beside(index).collect();
         let merkle_branch =
             TaprootMerkleBranch::try_from(path).map_err(|_| LeafTreeError::NoSuchLeaf { index, leaves })?;
         let (_, output_key_parity) = self.output_key(secp, internal_key);

@@ -71,16 +71,22 @@ impl Disproof for Fork {
         }
     }
 
-    fn lie(&self) -> String {
+    fn family(&self) -> String {
         match self {
-            Self::First => {
-                "The first header's hash is not that of the disputed block, which is one up to N.".to_string()
-            }
-            Self::Previous(number) => {
-                format!("Header {number} does not name {} as the hash of the one before.", self.named())
-            }
-            Self::Work(number) => format!("The hash of header {number} is above the slot's target."),
+            Self::First | Self::Previous(0) => self.name(),
+            Self::Previous(_) => "fork.n.previous".to_string(),
+            Self::Work(_) => "fork.n.work".to_string(),
         }
+    }
+
+    fn lie(&self) -> String {
+        let lie = match self {
+            Self::First => "The block is one up to N, and the first header's hash is not its.",
+            Self::Previous(0) => "The block is one up to N, and the first header does not name the block before it.",
+            Self::Previous(_) => "A header does not name the one before it.",
+            Self::Work(_) => "A header's hash is above the slot's target.",
+        };
+        lie.to_string()
     }
 
     fn reads(&self) -> Vec<MessageId> {

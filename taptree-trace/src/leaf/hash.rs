@@ -156,16 +156,25 @@ impl Disproof for Hash {
         }
     }
 
+    fn family(&self) -> String {
+        match self.0 {
+            Which::Node(path, _) => format!("{}.hash.r.q", path.name()),
+            Which::Entry(_) => self.name(),
+            Which::Header(_, HeaderPart::Middle) => "fork.n.middle".to_string(),
+            Which::Header(_, HeaderPart::Inner) => "fork.n.inner".to_string(),
+            Which::Header(..) => "fork.n.hash".to_string(),
+        }
+    }
+
     fn lie(&self) -> String {
-        let result = self.result();
         match self.0 {
             Which::Node(path, _) => {
-                format!("What a round signed above, {result}, is not C of {} and {}.", path.child(), path.sibling())
+                format!("C of {} and {} is not what a round signed above.", path.child(), path.sibling())
             }
             Which::Entry(end) => format!("The {end} entry is one up to N, and is not C of its two parts."),
-            Which::Header(number, _) => {
-                format!("In the hash of header {number} C gives something else than {result}.")
-            }
+            Which::Header(_, HeaderPart::Middle) => "C of a header's first 64 bytes is something else.".to_string(),
+            Which::Header(_, HeaderPart::Inner) => "C of a header's last 16 bytes is something else.".to_string(),
+            Which::Header(..) => "C of a header's first hash is not its second.".to_string(),
         }
     }
 

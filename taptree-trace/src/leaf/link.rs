@@ -43,6 +43,18 @@ impl Link {
         at(Edge::Left).chain(at(Edge::Right))
     }
 
+    const fn stem(self) -> &'static str {
+        match (self.search, self.edge, self.side) {
+            (Search::History, Edge::Left, _) => "entry.previous",
+            (Search::History, Edge::Right, _) => "entry.next",
+            (Search::Trace, Edge::Left, _) => "step.before",
+            (Search::Trace, Edge::Right, _) => "step.after",
+            (Search::Write, _, Some(Side::Old)) => "write.old.child",
+            (Search::Write, _, Some(Side::New)) => "write.new.child",
+            (Search::Read | Search::Write, ..) => "read.child",
+        }
+    }
+
     const fn index(self) -> MessageId {
         match self.search {
             Search::History => MessageId::BlockIndex,
@@ -83,19 +95,15 @@ impl Link {
 
 impl Disproof for Link {
     fn name(&self) -> String {
-        let Self { place, .. } = self;
-        match (self.search, self.edge, self.side) {
-            (Search::History, Edge::Left, _) => format!("entry.previous.{place}"),
-            (Search::History, Edge::Right, _) => format!("entry.next.{place}"),
-            (Search::Trace, Edge::Left, _) => format!("step.before.{place}"),
-            (Search::Trace, Edge::Right, _) => format!("step.after.{place}"),
-            (Search::Write, _, Some(side)) => format!("write.child.{side}.{place}"),
-            (Search::Read | Search::Write, ..) => format!("read.child.{place}"),
-        }
+        format!("{}.{}", self.stem(), self.place)
+    }
+
+    fn family(&self) -> String {
+        format!("{}.r.q", self.stem())
     }
 
     fn lie(&self) -> String {
-        format!("The opening's {} is not what a round signed there, {}.", self.opened(), self.signed())
+        format!("The opening's {} is not what a round signed there.", self.opened())
     }
 
     fn reads(&self) -> Vec<MessageId> {

@@ -25,6 +25,7 @@ mod body;
 mod bottom;
 mod compare;
 mod edge;
+mod family;
 mod fork;
 mod frame;
 mod hash;
@@ -44,6 +45,7 @@ pub use body::{Body, Writer};
 pub use bottom::Bottom;
 pub use compare::{Edge, difference, digits_of, is_at_place, item};
 pub use edge::Boundary;
+pub use family::Family;
 pub use fork::Fork;
 pub use frame::Frame;
 pub use hash::Hash;
@@ -62,7 +64,12 @@ pub trait Disproof: fmt::Debug + Send + Sync {
     /// Its name, as in docs/protocol.md, unique in a lane.
     fn name(&self) -> String;
 
-    /// What the operator lied about if it can be satisfied, in one sentence.
+    /// The name that it shares with leaves which differ from it in a place, a header or a message alone.
+    fn family(&self) -> String {
+        self.name()
+    }
+
+    /// What the operator lied about if a leaf of the family can be satisfied, in one sentence.
     fn lie(&self) -> String;
 
     /// The messages whose signatures it verifies, the one whose digits lie deepest first.

@@ -136,11 +136,20 @@ impl Disproof for Padding {
         }
     }
 
+    fn family(&self) -> String {
+        match self.above {
+            Above::Place(_) => format!("{}.padding.r.q", self.path.name()),
+            Above::Root(..) => self.name(),
+        }
+    }
+
     fn lie(&self) -> String {
-        let what = format!("{} stands for the root, and is not {}", self.path.child(), self.target());
-        match self.guard() {
-            None => format!("At a level from 27 on {what}."),
-            Some(guard) => format!("At level 63 {what}, and {guard} is not a halted state."),
+        let child = self.path.child();
+        match (self.above, self.guard()) {
+            (Above::Root(_, root), Some(guard)) => {
+                format!("At the root {child} is not {root}, and {guard} is not a halted state.")
+            }
+            _ => format!("At a level that stands for the root {child} is not what a round signed above."),
         }
     }
 

@@ -31,6 +31,17 @@ const DIGIT: usize = 1;
 const HINT: usize = 2;
 
 impl Size {
+    /// The greater of each.
+    #[must_use]
+    pub fn max(self, other: Self) -> Self {
+        Self {
+            script: self.script.max(other.script),
+            witness: self.witness.max(other.witness),
+            items: self.items.max(other.items),
+            peak: self.peak.max(other.peak),
+        }
+    }
+
     /// The size of a leaf so many levels below the root of its tree.
     ///
     /// # Errors

@@ -13,8 +13,12 @@ impl Disproof for Twice {
         format!("twice.{}", self.0)
     }
 
+    fn family(&self) -> String {
+        "twice.MESSAGE".to_string()
+    }
+
     fn lie(&self) -> String {
-        format!("Two different values of {} are signed with its key.", self.0)
+        "Two different values of a message are signed with its key.".to_string()
     }
 
     fn reads(&self) -> Vec<MessageId> {
