@@ -131,8 +131,7 @@ fn the_verifier_takes_59_bytes_a_digit() {
 
 #[test]
 fn a_message_that_does_not_fit_its_layout_is_refused() {
-    const LAYOUT: Layout =
-        Layout { name: "two", fields: &[Field::bytes("a", 1), Field::bytes("b", 24)] };
+    const LAYOUT: Layout = Layout { name: "two", fields: &[Field::bytes("a", 1), Field::bytes("b", 24)] };
     assert_eq!((LAYOUT.message_digits(), LAYOUT.checksum_digits()), (50, 3));
     assert!(matches!(LAYOUT.encode(&[&[1]]), Err(OtsError::FieldCount { expected: 2, got: 1, .. })));
     assert!(matches!(
