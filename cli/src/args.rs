@@ -125,6 +125,11 @@ pub enum Command {
     /// Needs no node and no wallet. Exit code 0 is a program that accepts, 2 one that rejects, 1 an error.
     #[command(subcommand)]
     Machine(MachineCommand),
+    /// Show what Bitcoin Script has to do in a dispute
+    ///
+    /// Needs no node and no wallet.
+    #[command(subcommand)]
+    Script(ScriptCommand),
     /// Leave a whole bridge running on regtest, with a JSON-RPC interface on this machine
     ///
     /// Bitcoind, the signers, operators, sequencer and challenger run until you press Ctrl-C. The other commands talk
@@ -323,6 +328,26 @@ pub struct VerifyBlockArgs {
     /// What to ask.
     #[command(flatten)]
     pub questions: Questions,
+}
+
+/// `trestle script …`
+#[derive(Debug, Subcommand)]
+pub enum ScriptCommand {
+    /// List every disproof leaf with what it weighs
+    ///
+    /// Of leaves that differ in a round, a place or a header alone the largest is listed. A leaf can be spent only if the
+    /// operator has signed something false; docs/protocol.md says what.
+    #[command(after_help = "Example:\n  trestle script sizes")]
+    Sizes(ScriptSizesArgs),
+}
+
+/// `trestle script sizes`
+#[derive(Args, Clone, Debug)]
+pub struct ScriptSizesArgs {
+    /// K, how deep a claim has to be: a fork has K + 1 headers
+    #[arg(long, value_name = "K", default_value_t = crate::figures::CONFIRMATIONS,
+          value_parser = clap::value_parser!(u16).range(1..=144))]
+    pub confirmations: u16,
 }
 
 /// What can be asked of any run.

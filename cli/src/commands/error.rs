@@ -10,6 +10,7 @@ use trestle_bridge::wallet::WalletError;
 
 use super::machine::RunError;
 use crate::amount::Shown;
+use crate::figures::FiguresError;
 use crate::output::Failure;
 use crate::rpc::types::Hex32;
 use crate::user::address::AddressError;
@@ -207,6 +208,9 @@ pub enum Error {
     /// A run on the machine.
     #[error(transparent)]
     Machine(#[from] RunError),
+    /// Scripts that cannot be written.
+    #[error("the scripts cannot be measured, which is a bug: {0}")]
+    Script(#[from] FiguresError),
     /// The demo or the devnet.
     #[error("{0}")]
     Bridge(String),
@@ -244,6 +248,7 @@ impl Error {
             Self::Chain(_) => "bitcoin",
             Self::Coins(_) => "bitcoin_wallet",
             Self::Machine(error) => error.code(),
+            Self::Script(_) => "script",
             Self::Build(_) | Self::Posting(_) | Self::Bridge(_) => "bridge",
         }
     }

@@ -12,6 +12,7 @@ mod layer2;
 mod machine;
 mod refund;
 mod resume;
+mod script;
 mod session;
 mod status;
 mod wait;
@@ -19,7 +20,7 @@ mod wallet;
 
 pub use error::Error;
 
-use crate::args::{Cli, Command};
+use crate::args::{Cli, Command, ScriptCommand};
 use crate::output::{Outcome, Output};
 
 /// Does what the command line says. The demo and the devnet print as they go and report at their end.
@@ -40,6 +41,7 @@ pub fn run(cli: Cli, output: &Output) -> Result<Outcome, Error> {
         Command::Faucet(args) => faucet::run(global, &args),
         Command::Demo(args) => crate::demo::run(&args, output),
         Command::Devnet(args) => crate::devnet::run(&args, output),
+        Command::Script(ScriptCommand::Sizes(args)) => script::sizes(&args),
         Command::Machine(command) => return Ok(machine::run(&command, output)?),
     };
     Ok(report?.into())

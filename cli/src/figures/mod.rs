@@ -7,9 +7,12 @@ mod committee;
 mod guest;
 mod machine;
 mod rollup;
+mod script;
 mod secrets;
 mod trace;
 mod withdrawal;
+
+use std::borrow::Cow;
 
 use serde::Serialize;
 use trestle_bridge::job::JobError;
@@ -19,15 +22,19 @@ use trestle_rollup::LedgerError;
 use trestle_signer::message::DecodeError;
 use trestle_signer::musig::MusigError;
 use trestle_signer::session::SessionError;
+use trestle_taptree_trace::gadget;
+use trestle_taptree_trace::lane::LaneKeysError;
+use trestle_taptree_trace::leaf::LaneTreeError;
 use trestle_zkvm_adapter::guest::BlockError;
 
 pub use machine::{Anchor, Run};
+pub use script::{CONFIRMATIONS, Sizes};
 
 /// One figure. As JSON it is one object, in which `baseline` and `ratio` are left out if there is no anchor to compare with.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Figure {
     /// What it is: a name of docs/figures.md.
-    pub name: &'static str,
+    pub name: Cow<'static, str>,
     /// What was measured, in `unit`.
     pub value: f64,
     /// The unit of `value` and `baseline`.
@@ -41,11 +48,11 @@ pub struct Figure {
 }
 
 impl Figure {
-    fn new(name: &'static str, value: f64, unit: &'static str) -> Self {
-        Self { name, value, unit, baseline: None, ratio: None }
+    fn new(name: impl Into<Cow<'static, str>>, value: f64, unit: &'static str) -> Self {
+        Self { name: name.into(), value, unit, baseline: None, ratio: None }
     }
 
-    fn count(name: &'static str, value: usize, unit: &'static str) -> Self {
+    fn count(name: impl Into<Cow<'static, str>>, value: usize, unit: &'static str) -> Self {
         #[allow(clippy::cast_precision_loss, reason = "counts here are far below 2^52")]
         Self::new(name, value as f64, unit)
     }
@@ -88,6 +95,15 @@ pub enum FiguresError {
     /// The guest does not run a block.
     #[error(transparent)]
     Block(#[from] BlockError),
+    /// A gadget cannot be built.
+    #[error(transparent)]
+    Gadget(#[from] gadget::FiguresError),
+    /// Keys are no lane's.
+    #[error(transparent)]
+    Keys(#[from] LaneKeysError),
+    /// A lane has no trees.
+    #[error(transparent)]
+    Tree(#[from] LaneTreeError),
     /// A database cannot be opened.
     #[error("database: {0}")]
     Database(#[from] sled::Error),
@@ -118,6 +134,14 @@ pub fn measure_machine(progress: &dyn Fn(&str)) -> Result<Vec<Figure>, FiguresEr
     let mut figures = trace::measure(progress)?;
     figures.extend(guest::measure(progress)?);
     Ok(figures)
+}
+
+/// Measures what disputes take of Bitcoin Script, in a few seconds when optimized.
+///
+/// # Errors
+/// If a script cannot be written, which is a bug.
+pub fn measure_scripts(progress: &dyn Fn(&str)) -> Result<Vec<Figure>, FiguresError> {
+    script::measure(progress)
 }
 
 /// Measures how fast the machine is, beside another one where that runs; in under half a minute when optimized.

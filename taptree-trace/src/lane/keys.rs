@@ -145,6 +145,14 @@ impl LaneKeys {
         self.confirmations
     }
 
+    /// Bytes of all links.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        let operator = self.operator.values().map(|key| key.0.len());
+        let challenger = self.challenger.values().map(|key| key.0.len());
+        operator.chain(challenger).sum::<usize>() * size_of::<Link>()
+    }
+
     /// The operator's key for a message; `None` if the lane has no such header.
     #[must_use]
     pub fn message(&self, id: MessageId) -> Option<&PublicKey> {
