@@ -1,99 +1,11 @@
 //! Every lie is found: whatever an operator signs wrongly in an opening, a leaf can be satisfied.
 
-use std::collections::BTreeMap;
-
-use rand::Rng;
-use rand::rngs::StdRng;
-use trestle_taptree_trace::lane::{End, HeaderPart, LaneConstants, MessageId, Side, Statements};
-use trestle_taptree_trace::leaf::{Disproof, Said, Tree};
-use trestle_taptree_trace::ots::Message;
-use trestle_zkvm_adapter::layout::{HALT_ACCEPT, HALT_REJECT};
-use trestle_zkvm_adapter::opening::Access;
+use trestle_taptree_trace::lane::{End, MessageId, Side};
+use trestle_taptree_trace::leaf::Tree;
 
 use crate::bodies::{compiled, satisfied};
-use crate::world::{CONFIRMATIONS, History, STEPS, Step, corrupt, rng, say_node, say_step};
-
-/// The claim of every case.
-pub const CLAIMED: History = History { claimed: 300 };
-
-/// What was said, and by whose rules it is a lie.
-#[derive(Clone, Debug)]
-pub struct Case {
-    pub said: Statements,
-    pub constants: LaneConstants,
-    pub step: Step,
-}
-
-impl Case {
-    /// An honest operator, at some step.
-    pub fn honest(rng: &mut StdRng) -> Self {
-        let history = CLAIMED;
-        // Around the values that one of the rounds signs.
-        let place =
-            |rng: &mut StdRng, rounds| 4u64.pow(rng.gen_range(0..rounds)) * rng.gen_range(1..4) - rng.gen_range(0..2);
-        let j = [0, 1, 299, 300, 301, 65535, rng.gen_range(0..300), place(rng, 8), place(rng, 8)][rng.gen_range(0..9)];
-        let step = if rng.gen_ratio(1, 8) { Step::halted(rng) } else { Step::random(rng, &history.inputs(j)) };
-        let mut constants = history.constants();
-        let roots = step.opening.step.roots;
-        let k = match rng.gen_range(0..5) {
-            0 => 0,
-            1 if roots.after == HALT_ACCEPT => STEPS - 1,
-            2 | 3 => place(rng, 22).min(STEPS - 2),
-            _ => rng.gen_range(1..STEPS - 1),
-        };
-        if k == 0 {
-            constants.first_state = roots.before;
-        }
-        let mut said = history.statements(j);
-        history.say_headers(&mut said, j);
-        say_step(&mut said, k, &step.opening.step);
-        let reads = [Access::Pc, Access::Code, Access::Rs1, Access::Rs2, Access::Memory];
-        let level =
-            |rng: &mut StdRng| [0, 0, 26, 27, 63, rng.gen_range(0..27), rng.gen_range(0..64)][rng.gen_range(0..7)];
-        say_node(&mut said, &step.opening, reads[rng.gen_range(0..5)], level(rng));
-        say_node(&mut said, &step.opening, [Access::Write, Access::WritePc][rng.gen_range(0..2)], level(rng));
-        Self { said, constants, step }
-    }
-
-    /// The same with another message in one place.
-    pub fn corrupted(&self, rng: &mut StdRng, id: MessageId) -> Self {
-        let layout = id.layout();
-        let message = self.said.message(id).unwrap();
-        let mut fields: Vec<Vec<u8>> = (0..layout.fields.len()).map(|field| message.field(field)).collect();
-        let other = loop {
-            // Of a position the opening's script binds all but the direction, the last.
-            let position = matches!(id, MessageId::ReadPosition | MessageId::WritePosition);
-            let at = if position { fields.len() - 1 } else { rng.gen_range(0..fields.len()) };
-            let before = fields[at].clone();
-            fields[at] = match (layout.fields[at].digits, rng.gen_range(0..4)) {
-                (48, 0) => HALT_ACCEPT[..24].to_vec(),
-                (48, 1) => HALT_REJECT[..24].to_vec(),
-                (1, _) => vec![before[0] ^ 1],
-                _ => corrupt(rng, &before),
-            };
-            let slices: Vec<&[u8]> = fields.iter().map(Vec::as_slice).collect();
-            match layout.encode(&slices) {
-                Ok(other) if other != *message => break other,
-                _ => fields[at] = before,
-            }
-        };
-        Self { said: replaced(&self.said, id, other), ..self.clone() }
-    }
-
-    pub fn said(&self) -> Said<'_> {
-        Said { statements: &self.said, constants: &self.constants, preimage: Some(&self.step.preimage) }
-    }
-}
-
-/// The same statements but for one.
-pub fn replaced(said: &Statements, id: MessageId, other: Message) -> Statements {
-    let mut all = Statements::default();
-    for each in MessageId::all(CONFIRMATIONS).into_iter().filter(|each| *each != id) {
-        said.message(each).into_iter().for_each(|message| all.add(each, message.clone()));
-    }
-    all.add(id, other);
-    all
-}
+use crate::cases::{Case, bound};
+use crate::world::{STEPS, rng};
 
 /// Whether a message may say anything, because what it says is about nothing.
 fn is_free(case: &Case, id: MessageId, other: &Case) -> bool {
@@ -115,21 +27,6 @@ fn is_free(case: &Case, id: MessageId, other: &Case) -> bool {
         MessageId::WriteChild(Side::Old) => level(MessageId::WritePosition) >= 27 && cut(case) == cut(other),
         _ => false,
     }
-}
-
-/// Every message of an opening that rounds and other openings bind. The rest of the step opening is bound by paths
-/// ([`crate::disputes`]).
-fn bound() -> Vec<MessageId> {
-    let ends = [End::Previous, End::Next];
-    let mut bound =
-        vec![MessageId::StepBefore, MessageId::StepAfter, MessageId::ReadPosition, MessageId::WritePosition];
-    bound.extend(ends.map(MessageId::BlockEntry));
-    bound.extend(ends.map(MessageId::BlockHash));
-    bound.extend(ends.map(MessageId::BlockRoot));
-    bound.extend([MessageId::ReadChild, MessageId::ReadSibling, MessageId::WriteSibling]);
-    bound.extend([Side::Old, Side::New].map(MessageId::WriteChild));
-    bound.extend((0..=CONFIRMATIONS).flat_map(|number| HeaderPart::ALL.map(|part| MessageId::Header(number, part))));
-    bound
 }
 
 /// The tree in which the leaves about an opening's message are.
@@ -158,33 +55,4 @@ fn whatever_is_signed_wrongly_in_an_opening_a_leaf_is_satisfied() {
             assert!(!found.is_empty(), "{id}: {wrong:?}");
         }
     }
-}
-
-/// A case for every leaf.
-pub fn satisfying(trees: &[Tree]) -> BTreeMap<String, Case> {
-    let mut rng = rng(11);
-    let mut found: BTreeMap<String, Case> = BTreeMap::new();
-    let all: Vec<_> = trees.iter().flat_map(|tree| tree.leaves(CONFIRMATIONS)).collect();
-    let mut missing: Vec<&dyn Disproof> = all.iter().map(Box::as_ref).collect();
-    let twice = MessageId::all(CONFIRMATIONS);
-    let mut step = vec![MessageId::StepLog; 8];
-    step.extend([MessageId::StepAfter, MessageId::StepLeaf]);
-    let ids = [bound(), step].concat();
-    for round in 0.. {
-        let Some(first) = missing.first() else { break };
-        assert!(round < 20_000, "{} is never satisfied", first.name());
-        let honest = Case::honest(&mut rng);
-        let mut cases: Vec<Case> = ids.iter().map(|id| honest.corrupted(&mut rng, *id)).collect();
-        let double = twice[round % twice.len()];
-        let mut both = honest.clone();
-        both.said.add(double, honest.corrupted(&mut rng, double).said.message(double).unwrap().clone());
-        cases.push(both);
-        for case in cases {
-            missing.retain(|leaf| match leaf.refutes(&case.said()) {
-                Some(_) => found.insert(leaf.name(), case.clone()).is_some(),
-                None => true,
-            });
-        }
-    }
-    found
 }

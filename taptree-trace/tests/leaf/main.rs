@@ -1,6 +1,7 @@
 //! The disproof leaves: no honest operator can be hit by one, and every lie by some.
 
 mod bodies;
+mod cases;
 mod core;
 mod disputes;
 mod honest;

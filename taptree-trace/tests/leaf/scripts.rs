@@ -6,8 +6,8 @@ use trestle_taptree_trace::interpreter::{Rules, run};
 use trestle_taptree_trace::lane::{Statements, Transcript};
 use trestle_taptree_trace::leaf::{Disproof, Size, Tree, script, witness};
 
+use crate::cases::{CLAIMED, Case, satisfying};
 use crate::core::{is_valid, spend};
-use crate::lies::{CLAIMED, Case, satisfying};
 use crate::table::{lane, signed};
 use crate::world::rng;
 

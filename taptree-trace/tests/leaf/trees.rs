@@ -7,7 +7,7 @@ use bitcoin::{ScriptBuf, XOnlyPublicKey};
 use trestle_taptree_trace::lane::Lane;
 use trestle_taptree_trace::leaf::{Family, LaneTree, LaneTreeError, LeafError, Said, Size, Tree, script};
 
-use crate::lies::CLAIMED;
+use crate::cases::CLAIMED;
 use crate::table::lane;
 use crate::world::{CONFIRMATIONS, digest};
 
