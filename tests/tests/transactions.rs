@@ -386,7 +386,7 @@ fn link_of(digit: usize) -> usize {
     1 + DIGITS + 2 * (DIGITS - 1 - digit)
 }
 
-fn upper_of(digit: usize) -> usize {
+fn far_of(digit: usize) -> usize {
     link_of(digit) + 1
 }
 
@@ -433,36 +433,37 @@ fn a_claim_that_the_operator_did_not_sign_is_no_valid_transaction() {
     type Change<'a> = Box<dyn FnOnce(&mut Vec<Vec<u8>>) + 'a>;
     let attacks: Vec<(&str, Change)> = vec![
         (
-            "a digit lowered by hashing on",
+            "a digit raised by hashing on",
             Box::new(|i| {
                 i[link_of(0)] = hash(&i[link_of(0)]);
-                i[index_of(0)] = vec![5];
+                i[index_of(0)] = vec![4];
             }),
         ),
         (
-            "a digit lowered, the checksum's said to be higher",
+            "a digit raised, the checksum's said to be lower",
             Box::new(|i| {
                 i[link_of(0)] = hash(&i[link_of(0)]);
-                i[index_of(0)] = vec![5];
-                i[index_of(12)] = vec![];
+                i[index_of(0)] = vec![4];
+                i[index_of(12)] = vec![5];
             }),
         ),
         (
-            "a digit lowered and another said to be higher",
+            "a digit raised and another said to be lower",
             Box::new(|i| {
                 i[link_of(0)] = hash(&i[link_of(0)]);
-                i[index_of(0)] = vec![5];
-                i[index_of(1)] = vec![2];
+                i[index_of(0)] = vec![4];
+                i[index_of(1)] = vec![3];
             }),
         ),
-        ("a digit said to be higher", Box::new(|i| i[index_of(0)] = vec![3])),
-        ("a digit said to be in the upper half", Box::new(|i| i[upper_of(0)] = vec![1])),
-        ("a digit said to be in the lower half", Box::new(|i| i[upper_of(5)] = vec![])),
+        ("a digit said to be lower", Box::new(|i| i[index_of(0)] = vec![2])),
+        ("a digit said to be in the upper half", Box::new(|i| i[far_of(0)] = vec![])),
+        ("a digit said to be in the lower half", Box::new(|i| i[far_of(5)] = vec![1])),
         (
-            "a digit of -1, whose link is the end of the chain",
+            "a digit of 16, whose link is the end of the chain",
             Box::new(|i| {
                 i[link_of(0)] = key.0[0].to_vec();
                 i[index_of(0)] = vec![8];
+                i[far_of(0)] = vec![];
             }),
         ),
         (
@@ -479,10 +480,10 @@ fn a_claim_that_the_operator_did_not_sign_is_no_valid_transaction() {
         ),
         ("a negative index", Box::new(|i| i[index_of(0)] = vec![0x81])),
         ("an index that reaches below everything", Box::new(|i| i[index_of(0)] = vec![0x7f])),
-        ("an index of five bytes", Box::new(|i| i[index_of(0)] = vec![4, 0, 0, 0, 0])),
-        ("a half that is true but not 1", Box::new(|i| i[upper_of(5)] = vec![2])),
-        ("a half that is a long 1", Box::new(|i| i[upper_of(5)] = vec![1, 0])),
-        ("a half that is a long 0", Box::new(|i| i[upper_of(0)] = vec![0])),
+        ("an index of five bytes", Box::new(|i| i[index_of(0)] = vec![3, 0, 0, 0, 0])),
+        ("a half that is true but not 1", Box::new(|i| i[far_of(0)] = vec![2])),
+        ("a half that is a long 1", Box::new(|i| i[far_of(0)] = vec![1, 0])),
+        ("a half that is a long 0", Box::new(|i| i[far_of(5)] = vec![0])),
         ("two links swapped", Box::new(|i| i.swap(link_of(0), link_of(1)))),
         (
             "two digits swapped",
@@ -503,7 +504,7 @@ fn a_claim_that_the_operator_did_not_sign_is_no_valid_transaction() {
             Box::new(|i| {
                 i.swap(link_of(12), link_of(13));
                 i.swap(index_of(12), index_of(13));
-                i.swap(upper_of(12), upper_of(13));
+                i.swap(far_of(12), far_of(13));
             }),
         ),
         ("an item more, at the bottom", Box::new(|i| i.insert(0, vec![1]))),
@@ -528,8 +529,8 @@ fn a_claim_that_the_operator_did_not_sign_is_no_valid_transaction() {
 
     // Consensus lets numbers be written in more ways than one. Nodes do not relay them; in a block they are read as what they are.
     let odd = tampered(&claim, |i| {
-        i[index_of(0)] = vec![4, 0];
-        i[index_of(4)] = vec![0x80];
+        i[index_of(0)] = vec![3, 0];
+        i[index_of(5)] = vec![0x80];
     });
     s.assert_refused(&odd, SCRIPT_FAILED);
     assert!(s.fits_in_a_block(&odd));
