@@ -2,27 +2,19 @@
 
 use bitcoin::absolute::LockTime;
 use bitcoin::consensus::serialize;
-use bitcoin::hashes::Hash;
-use bitcoin::key::{Keypair, Secp256k1, XOnlyPublicKey};
-use bitcoin::secp256k1::{Message, SecretKey};
-use bitcoin::sighash::{Prevouts, SighashCache, TapSighashType};
-use bitcoin::taproot::{LeafVersion, Signature, TapLeafHash, TaprootBuilder};
+use bitcoin::key::{Secp256k1, XOnlyPublicKey};
+use bitcoin::taproot::{LeafVersion, Signature, TaprootBuilder};
 use bitcoin::transaction::Version;
 use bitcoin::{Amount, OutPoint, Script, ScriptBuf, Sequence, Transaction, TxIn, TxOut, Witness};
 use bitcoinconsensus::{Utxo, VERIFY_ALL_PRE_TAPROOT, VERIFY_TAPROOT, verify_with_flags};
+
+use crate::table::sign_transaction;
 
 /// BIP 341's point that nobody knows the logarithm of.
 const NUMS: [u8; 32] = [
     0x50, 0x92, 0x9b, 0x74, 0xc1, 0xa0, 0x49, 0x54, 0xb7, 0x8b, 0x4b, 0x60, 0x35, 0xe9, 0x7a, 0x5e, 0x07, 0x8a, 0x5a,
     0x0f, 0x28, 0xec, 0x96, 0xd5, 0x47, 0xbf, 0xee, 0x9a, 0xce, 0x80, 0x3a, 0xc0,
 ];
-
-/// The challenger's key in these tests: 1, whose point is the generator.
-pub fn challenger() -> Keypair {
-    let mut one = [0; 32];
-    one[31] = 1;
-    Keypair::from_secret_key(&Secp256k1::new(), &SecretKey::from_slice(&one).unwrap())
-}
 
 /// A transaction whose only input spends `script` with the items that `witness` makes of the challenger's signature, and
 /// the output that it spends.
@@ -39,24 +31,12 @@ pub fn spend(script: &Script, witness: impl FnOnce(Signature) -> Vec<Vec<u8>>) -
     let output = TxOut { value: Amount::from_sat(1_000), script_pubkey: ScriptBuf::new_op_return([]) };
     let (version, lock_time) = (Version::TWO, LockTime::ZERO);
     let mut transaction = Transaction { version, lock_time, input: vec![input], output: vec![output] };
-    let signature = sign(&transaction, &spent, script);
+    let signature = sign_transaction(&transaction, &spent, script);
     let mut items = Witness::from_slice(&witness(signature));
     items.push(script);
     items.push(control.serialize());
     transaction.input[0].witness = items;
     (transaction, spent)
-}
-
-/// The challenger's signature of a transaction that spends `script`.
-pub fn sign(transaction: &Transaction, spent: &TxOut, script: &Script) -> Signature {
-    let leaf = TapLeafHash::from_script(script, LeafVersion::TapScript);
-    let sighash_type = TapSighashType::Default;
-    let spent = [spent];
-    let hash = SighashCache::new(transaction)
-        .taproot_script_spend_signature_hash(0, &Prevouts::All(&spent), leaf, sighash_type)
-        .unwrap();
-    let message = Message::from_digest(hash.to_byte_array());
-    Signature { signature: Secp256k1::new().sign_schnorr_no_aux_rand(&message, &challenger()), sighash_type }
 }
 
 /// Whether Bitcoin Core, by the rules of its consensus, accepts the spend.

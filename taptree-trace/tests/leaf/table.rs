@@ -2,6 +2,12 @@
 
 use std::sync::OnceLock;
 
+use bitcoin::hashes::Hash;
+use bitcoin::key::{Keypair, Secp256k1};
+use bitcoin::secp256k1::{Message, SecretKey};
+use bitcoin::sighash::{Prevouts, SighashCache, TapSighashType};
+use bitcoin::taproot::{self, LeafVersion, TapLeafHash};
+use bitcoin::{Script, Transaction, TxOut};
 use trestle_taptree_trace::lane::{
     ChoiceId, Lane, LaneConstants, LaneId, LaneKeys, MessageId, SignedChoice, Statements, Transcript, challenger_keys,
     choose, operator_keys,
@@ -52,4 +58,26 @@ pub fn sign(id: MessageId, message: &trestle_taptree_trace::ots::Message) -> Sig
 
 pub fn chosen(id: ChoiceId, option: u8) -> SignedChoice {
     choose(&challenger(), &LANE, id, option).unwrap()
+}
+
+/// The challenger's key in these tests: 1, whose point is the generator.
+fn challenger_key() -> Keypair {
+    let mut one = [0; 32];
+    one[31] = 1;
+    Keypair::from_secret_key(&Secp256k1::new(), &SecretKey::from_slice(&one).unwrap())
+}
+
+/// The challenger's signature of a transaction that spends `script`.
+pub fn sign_transaction(transaction: &Transaction, spent: &TxOut, script: &Script) -> taproot::Signature {
+    let leaf = TapLeafHash::from_script(script, LeafVersion::TapScript);
+    let sighash_type = TapSighashType::Default;
+    let spent = [spent];
+    let hash = SighashCache::new(transaction)
+        .taproot_script_spend_signature_hash(0, &Prevouts::All(&spent), leaf, sighash_type)
+        .unwrap();
+    let message = Message::from_digest(hash.to_byte_array());
+    taproot::Signature {
+        signature: Secp256k1::new().sign_schnorr_no_aux_rand(&message, &challenger_key()),
+        sighash_type,
+    }
 }
