@@ -2,16 +2,31 @@
 
 mod support;
 
+use std::time::{Duration, Instant};
+
 use musig2::{AggNonce, PubNonce};
 use support::members::{keypairs, public_keys};
 use trestle_bridge::transactions::{SignRequest, Tweak};
 use trestle_signer::musig::{Musig, MusigError, aggregate};
 use trestle_signer::store::{Batch, Store};
 
+/// The tree, as soon as whoever had the database open before has let go of it: sled's threads do so a moment after the drop.
+fn tree(directory: &std::path::Path) -> sled::Tree {
+    let deadline = Instant::now() + Duration::from_secs(30);
+    loop {
+        match sled::open(directory) {
+            Ok(database) => return database.open_tree("signer").unwrap(),
+            Err(sled::Error::Io(error)) if Instant::now() < deadline && error.to_string().contains("lock") => {
+                std::thread::yield_now();
+            }
+            Err(error) => panic!("{error}"),
+        }
+    }
+}
+
 fn open(directory: &std::path::Path) -> Musig<sled::Tree> {
     let keys = keypairs(2);
-    let tree = sled::open(directory).unwrap().open_tree("signer").unwrap();
-    Musig::open(tree, &keys[0], &public_keys(&keys)).unwrap()
+    Musig::open(tree(directory), &keys[0], &public_keys(&keys)).unwrap()
 }
 
 #[test]
@@ -40,7 +55,7 @@ fn nonces_and_signatures_are_the_same_after_every_restart() {
 #[test]
 fn a_batch_is_written_whole_and_found_by_its_prefix() {
     let directory = tempfile::tempdir().unwrap();
-    let tree = || sled::open(directory.path()).unwrap().open_tree("signer").unwrap();
+    let tree = || tree(directory.path());
     let mut batch = Batch::default();
     for i in 0..10u8 {
         batch.insert([b'a', i], [i]);
