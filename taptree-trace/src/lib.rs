@@ -1,7 +1,7 @@
 //! How Bitcoin Script judges what the two sides of a claim have signed.
 //!
-//! So far this is one part: [`ots`], the one-time signatures by which an operator commits to what it
-//! claims in a form that Script can read (docs/protocol.md, one-time signatures).
+//! [`ots`] are the one-time signatures, [`gadget`] what Script computes, [`lane`] what is signed in a lane, [`turn`] in which
+//! order, [`leaf`] the disproofs, [`tree`] the Taproot trees that hold them, [`interpreter`] a tapscript interpreter.
 
 pub mod gadget;
 pub mod interpreter;
@@ -9,3 +9,4 @@ pub mod lane;
 pub mod leaf;
 pub mod ots;
 pub mod tree;
+pub mod turn;
