@@ -134,7 +134,6 @@ fn a_lie_about_a_block_is_disproved_before_any_step_of_a_machine() {
     slash(&mut claimed, &mut game);
 }
 
-/// Two that are signed with one key.
 #[test]
 fn a_disproof_is_nobodys_but_the_challengers_and_for_nothing_but_what_it_signed() {
     let (mut claimed, mut game, play) = Claimed::entered(instruction_lie);
@@ -153,7 +152,7 @@ fn a_disproof_is_nobodys_but_the_challengers_and_for_nothing_but_what_it_signed(
     let refused = game.graph.disproved(&game.desk.lane, game.at, play.shown.clone(), &transcript, &stranger);
     assert!(refused.is_err());
     // Slash waits for it.
-    let slash = game.graph.end(&game.signatures, LaneTx::Slash(game.at)).unwrap();
+    let slash = game.graph.end(game.part(LaneTx::Slash(game.at)), LaneTx::Slash(game.at)).unwrap();
     s.assert_refused(&slash, "missing-inputs");
     assert!(s.fits_in_a_block(&disproved));
     assert_eq!(s.refusal(&slash), None);
