@@ -16,7 +16,7 @@ fn lie(desk: &Desk) -> Play {
 
 #[test]
 fn an_operator_that_is_silent_is_slashed() {
-    let (mut claimed, mut game, play) = Claimed::entered(lie);
+    let (mut claimed, mut game, play, transcript) = Claimed::played(lie);
     let transcript = game.desk.transcript(&play);
     game.play(&mut claimed.s, Turn::OpenStep, &transcript);
     let late = game.let_pass(&mut claimed.s);
@@ -94,11 +94,7 @@ fn wins_only(claimed: &mut Claimed, game: &mut Game) {
 
 #[test]
 fn a_disproof_after_finalize_slow_still_gets_the_challengers_bond_back() {
-    let (mut claimed, mut game, play) = Claimed::entered(lie);
-    let transcript = game.desk.transcript(&play);
-    for turn in [Turn::OpenStep, Turn::StepOpened] {
-        game.play(&mut claimed.s, turn, &transcript);
-    }
+    let (mut claimed, mut game, play, transcript) = Claimed::played(lie, [Turn::OpenStep, Turn::StepOpened]);
     let slow = claimed.slot().finalize_slow.clone();
     claimed.s.mine(u32::from(DELTAS.1));
     claimed.s.run(&slow, Reveal::Nothing);

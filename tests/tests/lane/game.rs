@@ -90,6 +90,19 @@ impl Claimed {
         (claimed, game, play)
     }
 
+    /// All of that, and what both sides play up to the last of these turns, having signed everything off chain.
+    pub fn played(
+        play: impl FnOnce(&Desk) -> Play,
+        turns: impl IntoIterator<Item = Turn>,
+    ) -> (Self, Game, Play, Transcript) {
+        let (mut claimed, mut game, play) = Self::entered(play);
+        let transcript = game.desk.transcript(&play);
+        for turn in turns {
+            game.play(&mut claimed.s, turn, &transcript);
+        }
+        (claimed, game, play, transcript)
+    }
+
     /// The secret by which a challenger contests.
     pub fn secret(&self, challenger: usize) -> [u8; 32] {
         let own = self.s.secrets.challenger_seed(challenger);
