@@ -16,9 +16,7 @@ fn lie(desk: &Desk) -> Play {
 
 #[test]
 fn an_operator_that_is_silent_is_slashed() {
-    let (mut claimed, mut game, play, transcript) = Claimed::played(lie);
-    let transcript = game.desk.transcript(&play);
-    game.play(&mut claimed.s, Turn::OpenStep, &transcript);
+    let (mut claimed, mut game, _, transcript) = Claimed::played(lie, [Turn::OpenStep]);
     let late = game.let_pass(&mut claimed.s);
     let tx = game.end(&mut claimed.s, late);
     let read = game.graph.read(&game.desk.lane, &tx).unwrap();
