@@ -1,7 +1,8 @@
 //! How Bitcoin Script judges what the two sides of a claim have signed.
 //!
-//! So far this is one part: [`ots`], the one-time signatures by which an operator commits to what it
-//! claims in a form that Script can read (docs/protocol.md, one-time signatures).
+//! [`lane`] has the messages that an operator signs in a dispute and the challenger's choices, [`ots`] the one-time
+//! signatures in a form that Script can read, [`leaf`] the disproof leaves with the trees that hold them, [`gadget`] what
+//! their scripts are made of (docs/protocol.md §6, docs/script.md). [`interpreter`] runs scripts by the million.
 
 pub mod gadget;
 pub mod interpreter;
