@@ -106,8 +106,8 @@ impl Signature {
         Signature { digits, links }.checked(layout, key)
     }
 
-    /// The signature in a witness that [`super::script_read`], [`super::script_commit_pairs`] or
-    /// [`super::script_commit_and_read`] accepts. The items are the gadget's alone.
+    /// The signature in a witness that [`super::script_commit_pairs`] or [`super::script_commit_and_read`] accepts. The
+    /// items are the gadget's alone. [`super::script_read`] accepts it if no digit in it is above 15.
     ///
     /// # Errors
     /// As [`parse_witness`].

@@ -9,8 +9,8 @@ use trestle_zkvm_adapter::opening::Words;
 
 use super::judge::{DIGITS, Judge};
 use super::{Class, Preimage, Semantics, Signed, Source, unhash};
-use crate::lane::{End, Lane, LaneConstants, MessageId};
-use crate::leaf::{Body, Disproof, Frame, LeafError, Said, script};
+use crate::lane::{End, LaneConstants, MessageId};
+use crate::leaf::{Body, Disproof, Frame, Said};
 
 impl Semantics {
     /// The message that it reads beside step.log.
@@ -53,21 +53,6 @@ impl Semantics {
             _ => None,
         };
         Some((0..self.hint_count()).map(|place| item(quotient.unwrap_or_default() >> (4 * place) & 15)).collect())
-    }
-}
-
-impl Semantics {
-    /// What it weighs to satisfy the leaf at most, in weight units: its script and its unsigned and signed items, with their
-    /// lengths. The control block, and what every input has, is not counted.
-    ///
-    /// # Errors
-    /// If the lane has no key for something that the leaf reads.
-    pub fn weight(self, lane: &Lane) -> Result<usize, LeafError> {
-        // A signed digit is a link of 20 bytes and a number of one; the challenger's signature has 64.
-        let digits: usize = self.reads().iter().map(|id| id.layout().signed_digits()).sum();
-        // An unsigned digit is a number of one byte; of a preimage, one with its place, of two.
-        let hint = if self == Self::Unhash { 1 + 2 } else { 1 + 1 };
-        Ok(script(&self, lane)?.len() + digits * (1 + 20 + 1 + 1) + self.hint_count() * hint + 1 + 64)
     }
 }
 
