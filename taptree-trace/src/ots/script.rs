@@ -16,6 +16,9 @@ use super::{DIGIT_BITS, Layout, Link, MAX_DIGIT, PublicKey};
 /// last of those that reach for another's) has the end of somebody's chain for a link that leads to its own,
 /// which [`PublicKey::check`] excludes. Below the items the caller must have nothing that can be 20 bytes long.
 ///
+/// A link may be of any length here, and [`super::parse_witness`] reads those of 20 bytes alone: what somebody else has to read,
+/// or to show again, is verified with [`script_commit`].
+///
 /// The sum of digits is checked as Σ w·(index + 8·(1 − far)) = 15·n, where w is 1 for the n digits of the message and
 /// 16^j for digit j of the checksum.
 pub fn script_verify(layout: &Layout, key: &PublicKey) -> ScriptBuf {
