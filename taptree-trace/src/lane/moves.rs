@@ -7,6 +7,9 @@
 //! An opening says where it is in its search: the script takes the index apart into base-4 digits and demands the
 //! challenger's secret for each of them. So the operator can open nothing that the challenger has not chosen, needs no
 //! transaction of the challenger's, and of two choices signed with one key may use either.
+//!
+//! A round of a path demands the challenger's secret for an access that is read, or for one that is written. Otherwise an
+//! operator could play the rounds of a read and open a node of a write, which no round had signed anything about.
 
 use bitcoin::opcodes::all::*;
 use bitcoin::script::{Builder, ScriptBuf};
@@ -14,7 +17,7 @@ use bitcoin::script::{Builder, ScriptBuf};
 use super::{
     ChoiceId, ChoiceKey, End, HeaderPart, LaneKeys, MessageId, PLACES, Place, Search, Side, SignedChoice, Transcript,
 };
-use crate::ots::{OtsError, Signature, script_commit, script_commit_and_read, script_commit_pairs};
+use crate::ots::{Link, OtsError, Signature, script_commit, script_commit_and_read, script_commit_pairs};
 
 /// A move of the operator.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -32,6 +35,9 @@ pub enum Move {
     /// A header of a fork.
     Header(u16),
 }
+
+/// What a move has signed: the operator's messages, and of an opening the challenger's choices.
+pub type ReadMove = (Vec<(MessageId, Signature)>, Vec<(ChoiceId, SignedChoice)>);
 
 /// Why a move has no script or no witness, or is none.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -65,6 +71,11 @@ pub enum MoveError {
 
 /// More items than these are not put into a move: there have to be some for the script, and for other signatures.
 const MAX_ITEMS: usize = 950;
+
+/// The accesses that are read, of `trestle_zkvm_adapter::opening::Access`: the first, and how many.
+const READ: (u8, u8) = (0, 5);
+/// Those that are written.
+const WRITTEN: (u8, u8) = (5, 2);
 
 /// One base-4 digit of an index, or the access: whose choice it is, and which options the opening admits.
 struct Checked {
@@ -123,6 +134,15 @@ impl Move {
         }
     }
 
+    /// The accesses for one of which the challenger has to have asked for a round: the first, and how many.
+    const fn asked_for(self) -> Option<(u8, u8)> {
+        match self {
+            Self::Round(Search::Read, _) => Some(READ),
+            Self::Round(Search::Write, _) => Some(WRITTEN),
+            _ => None,
+        }
+    }
+
     /// The choices that the index repeats, in the order of its digits.
     fn checked(self) -> Vec<Checked> {
         let rounds = |search: Search| {
@@ -132,7 +152,7 @@ impl Move {
             let quarter = move |round| Checked { choice: choice(round), first: 0, options: 4, whole: whole(round) };
             (0..search.rounds()).map(quarter)
         };
-        let node = |search, first, options| {
+        let node = |search, (first, options)| {
             let access = Checked { choice: ChoiceId::Access, first, options, whole: true };
             [access].into_iter().chain(rounds(search)).collect()
         };
@@ -140,8 +160,8 @@ impl Move {
             Self::Round(..) | Self::Header(_) => Vec::new(),
             Self::Block => rounds(Search::History).collect(),
             Self::Step => rounds(Search::Trace).collect(),
-            Self::ReadNode => node(Search::Read, 0, 5),
-            Self::WriteNode => node(Search::Write, 5, 2),
+            Self::ReadNode => node(Search::Read, READ),
+            Self::WriteNode => node(Search::Write, WRITTEN),
         }
     }
 
@@ -156,13 +176,16 @@ impl Move {
             let commit = if self.in_pairs() { script_commit_pairs } else { script_commit };
             script.extend(commit(&id.layout(), key(id)?).into_bytes());
         }
+        if let Some((first, options)) = self.asked_for() {
+            let choice = choice_key(keys, ChoiceId::Access)?;
+            let ends = choice.0.iter().skip(usize::from(first)).take(usize::from(options));
+            script.extend(match_any(Builder::new(), ends).into_script().into_bytes());
+        }
         if let Some(index) = self.index() {
             script.extend(script_commit_and_read(&index.layout(), key(index)?).into_bytes());
             let mut matching = self.split_index(Builder::new());
             for checked in self.checked() {
-                let choice = keys.choice(checked.choice);
-                let choice = choice.ok_or_else(|| MoveError::NoKey(checked.choice.to_string()))?;
-                matching = match_choice(matching, choice, &checked);
+                matching = match_choice(matching, choice_key(keys, checked.choice)?, &checked);
             }
             script.extend(matching.into_script().into_bytes());
         }
@@ -176,6 +199,11 @@ impl Move {
     pub fn witness(self, transcript: &Transcript) -> Result<Vec<Vec<u8>>, MoveError> {
         let signature = |id| transcript.signature(id).ok_or(MoveError::NotSigned(id));
         let mut items = Vec::new();
+        if let Some((first, options)) = self.asked_for() {
+            let choice = ChoiceId::Access;
+            let asked = (first..first + options).find_map(|option| transcript.choice(choice, option));
+            items.push(asked.ok_or(MoveError::NotChosen { choice, option: first })?.secret.to_vec());
+        }
         if let Some(index) = self.index() {
             let options = self.options(signature(index)?.digits());
             for (checked, option) in self.checked().iter().zip(options).rev() {
@@ -192,16 +220,11 @@ impl Move {
         Ok(items)
     }
 
-    /// Reads back what a witness that the script accepts has signed: the operator's messages, and of an opening the
-    /// challenger's choices. The items are the script's alone.
+    /// Reads back what a witness that the script accepts has signed. The items are the script's alone.
     ///
     /// # Errors
     /// If the script would not accept it.
-    pub fn read<T: AsRef<[u8]>>(
-        self,
-        keys: &LaneKeys,
-        items: &[T],
-    ) -> Result<(Vec<(MessageId, Signature)>, Vec<(ChoiceId, SignedChoice)>), MoveError> {
+    pub fn read<T: AsRef<[u8]>>(self, keys: &LaneKeys, items: &[T]) -> Result<ReadMove, MoveError> {
         let key = |id: MessageId| keys.message(id).ok_or_else(|| MoveError::NoKey(id.to_string()));
         let each = if self.in_pairs() { 2 } else { 3 };
         let mut rest = items;
@@ -218,6 +241,12 @@ impl Move {
             signed.push((id, read(&layout, key(id)?, items).map_err(|why| MoveError::Message { message: id, why })?));
         }
         let mut choices = Vec::new();
+        if let Some((first, options)) = self.asked_for() {
+            let [secret] = take(1)? else { return Err(MoveError::Witness) };
+            let read = choice_key(keys, ChoiceId::Access)?.read(secret.as_ref());
+            let read = read.filter(|read| (first..first + options).contains(&read.option));
+            choices.push((ChoiceId::Access, read.ok_or(MoveError::Witness)?));
+        }
         if let Some(id) = self.index() {
             let layout = id.layout();
             let items = take(2 * layout.signed_digits())?;
@@ -225,9 +254,8 @@ impl Move {
             let index = index.map_err(|why| MoveError::Message { message: id, why })?;
             for (checked, option) in self.checked().iter().zip(self.options(index.digits())) {
                 let [secret] = take(1)? else { return Err(MoveError::Witness) };
-                let choice = keys.choice(checked.choice);
-                let choice = choice.ok_or_else(|| MoveError::NoKey(checked.choice.to_string()))?;
-                let read = choice.read(secret.as_ref()).filter(|read| read.option == option);
+                let read = choice_key(keys, checked.choice)?.read(secret.as_ref());
+                let read = read.filter(|read| read.option == option);
                 choices.push((checked.choice, read.ok_or(MoveError::Witness)?));
             }
             signed.push((id, index));
@@ -322,14 +350,20 @@ fn match_choice(mut script: Builder, key: &ChoiceKey, checked: &Checked) -> Buil
 /// # Errors
 /// If the lane has no such round.
 pub fn choice_script(keys: &LaneKeys, id: ChoiceId) -> Result<ScriptBuf, MoveError> {
-    let key = keys.choice(id).ok_or_else(|| MoveError::NoKey(id.to_string()))?;
-    let mut script = Builder::new().push_opcode(OP_SIZE).push_int(20).push_opcode(OP_EQUALVERIFY);
-    script = script.push_opcode(OP_HASH160);
-    for (option, end) in key.0.iter().enumerate() {
-        script = match option {
+    let script = Builder::new().push_opcode(OP_SIZE).push_int(20).push_opcode(OP_EQUALVERIFY);
+    Ok(match_any(script, &choice_key(keys, id)?.0).into_script())
+}
+
+/// `… secret → …`: fails unless it is that of one of these ends.
+fn match_any<'a>(script: Builder, ends: impl IntoIterator<Item = &'a Link>) -> Builder {
+    let script =
+        ends.into_iter().enumerate().fold(script.push_opcode(OP_HASH160), |script, (option, end)| match option {
             0 => script.push_opcode(OP_DUP).push_slice(end).push_opcode(OP_EQUAL),
             _ => script.push_opcode(OP_OVER).push_slice(end).push_opcode(OP_EQUAL).push_opcode(OP_BOOLOR),
-        };
-    }
-    Ok(script.push_opcode(OP_VERIFY).push_opcode(OP_DROP).into_script())
+        });
+    script.push_opcode(OP_VERIFY).push_opcode(OP_DROP)
+}
+
+fn choice_key(keys: &LaneKeys, id: ChoiceId) -> Result<&ChoiceKey, MoveError> {
+    keys.choice(id).ok_or_else(|| MoveError::NoKey(id.to_string()))
 }

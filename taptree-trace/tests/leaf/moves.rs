@@ -159,19 +159,34 @@ fn a_path_that_is_read_is_not_opened_as_one_that_is_written() {
             other.choose(keys(), ChoiceId::Path(round), chosen(ChoiceId::Path(round), quarter)).unwrap();
         }
         other.choose(keys(), ChoiceId::Access, chosen(ChoiceId::Access, access as u8)).unwrap();
-        let items = other.witness_of(a_move);
+        let items = a_move.witness(&other).unwrap();
         let script = alone(a_move.script(keys()).unwrap());
         assert!(run(&script, &items, Rules::Consensus).is_err());
     }
 }
 
-trait WitnessOf {
-    fn witness_of(&self, a_move: Move) -> Vec<Vec<u8>>;
-}
+#[test]
+fn the_rounds_of_a_path_are_played_for_an_access_that_was_named() {
+    let honest = transcript(77, 12345, 30);
+    for (search, named) in [(Search::Read, 0..5), (Search::Write, 5..7)] {
+        for a_move in (0..search.rounds()).map(|round| Move::Round(search, round)) {
+            let script = alone(a_move.script(keys()).unwrap());
+            let mut items = a_move.witness(&honest).unwrap();
+            for access in 0..7 {
+                items[0] = chosen(ChoiceId::Access, access).secret.to_vec();
+                let accepted = run(&script, &items, Rules::Consensus).is_ok_and(|outcome| outcome.accepts());
+                assert_eq!(accepted, named.contains(&access), "{a_move:?}: {access}");
+                assert_eq!(a_move.read(keys(), &items).is_ok(), accepted);
+            }
 
-impl WitnessOf for Transcript {
-    fn witness_of(&self, a_move: Move) -> Vec<Vec<u8>> {
-        a_move.witness(self).unwrap()
+            let mut unnamed = Transcript::default();
+            for id in a_move.messages() {
+                unnamed.add(keys(), id, honest.signature(id).unwrap().clone()).unwrap();
+            }
+            let other = if named.contains(&0) { 6 } else { 0 };
+            unnamed.choose(keys(), ChoiceId::Access, chosen(ChoiceId::Access, other)).unwrap();
+            assert!(matches!(a_move.witness(&unnamed), Err(MoveError::NotChosen { .. })));
+        }
     }
 }
 
