@@ -268,7 +268,7 @@ impl Move {
     pub fn longest_items(self) -> Vec<usize> {
         let digits: usize = self.messages().iter().map(|id| id.layout().signed_digits()).sum();
         let index = self.index().map_or(0, |id| id.layout().signed_digits());
-        let mut lengths = vec![20; self.checked().len()];
+        let mut lengths = vec![20; self.checked().len() + usize::from(self.asked_for().is_some())];
         lengths.extend([20, 1].repeat(digits + index));
         if !self.in_pairs() {
             lengths.extend(std::iter::repeat_n(1, digits));

@@ -129,8 +129,7 @@ fn a_lie_about_a_block_is_disproved_before_any_step_of_a_machine() {
 
 #[test]
 fn a_disproof_is_nobodys_but_the_challengers_and_for_nothing_but_what_it_signed() {
-    let (mut claimed, mut game, play, transcript) =
-        Claimed::played(instruction_lie, [Turn::OpenStep, Turn::StepOpened]);
+    let (claimed, game, play, transcript) = Claimed::played(instruction_lie, [Turn::OpenStep, Turn::StepOpened]);
     let s: &Setup = &claimed.s;
     let disproved = game.disproved(s, &play, &transcript);
     assert_eq!(s.refusal(&disproved), None);
