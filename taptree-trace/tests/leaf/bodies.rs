@@ -97,16 +97,12 @@ pub fn tries(count: usize) -> Vec<Vec<Vec<u8>>> {
         }
         // Where two rows differ, and where one of them differs from two constants, of which one place tells most often.
         3 => {
-            let all = |item: Vec<u8>| {
-                let others = [0, 1, 2].map(trestle_taptree_trace::leaf::item);
-                let one = |at: usize| {
-                    let item = item.clone();
-                    others.clone().map(|other| std::array::from_fn(|n| if n == at { &item } else { &other }.clone()))
-                };
-                let [first, second, third]: [[[Vec<u8>; 3]; 3]; 3] = [0, 1, 2].map(one);
-                [first, second, third].into_iter().flatten().map(Vec::from)
+            let rows = || single.iter().filter(|item| !matches!(item[..], [65..=127 | 131..])).cloned();
+            let places = (0..3).flat_map(|at| [0, 1].map(|other| (at, item(other))));
+            let one = |(at, other): (usize, Vec<u8>)| {
+                rows().map(move |item| (0..3).map(|n| if n == at { item.clone() } else { other.clone() }).collect())
             };
-            single.iter().cloned().flat_map(all).chain(single.iter().map(|item| vec![item.clone(); 3])).collect()
+            rows().map(|item| vec![item; 3]).chain(places.flat_map(one)).collect()
         }
         _ => single.into_iter().map(|item| vec![item; count]).collect(),
     }

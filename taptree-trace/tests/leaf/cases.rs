@@ -1,6 +1,7 @@
 //! What operators sign, rightly and wrongly, and a lie for every leaf.
 
 use std::collections::BTreeMap;
+use std::sync::OnceLock;
 
 use rand::Rng;
 use rand::rngs::StdRng;
@@ -110,7 +111,12 @@ pub fn bound() -> Vec<MessageId> {
 }
 
 /// A case for every leaf.
-pub fn satisfying(trees: &[Tree]) -> BTreeMap<String, Case> {
+pub fn satisfying() -> &'static BTreeMap<String, Case> {
+    static CASES: OnceLock<BTreeMap<String, Case>> = OnceLock::new();
+    CASES.get_or_init(|| find_cases(&Tree::ALL))
+}
+
+fn find_cases(trees: &[Tree]) -> BTreeMap<String, Case> {
     let mut rng = rng(11);
     let mut found: BTreeMap<String, Case> = BTreeMap::new();
     let all: Vec<_> = trees.iter().flat_map(|tree| tree.leaves(CONFIRMATIONS)).collect();

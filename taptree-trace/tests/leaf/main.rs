@@ -2,11 +2,15 @@
 
 mod bodies;
 mod cases;
+mod cells;
 mod core;
 mod disputes;
+mod fields;
+mod forgeries;
 mod honest;
 mod lies;
 mod moves;
+mod opcodes;
 mod scripts;
 mod semantics;
 mod semantics_core;

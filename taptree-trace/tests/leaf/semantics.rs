@@ -93,6 +93,13 @@ impl Compiled {
         }
     }
 
+    /// Whether it refuses what was signed before it has looked at any unsigned item: without them below, an opcode that
+    /// reaches for one has too few.
+    pub fn refuses_whatever_the_hints(&self, signed: &Signed) -> bool {
+        let items: Vec<_> = self.reads.iter().flat_map(|id| digits(signed, *id)).map(item).collect();
+        run(&self.script, &items, Rules::Consensus).is_err_and(|failure| failure != Failure::TooFewItems)
+    }
+
     /// Asserts that it accepts if its mirror says so, and says whether it does.
     fn agrees(&self, signed: &Signed, step: &Honest, constants: &LaneConstants) -> bool {
         let hints = self.leaf.hints(signed, constants, Some(&step.preimage));
@@ -185,7 +192,7 @@ fn judges(leaf: Semantics, instruction: Instruction) -> bool {
 }
 
 /// The class of the words that a leaf is about; `None` if of many.
-fn class(leaf: Semantics) -> Option<Class> {
+pub fn class(leaf: Semantics) -> Option<Class> {
     match leaf {
         Semantics::RejectsWrongly(class)
         | Semantics::Unknown(class)
