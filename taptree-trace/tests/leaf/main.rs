@@ -8,6 +8,7 @@ mod disputes;
 mod fields;
 mod forgeries;
 mod honest;
+mod kinds;
 mod lies;
 mod moves;
 mod opcodes;
