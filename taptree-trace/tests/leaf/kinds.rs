@@ -2,16 +2,18 @@
 //! unsigned items.
 
 use std::collections::BTreeMap;
+use std::sync::OnceLock;
 
 use rand::Rng;
 use rand::rngs::StdRng;
+use trestle_taptree_trace::lane::MessageId;
 use trestle_taptree_trace::leaf::Disproof;
 use trestle_taptree_trace::leaf::semantics::Class;
 use trestle_zkvm_adapter::instruction::{Instruction, Width};
 use trestle_zkvm_adapter::layout::TOP_PAGE;
 
 use crate::bodies::tries;
-use crate::semantics::{Compiled, steps};
+use crate::semantics::{Compiled, items, steps};
 use crate::semantics_steps::{CODE, EDGES, Honest, constants, honest, instructions};
 use crate::world::rng;
 
@@ -61,16 +63,19 @@ fn kinds() -> usize {
 }
 
 fn refused(leaves: &[Compiled], step: &Honest, rng: &mut StdRng) {
+    static NUMBERS: OnceLock<Vec<Vec<Vec<u8>>>> = OnceLock::new();
+    let numbers = NUMBERS.get_or_init(|| tries(1));
+    let mut read: BTreeMap<&[MessageId], Vec<Vec<u8>>> = BTreeMap::new();
     for leaf in leaves {
-        if leaf.refuses_whatever_the_hints(&step.signed) {
+        let items = read.entry(&leaf.reads).or_insert_with(|| items(&step.signed, &leaf.reads));
+        if leaf.refuses_without_hints(items) {
             continue;
         }
         let count = leaf.leaf.hint_count();
         assert_ne!(count, 0, "{:?} {step:x?}", leaf.leaf);
-        // Any one number in all places, and any in each; of a quotient semantics.rs tries more.
-        let mut tried = vec![tries(count).swap_remove(rng.gen_range(0..139))];
-        tried.push((0..count).map(|_| tries(1).swap_remove(rng.gen_range(0..139)).swap_remove(0)).collect());
-        for hints in tried {
+        // One number in all places, and any in each; of quotients and preimages semantics.rs tries more.
+        let mut any = || numbers[rng.gen_range(0..numbers.len())][0].clone();
+        for hints in [vec![any(); count], (0..count).map(|_| any()).collect()] {
             assert!(!leaf.accepts(&step.signed, &hints), "{:?} {step:x?} {hints:x?}", leaf.leaf);
         }
     }

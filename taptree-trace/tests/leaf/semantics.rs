@@ -59,10 +59,15 @@ pub fn corrupt(rng: &mut StdRng, step: &Honest) -> Signed {
     wrong
 }
 
+/// The digits of messages, as their signatures leave them.
+pub fn items(signed: &Signed, ids: &[MessageId]) -> Vec<Vec<u8>> {
+    ids.iter().flat_map(|id| digits(signed, *id)).map(item).collect()
+}
+
 /// A leaf's body.
 pub struct Compiled {
     pub leaf: Semantics,
-    reads: Vec<MessageId>,
+    pub reads: Vec<MessageId>,
     script: ScriptBuf,
     left: usize,
 }
@@ -96,8 +101,12 @@ impl Compiled {
     /// Whether it refuses what was signed before it has looked at any unsigned item: without them below, an opcode that
     /// reaches for one has too few.
     pub fn refuses_whatever_the_hints(&self, signed: &Signed) -> bool {
-        let items: Vec<_> = self.reads.iter().flat_map(|id| digits(signed, *id)).map(item).collect();
-        run(&self.script, &items, Rules::Consensus).is_err_and(|failure| failure != Failure::TooFewItems)
+        self.refuses_without_hints(&items(signed, &self.reads))
+    }
+
+    /// The same of the [`items`] of what it reads.
+    pub fn refuses_without_hints(&self, items: &[Vec<u8>]) -> bool {
+        run(&self.script, items, Rules::Consensus).is_err_and(|failure| failure != Failure::TooFewItems)
     }
 
     /// Asserts that it accepts if its mirror says so, and says whether it does.
