@@ -1,6 +1,6 @@
 //! What operators sign, rightly and wrongly, and a lie for every leaf.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::OnceLock;
 
 use rand::Rng;
@@ -57,10 +57,15 @@ impl Case {
 
     /// The same with another message in one place.
     pub fn corrupted(&self, rng: &mut StdRng, id: MessageId) -> Self {
+        Self { said: replaced(&self.said, id, self.other(rng, id)), ..self.clone() }
+    }
+
+    /// Another message than the one that was signed.
+    fn other(&self, rng: &mut StdRng, id: MessageId) -> Message {
         let layout = id.layout();
         let message = self.said.message(id).unwrap();
         let mut fields: Vec<Vec<u8>> = (0..layout.fields.len()).map(|field| message.field(field)).collect();
-        let other = loop {
+        loop {
             // Of a position the opening's script binds all but the direction, the last.
             let position = matches!(id, MessageId::ReadPosition | MessageId::WritePosition);
             let at = if position { fields.len() - 1 } else { rng.gen_range(0..fields.len()) };
@@ -73,11 +78,10 @@ impl Case {
             };
             let slices: Vec<&[u8]> = fields.iter().map(Vec::as_slice).collect();
             match layout.encode(&slices) {
-                Ok(other) if other != *message => break other,
+                Ok(other) if other != *message => return other,
                 _ => fields[at] = before,
             }
-        };
-        Self { said: replaced(&self.said, id, other), ..self.clone() }
+        }
     }
 
     pub fn said(&self) -> Said<'_> {
@@ -110,7 +114,7 @@ pub fn bound() -> Vec<MessageId> {
     bound
 }
 
-/// A case for every leaf.
+/// A case for every leaf: a lie that satisfies it, of what it reads.
 pub fn satisfying() -> &'static BTreeMap<String, Case> {
     static CASES: OnceLock<BTreeMap<String, Case>> = OnceLock::new();
     CASES.get_or_init(|| find_cases(&Tree::ALL))
@@ -132,15 +136,18 @@ fn find_cases(trees: &[Tree]) -> BTreeMap<String, Case> {
         let honest = Case::honest(&mut rng);
         let double = twice[round % twice.len()];
         for (id, both) in ids.iter().map(|id| (*id, false)).chain([(double, true)]) {
-            // What no missing leaf reads makes none satisfied.
-            if !missing.iter().any(|(_, reads)| reads.contains(&id)) {
+            // What no missing leaf reads makes none satisfied, and no other message matters to those that read it.
+            let reads: BTreeSet<MessageId> =
+                missing.iter().filter(|(_, reads)| reads.contains(&id)).flat_map(|(_, reads)| reads).copied().collect();
+            if reads.is_empty() {
                 continue;
             }
-            let wrong = honest.corrupted(&mut rng, id);
-            let mut case = if both { honest.clone() } else { wrong.clone() };
-            if both {
-                case.said.add(id, wrong.said.message(id).unwrap().clone());
+            let mut said = Statements::default();
+            for read in reads.into_iter().filter(|read| both || *read != id) {
+                honest.said.message(read).into_iter().for_each(|message| said.add(read, message.clone()));
             }
+            said.add(id, honest.other(&mut rng, id));
+            let case = Case { said, constants: honest.constants.clone(), step: honest.step.clone() };
             missing.retain(|(leaf, reads)| match reads.contains(&id).then(|| leaf.refutes(&case.said())).flatten() {
                 Some(_) => found.insert(leaf.name(), case.clone()).is_some(),
                 None => true,

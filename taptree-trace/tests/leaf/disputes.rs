@@ -262,7 +262,7 @@ fn find(leaves: &[Arc<Compiled>], said: &Statements, truth: &Step) -> Vec<String
 pub fn with_bottom(truth: &Opening, said: &Opening, access: Access) -> Opening {
     let mut full = said.clone();
     let bottom = &mut full.paths[access as usize][0];
-    let at = access.address(&truth.step.words) as usize % 32 & !3;
+    let at = access.address(&truth.step.words) as usize % 32 / 4 * 4;
     let words = &said.step.words;
     let put = |leaf: &mut [u8; 32], word: u32| leaf[at..at + 4].copy_from_slice(&word.to_le_bytes());
     match access {
