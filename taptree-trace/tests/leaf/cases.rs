@@ -147,10 +147,13 @@ fn find_cases(trees: &[Tree]) -> BTreeMap<String, Case> {
                 honest.said.message(read).into_iter().for_each(|message| said.add(read, message.clone()));
             }
             said.add(id, honest.other(&mut rng, id));
-            let case = Case { said, constants: honest.constants.clone(), step: honest.step.clone() };
-            missing.retain(|(leaf, reads)| match reads.contains(&id).then(|| leaf.refutes(&case.said())).flatten() {
-                Some(_) => found.insert(leaf.name(), case.clone()).is_some(),
-                None => true,
+            let wrong = Said { statements: &said, ..honest.said() };
+            missing.retain(|(leaf, reads)| {
+                let satisfied = reads.contains(&id) && leaf.refutes(&wrong).is_some();
+                if satisfied {
+                    found.insert(leaf.name(), Case { said: said.clone(), ..honest.clone() });
+                }
+                !satisfied
             });
         }
     }
