@@ -5,7 +5,7 @@
 use bitcoin::hex::{DisplayHex, FromHex};
 use serde::{Deserialize, Serialize};
 use trestle_taptree_trace::lane::{MessageId, Move, SignedChoice};
-use trestle_taptree_trace::ots::{PublicKey, Signature};
+use trestle_taptree_trace::ots::{MAX_DIGIT, OtsError, PublicKey, Signature};
 
 use super::Error;
 
@@ -63,6 +63,10 @@ impl SignatureBytes {
         let expected = DIGIT_BYTES * layout.signed_digits();
         if self.0.len() != expected {
             return Err(Error::Length { message: id, expected, got: self.0.len() });
+        }
+        // Script takes what is above for the greatest digit; nobody has to send it.
+        if self.0.chunks(DIGIT_BYTES).any(|pair| pair.last().is_some_and(|digit| *digit > MAX_DIGIT)) {
+            return Err(OtsError::Witness("a digit is not one").into());
         }
         let pair = |bytes: &[u8]| match bytes.split_last() {
             Some((0, link)) => [link.to_vec(), Vec::new()],

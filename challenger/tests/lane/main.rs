@@ -1,0 +1,14 @@
+//! The players of a lane, against each other and against anybody, in memory.
+#![allow(missing_docs, reason = "tests are named for the property they hold")]
+
+mod games;
+mod honest;
+mod liar;
+mod lies;
+mod path;
+mod referee;
+mod restarts;
+mod store;
+mod toy;
+mod wild;
+mod wire;
