@@ -20,6 +20,7 @@
 mod challenger;
 mod defender;
 mod error;
+mod ledger;
 mod path;
 mod sayings;
 mod shown;
@@ -31,6 +32,7 @@ mod wire;
 pub use challenger::{Challenger, Next};
 pub use defender::Defender;
 pub use error::Error;
+pub use ledger::LedgerTestimony;
 pub use path::{leading, signed_by};
 pub use shown::{Action, Disproof, Play, Shown};
 pub use testimony::{Preimage, Testimony, TestimonyError};

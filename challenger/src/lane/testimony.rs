@@ -36,11 +36,12 @@ pub trait Testimony {
     /// If it cannot be found out.
     fn header(&mut self, index: u32) -> Result<[u8; 80], TestimonyError>;
 
-    /// Whether the block with this hash is known, so that the machine can be run over it. A challenger alone is asked.
+    /// Whether the block of an entry up to N is the one with this hash, so that the machine can be run over it. A challenger
+    /// alone is asked.
     ///
     /// # Errors
     /// If it cannot be found out.
-    fn knows_block(&mut self, hash: &Digest) -> Result<bool, TestimonyError>;
+    fn knows_block(&mut self, index: u32, hash: &Digest) -> Result<bool, TestimonyError>;
 
     /// What becomes of a machine with these inputs. It is asked for a lane's one dispute again and again: keep it.
     ///

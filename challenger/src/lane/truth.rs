@@ -63,10 +63,10 @@ impl Judge<'_> {
 
     /// Whether the machine can be run over the block that was opened, or there is none.
     pub fn knows_block<T: Testimony>(&self, truth: &mut T) -> Result<bool, Error> {
-        let index = self.said(None).number(MessageId::BlockIndex);
-        let hash = self.said(None).digest(MessageId::BlockHash(End::Next));
-        match index.zip(hash) {
-            Some((j, hash)) if j < u64::from(self.claim.n) => truth.knows_block(&hash).map_err(Error::Testimony),
+        match self.inputs() {
+            Some(Inputs { index, next, .. }) if index <= u32::from(self.claim.n) => {
+                truth.knows_block(index, &next.block_hash).map_err(Error::Testimony)
+            }
             _ => Ok(true),
         }
     }

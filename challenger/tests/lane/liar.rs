@@ -139,8 +139,8 @@ impl Testimony for Side {
         Ok(self.at(index).0)
     }
 
-    fn knows_block(&mut self, hash: &Digest) -> Result<bool, TestimonyError> {
-        Ok(unhash(hash).is_some())
+    fn knows_block(&mut self, index: u32, hash: &Digest) -> Result<bool, TestimonyError> {
+        Ok(self.at(index).1.block_hash == *hash)
     }
 
     fn trace(&mut self, inputs: &Inputs) -> Result<&mut dyn Disputable, TestimonyError> {

@@ -3,6 +3,7 @@
 
 mod games;
 mod honest;
+mod ledger;
 mod liar;
 mod lies;
 mod path;

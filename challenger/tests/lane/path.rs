@@ -1,7 +1,6 @@
 //! Lies about the path of a false step.
 
 use trestle_zkvm_adapter::layout::LEVELS;
-use trestle_zkvm_adapter::memory::node;
 use trestle_zkvm_adapter::{Access, Opening};
 
 /// A lie about paths, told of all of a step's.
@@ -28,7 +27,7 @@ impl PathLie {
 
     fn tell_of(self, opening: &mut Opening, access: Access) {
         let words = opening.step.words;
-        let at = access.address(&words) as usize % 32 & !3;
+        let at = access.address(&words) as usize & 28;
         let path = &mut opening.paths[access as usize];
         let bottom = &mut path[0];
         let put = |leaf: &mut [u8; 32], word: u32| leaf[at..at + 4].copy_from_slice(&word.to_le_bytes());
@@ -64,9 +63,7 @@ impl PathLie {
         };
         for level in 0..until.min(LEVELS - 1) {
             let below = path[level];
-            let up = |child| if below.right { node(&below.sibling, &child) } else { node(&child, &below.sibling) };
-            path[level + 1].child = up(below.child);
-            path[level + 1].new_child = below.new_child.map(up);
+            (path[level + 1].child, path[level + 1].new_child) = below.parent();
         }
     }
 }
