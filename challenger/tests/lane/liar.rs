@@ -3,8 +3,9 @@
 use trestle_challenger::lane::{Preimage, Testimony, TestimonyError};
 use trestle_rollup::{Digest, Entry};
 use trestle_zkvm_adapter::layout::{HALT_ACCEPT, HALT_REJECT};
-use trestle_zkvm_adapter::{Disputable, Fault, FaultyTrace, Inputs, Kind, Opening, Place, TraceError};
+use trestle_zkvm_adapter::{Access, Disputable, Fault, FaultyTrace, Inputs, Kind, Opening, Place, TraceError};
 
+use crate::borrowed::Borrowed;
 use crate::path::PathLie;
 use crate::toy::{self, ENTRIES, Known, child, fulfilled, hashed, next, unhash};
 
@@ -37,6 +38,8 @@ pub struct Side {
     path: Option<PathLie>,
     /// Whether the trace begins elsewhere.
     elsewhere: bool,
+    /// From which step on a register is read on the path of another access.
+    borrowed: Option<(u64, Access)>,
     trace: Option<(Inputs, Box<dyn Disputable>)>,
 }
 
@@ -57,8 +60,17 @@ impl Side {
     }
 
     fn new(claimed: u32, holds: bool, forgery: Forgery, fault: Option<Fault>) -> Self {
-        let mut side =
-            Self { claimed, holds, forgery, forged: vec![], fault, path: None, elsewhere: false, trace: None };
+        let mut side = Self {
+            claimed,
+            holds,
+            forgery,
+            forged: vec![],
+            fault,
+            path: None,
+            elsewhere: false,
+            borrowed: None,
+            trace: None,
+        };
         side.forge();
         side
     }
@@ -70,6 +82,11 @@ impl Side {
 
     pub fn starting_elsewhere(mut self) -> Self {
         self.elsewhere = true;
+        self
+    }
+
+    pub fn borrowing(mut self, from: u64, of: Access) -> Self {
+        self.borrowed = Some((from, of));
         self
     }
 
@@ -147,6 +164,10 @@ impl Testimony for Side {
         if self.trace.as_ref().is_none_or(|(of, _)| of != inputs) {
             let honest = toy::run(inputs, self.known());
             let mut trace: Box<dyn Disputable> = match self.fault {
+                None if self.borrowed.is_some() => {
+                    let (from, of) = self.borrowed.unwrap();
+                    Box::new(Borrowed::new(honest, from, of))
+                }
                 None => Box::new(honest),
                 Some(Fault { kind: Kind::Halt, place: Place::From(0) }) => {
                     let place = Place::From(honest.steps() + 5);

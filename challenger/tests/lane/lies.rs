@@ -3,7 +3,7 @@
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use trestle_taptree_trace::turn::{Player, Turn};
-use trestle_zkvm_adapter::{Fault, Kind, Place};
+use trestle_zkvm_adapter::{Access, Fault, Kind, Place};
 
 use crate::games::{Honest, Operator, Played, Silence, play, truth};
 use crate::liar::{Forgery, Side};
@@ -118,6 +118,18 @@ fn a_false_path_is_disproved_at_every_level() {
         let from = rng.gen_range(1..=n);
         let leaf = both(|| Side::liar(n, Forgery::Entries(from), fault).with_path(lie), number % 14 == 0);
         println!("{kind} {lie:?}: {leaf}");
+    }
+}
+
+#[test]
+fn a_true_path_to_another_address_is_disproved() {
+    let mut rng = StdRng::seed_from_u64(8);
+    for of in [Access::Pc, Access::Code, Access::Rs2, Access::Memory, Access::Rs2] {
+        let n = claimed(&mut rng);
+        let from = rng.gen_range(1..=n);
+        let step = rng.gen_range(1..40);
+        let leaf = both(|| Side::liar(n, Forgery::Entries(from), None).borrowing(step, of), of == Access::Code);
+        assert_eq!(leaf, "direction.rs1");
     }
 }
 

@@ -1,6 +1,7 @@
 //! The players of a lane, against each other and against anybody, in memory.
 #![allow(missing_docs, reason = "tests are named for the property they hold")]
 
+mod borrowed;
 mod games;
 mod honest;
 mod ledger;
