@@ -163,8 +163,9 @@ impl Hand for Operator {
             None => (&mut self.said, &self.disk, &mut self.player),
         };
         let act = |player: &mut Defender<Disk>| player.on_chain(turn, shown, said);
-        let play = self.restarts.survive(disk, player, || Self::open(&claim, disk), act).unwrap();
-        Some(Moved::Play(play.unwrap()))
+        // Who cannot say anything is silent.
+        let play = self.restarts.survive(disk, player, || Self::open(&claim, disk), act).ok()??;
+        Some(Moved::Play(play))
     }
 }
 

@@ -11,7 +11,7 @@ use crate::path::PathLie;
 use crate::toy::{entry, fulfilled};
 
 /// An N at which the slot is not fulfilled.
-fn claimed(rng: &mut StdRng) -> u32 {
+pub fn claimed(rng: &mut StdRng) -> u32 {
     loop {
         let n = rng.gen_range(3..400);
         if !fulfilled(&entry(n)) {

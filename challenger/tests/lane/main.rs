@@ -10,6 +10,7 @@ mod lies;
 mod path;
 mod referee;
 mod restarts;
+mod simulation;
 mod store;
 mod toy;
 mod wild;
