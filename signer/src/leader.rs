@@ -37,6 +37,17 @@ pub(crate) struct Waiting {
     since: u32,
 }
 
+/// A run that waits; the operator asks again.
+pub(crate) struct Queued {
+    /// The run, without vaults.
+    pub job: Job,
+    pub consents: Vec<Signature>,
+    /// Height at which it was asked for.
+    pub since: u32,
+    /// Whether all its lanes are known.
+    pub ready: bool,
+}
+
 /// A deposit output, and who says that it is theirs. Only for the one who is right can it come to anything, and no one else keeps
 /// them from asking.
 pub(crate) type Claimed = (OutPoint, XOnlyPublicKey);
@@ -60,7 +71,7 @@ impl Waiting {
     }
 }
 
-impl<S: Store> Signer<S> {
+impl<S: Store + Clone> Signer<S> {
     /// A deposit was asked for. It waits on disk until it is deep.
     pub(crate) fn await_deposit(
         &mut self,
@@ -95,6 +106,7 @@ impl<S: Store> Signer<S> {
         id: JobId,
         job: Job,
         consents: Vec<Signature>,
+        view: &dyn View,
         out: &mut Vec<Duty>,
     ) -> Result<(), Error> {
         let Job::Run(RunJob { terms, .. }) = job else { return Ok(()) };
@@ -102,15 +114,23 @@ impl<S: Store> Signer<S> {
         if let Some((&known, ..)) = known {
             return self.deliver(&known, out);
         }
-        let job = Job::Run(RunJob { terms, vaults: Vec::new() });
-        if self.queue.iter().any(|(queued, _)| *queued == job) {
+        let job = Job::Run(RunJob { terms: terms.clone(), vaults: Vec::new() });
+        if self.queue.iter().any(|queued| queued.job == job) {
+            return Ok(());
+        }
+        // Keys are asked for only where nothing else is wrong.
+        let knowledge = Knowledge { bridge: &self.bridge, book: &self.book, view };
+        let vaults = knowledge.unspent_vaults(terms.denomination)?;
+        let ready = self.lanes.missing(&terms)?.is_empty();
+        if let Some(refusal) = refusal(knowledge.check(&id, &Job::Run(RunJob { terms, vaults })))? {
+            out.push(Duty::Refused { job: id, by: LEADER, reason: refusal.to_string() });
             return Ok(());
         }
         if self.queue.len() >= MAX_QUEUE {
             out.push(Duty::Refused { job: id, by: LEADER, reason: "too many runs are waiting".into() });
             return Ok(());
         }
-        self.queue.push_back((job, consents));
+        self.queue.push_back(Queued { job, consents, since: view.tip()?, ready });
         Ok(())
     }
 
@@ -126,7 +146,7 @@ impl<S: Store> Signer<S> {
             self.lead(id, view, out)?;
             self.remind(&id, out);
         }
-        Ok(())
+        self.fetch_keys(out)
     }
 
     /// Puts in the leader's own nonces for the batch that it is at.
@@ -267,7 +287,7 @@ impl<S: Store> Signer<S> {
     fn give_up_stale(&mut self, view: &dyn View, out: &mut Vec<Duty>) -> Result<(), Error> {
         let tip = view.tip()?;
         let patience = self.patience();
-        let ids: Vec<JobId> = self.sessions.keys().copied().collect();
+        let ids: Vec<JobId> = self.sessions.keys().chain(&self.awaiting).copied().collect();
         for id in ids {
             let since = *self.since.entry(id).or_insert(tip);
             let run = matches!(self.book.get(&id), Some(Known { job: Job::Run(_), .. }));
@@ -301,18 +321,26 @@ impl<S: Store> Signer<S> {
 
     fn propose_runs(&mut self, view: &dyn View, out: &mut Vec<Duty>) -> Result<(), Error> {
         let tip = view.tip()?;
-        for (job, consents) in std::mem::take(&mut self.queue) {
-            let Job::Run(RunJob { terms, .. }) = &job else { continue };
-            if self.blocked(terms.denomination, deposit_denomination, tip) {
-                self.queue.push_back((job, consents));
+        for queued in std::mem::take(&mut self.queue) {
+            let Job::Run(RunJob { terms, .. }) = &queued.job else { continue };
+            if !queued.ready && queued.since.saturating_add(self.patience()) < tip {
+                let reason = "the keys of its lanes do not come".into();
+                out.push(Duty::Refused { job: JobId::of(&self.bridge, &queued.job), by: LEADER, reason });
+                self.forget_lanes(terms)?;
                 continue;
             }
+            if !queued.ready || self.blocked(terms.denomination, deposit_denomination, tip) {
+                self.queue.push_back(queued);
+                continue;
+            }
+            let consents = queued.consents;
             let vaults =
                 Knowledge { bridge: &self.bridge, book: &self.book, view }.unspent_vaults(terms.denomination)?;
             let job = Job::Run(RunJob { terms: terms.clone(), vaults });
             let id = JobId::of(&self.bridge, &job);
             if let Some(reason) = self.propose(job, consents, view, out)? {
                 out.push(Duty::Refused { job: id, by: LEADER, reason });
+                self.forget_lanes(terms)?;
             }
         }
         Ok(())
@@ -337,7 +365,7 @@ impl<S: Store> Signer<S> {
                 self.waiting.remove(&claimed);
                 continue;
             }
-            let queued = |(job, _): &(Job, _)| run_denomination(job) == Some(terms.denomination);
+            let queued = |queued: &Queued| queued.ready && run_denomination(&queued.job) == Some(terms.denomination);
             if self.blocked(terms.denomination, run_denomination, tip) || self.queue.iter().any(queued) {
                 continue;
             }
@@ -427,7 +455,7 @@ impl<S: Store> Signer<S> {
         if self.sessions.contains_key(&id) || self.book.get(&id).is_some_and(|known| known.progress != Progress::Open) {
             return Ok(None);
         }
-        if self.sessions.len() >= MAX_SESSIONS {
+        if self.busy_with() >= MAX_SESSIONS {
             return Ok(Some("busy".into()));
         }
         let knowledge = Knowledge { bridge: &self.bridge, book: &self.book, view };

@@ -4,6 +4,8 @@ pub mod book;
 pub mod consent;
 pub mod event;
 mod follower;
+mod keys;
+mod lanes;
 mod leader;
 pub mod machine;
 pub mod message;
@@ -18,7 +20,7 @@ pub mod store;
 pub mod view;
 
 pub use book::Progress;
-pub use event::{Delivery, Duty, Event, Receiver};
+pub use event::{Delivery, Duty, Event, LaneSignatures, Receiver};
 pub use machine::{Error, LEADER, Signer};
 pub use message::{JobId, Message};
 pub use view::{Spend, View, ViewError};

@@ -4,21 +4,24 @@
 //! depends on a message that arrives, or arrives once. What only the leader does is in `leader`, what the others do in `follower`.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
 
 use bitcoin::OutPoint;
 use bitcoin::secp256k1::schnorr::Signature;
 use bitcoin::secp256k1::{Keypair, Message as Digest, Secp256k1};
-use trestle_bridge::job::Job;
+use trestle_bridge::job::{Job, RunJob};
+use trestle_bridge::lane::{LaneWork, Lanes as RealLanes};
 use trestle_bridge::parameters::Bridge;
-use trestle_bridge::transactions::{Burn, Vault};
+use trestle_bridge::transactions::{Burn, RunTerms, Vault};
 
 use crate::book::{Book, Known, Progress};
 use crate::consent;
 use crate::event::{Delivery, Duty, Event, Receiver};
-use crate::leader::{Claimed, Waiting};
+use crate::lanes::Lanes;
+use crate::leader::{Claimed, Queued, Waiting};
 use crate::message::{JobId, Message};
 use crate::musig::{Entropy, Musig, MusigError};
-use crate::plan::{JobPlan, by_job_stage, outcome, vault};
+use crate::plan::{self, JobPlan, outcome, vault};
 use crate::policy::{CheckError, Knowledge, Refusal};
 use crate::session::{Session, SessionError};
 use crate::store::{Batch, Store, StoreError};
@@ -84,19 +87,23 @@ pub struct Signer<S> {
     /// What a ticket is burned with; everything else is signed by `musig`.
     keypair: Keypair,
     pub(crate) book: Book,
+    /// What is signed for the lanes of runs.
+    pub(crate) lanes: Lanes<S>,
+    /// Runs that were taken up and wait for the keys of their lanes.
+    pub(crate) awaiting: BTreeSet<JobId>,
     /// The jobs that are being signed.
     pub(crate) sessions: BTreeMap<JobId, Session>,
     /// Height at which a job's session was begun, or taken up again.
     pub(crate) since: BTreeMap<JobId, u32>,
     /// Leader: deposits that wait until they are deep enough.
     pub(crate) waiting: BTreeMap<Claimed, Waiting>,
-    /// Leader: runs that wait until no deposit of their denomination is being signed.
-    pub(crate) queue: VecDeque<(Job, Vec<Signature>)>,
+    /// Leader: runs that wait for the keys of their lanes, or until no deposit of their denomination is being signed.
+    pub(crate) queue: VecDeque<Queued>,
     archive: VecDeque<(JobId, Session)>,
     broken: bool,
 }
 
-impl<S: Store> Signer<S> {
+impl<S: Store + Clone> Signer<S> {
     /// The signer with this key, as its store left it. Give it [`Event::Restarted`] next.
     ///
     /// Fails if the key is not in the committee, or the store cannot be read or is another signer's.
@@ -104,11 +111,17 @@ impl<S: Store> Signer<S> {
         let musig = Musig::open(store, keypair, &bridge.parameters.signers)?;
         let book = Book::load(musig.store(), &bridge)?;
         let waiting = Waiting::load(musig.store())?;
+        let lanes = Lanes::new(musig.store().clone(), Arc::new(RealLanes));
+        // The queue was in memory only.
+        let current = book.runs().filter(|(_, _, known)| known.progress != Progress::Ended);
+        lanes.keep_only(current.map(|(_, terms, _)| terms))?;
         let mut signer = Self {
             bridge,
             musig,
             keypair: *keypair,
             book,
+            lanes,
+            awaiting: BTreeSet::new(),
             sessions: BTreeMap::new(),
             since: BTreeMap::new(),
             waiting,
@@ -117,7 +130,12 @@ impl<S: Store> Signer<S> {
             broken: false,
         };
         for id in signer.book.current() {
-            if signer.book.get(&id).is_some_and(|known| known.progress != Progress::Complete) {
+            let Some(known) = signer.book.get(&id).filter(|known| known.progress != Progress::Complete) else {
+                continue;
+            };
+            if signer.lacks_keys(&known.job)? {
+                signer.awaiting.insert(id);
+            } else {
                 signer.take_session(id)?;
             }
         }
@@ -127,6 +145,12 @@ impl<S: Store> Signer<S> {
     /// The same, with seeds of nonces from another source than the operating system ([`Musig::with_entropy`]).
     pub fn with_entropy(self, entropy: Box<dyn Entropy>) -> Self {
         Self { musig: self.musig.with_entropy(entropy), ..self }
+    }
+
+    /// The same, with lanes that are made otherwise: for a simulation of signers, to whom they are lists of hashes.
+    pub fn with_lanes(mut self, work: Arc<dyn LaneWork>) -> Self {
+        self.lanes.work = work;
+        self
     }
 
     /// This signer's place in the committee.
@@ -197,6 +221,7 @@ impl<S: Store> Signer<S> {
                 self.tip(view, out)
             }
             Event::Requested { job, consents } => self.requested(*job, consents, view, out),
+            Event::LaneKeys(keys) => self.keys_came(&keys, view, out),
         }
     }
 
@@ -239,8 +264,13 @@ impl<S: Store> Signer<S> {
         if knowledge.over(known)? {
             let change = |known: &mut Known| known.progress = Progress::Ended;
             self.musig.store().commit(self.book.staged(&id, change))?;
+            let run = run_of(known);
             self.book.apply(&id, change);
             self.sessions.remove(&id);
+            self.awaiting.remove(&id);
+            if let Some(terms) = run {
+                self.forget_lanes(&terms)?;
+            }
             return Ok(());
         }
         if let Job::Cooperative(terms) = &known.job
@@ -253,7 +283,7 @@ impl<S: Store> Signer<S> {
             return Ok(());
         }
         match known.progress {
-            Progress::Open if self.sessions.contains_key(&id) => {
+            Progress::Open if self.sessions.contains_key(&id) || self.awaiting.contains(&id) => {
                 let again = knowledge.check(&id, &known.job);
                 if let Some(refusal) = refusal(again)? {
                     self.drop_job(id, &refusal.to_string(), out)?;
@@ -281,13 +311,18 @@ impl<S: Store> Signer<S> {
     /// Forgets a job unless this signer is bound by it. What its own person approved stays approved.
     fn forget(&mut self, id: &JobId) -> Result<bool, Error> {
         let Some(known) = self.book.get(id).filter(|known| known.progress == Progress::Open) else { return Ok(false) };
+        let run = run_of(known);
         if !matches!(known.job, Job::Admin(_)) {
             let mut batch = Batch::default();
             self.book.remove(id, &mut batch);
             self.musig.store().commit(batch)?;
         }
         self.sessions.remove(id);
+        self.awaiting.remove(id);
         self.since.remove(id);
+        if let Some(terms) = run {
+            self.forget_lanes(&terms)?;
+        }
         Ok(true)
     }
 
@@ -304,6 +339,16 @@ impl<S: Store> Signer<S> {
         if self.book.get(&id).is_none() {
             let known = Known { job, consents, progress: Progress::Open, vault: None, slots_held: false };
             self.book.insert(&self.bridge, id, known, &mut batch);
+        }
+        let lacks_keys = self.book.get(&id).map_or(Ok(false), |known| self.lacks_keys(&known.job))?;
+        if lacks_keys {
+            self.musig.store().commit(batch)?;
+            self.awaiting.insert(id);
+            self.since.insert(id, view.tip()?);
+            if let Some(known) = self.book.get(&id) {
+                out.push(Duty::Watch { outpoints: self.book.outpoints(known) });
+            }
+            return self.fetch_keys(out).map(|()| true);
         }
         if !self.take_session(id)? {
             self.book.remove(&id, &mut Batch::default());
@@ -325,10 +370,21 @@ impl<S: Store> Signer<S> {
         Ok(true)
     }
 
+    /// Whether it is a run of which not every lane is known.
+    fn lacks_keys(&self, job: &Job) -> Result<bool, StoreError> {
+        let Job::Run(RunJob { terms, .. }) = job else { return Ok(false) };
+        Ok(!self.lanes.missing(terms)?.is_empty())
+    }
+
+    /// How many jobs are being signed, or are about to be.
+    pub(crate) fn busy_with(&self) -> usize {
+        self.sessions.len() + self.awaiting.len()
+    }
+
     /// (Re)builds the session of a job from what is on disk. False if the job cannot be worked out.
-    fn take_session(&mut self, id: JobId) -> Result<bool, Error> {
+    pub(crate) fn take_session(&mut self, id: JobId) -> Result<bool, Error> {
         let Some(known) = self.book.get(&id) else { return Ok(false) };
-        let plan = JobPlan { bridge: &self.bridge, runs: self.book.graphs(), job: &known.job };
+        let plan = JobPlan { bridge: &self.bridge, runs: self.book.graphs(), job: &known.job, lanes: &self.lanes };
         if let Some(session) = self.sessions.get_mut(&id) {
             return Ok(session.refresh(&plan, &self.musig).is_ok());
         }
@@ -349,7 +405,10 @@ impl<S: Store> Signer<S> {
         let (Some(session), Some(known)) = (self.sessions.get(&id), self.book.get(&id)) else { return Ok(()) };
         let mut next = known.clone();
         next.vault = vault(&self.bridge, &known.job, session.signatures());
-        next.slots_held = matches!(known.job, Job::Run(_)) && !session.signatures().is_empty();
+        next.slots_held = match &known.job {
+            Job::Run(run) => session.signatures().len() >= plan::stages_of_slots(&run.terms),
+            _ => false,
+        };
         let done = session.done();
         if done && next.progress != Progress::Ended {
             next.progress = Progress::Complete;
@@ -412,22 +471,21 @@ impl<S: Store> Signer<S> {
         };
         receivers.sort();
         receivers.dedup();
-        out.extend(receivers.into_iter().map(|to| Duty::Deliver { to, delivery: delivery.clone() }));
+        out.extend(receivers.into_iter().map(|to| Duty::Deliver { to, delivery: delivery.for_receiver(to) }));
         Ok(())
     }
 
     fn delivery(&mut self, id: &JobId) -> Result<Option<Delivery>, Error> {
         let Some(job) = self.book.get(id).map(|known| known.job.clone()) else { return Ok(None) };
         let Some(session) = self.archived(id)?.filter(|session| session.done()) else { return Ok(None) };
-        let signatures = by_job_stage(&job, session.signatures());
-        Ok(Some(Delivery { job, signatures }))
+        Ok(Some(plan::delivery(job, session.signatures())))
     }
 
     /// The session of a job that is not being signed any more.
     fn archived(&mut self, id: &JobId) -> Result<Option<&Session>, Error> {
         if !self.archive.iter().any(|(archived, _)| archived == id) {
             let Some(known) = self.book.get(id) else { return Ok(None) };
-            let plan = JobPlan { bridge: &self.bridge, runs: self.book.graphs(), job: &known.job };
+            let plan = JobPlan { bridge: &self.bridge, runs: self.book.graphs(), job: &known.job, lanes: &self.lanes };
             match Session::open(&plan, &self.musig) {
                 Ok(session) => self.keep(*id, session),
                 Err(error) => {
@@ -465,7 +523,7 @@ impl<S: Store> Signer<S> {
         out: &mut Vec<Duty>,
     ) -> Result<Result<(), SessionError>, Error> {
         let (Some(session), Some(known)) = (self.sessions.get_mut(&id), self.book.get(&id)) else { return Ok(Ok(())) };
-        let plan = JobPlan { bridge: &self.bridge, runs: self.book.graphs(), job: &known.job };
+        let plan = JobPlan { bridge: &self.bridge, runs: self.book.graphs(), job: &known.job, lanes: &self.lanes };
         if let Err(error) = session.complete(&plan, &mut self.musig, signatures, Batch::default()) {
             return Ok(Err(blame(error)?));
         }
@@ -537,8 +595,15 @@ impl<S: Store> Signer<S> {
                 return Ok(());
             }
             Job::Deposit(_) => self.await_deposit(id, job, consents, view, out)?,
-            Job::Run(_) => self.await_run(id, job, consents, out)?,
+            Job::Run(_) => self.await_run(id, job, consents, view, out)?,
         }
         if by == LEADER { self.lead_all(view, out) } else { Ok(()) }
+    }
+}
+
+fn run_of(known: &Known) -> Option<RunTerms> {
+    match &known.job {
+        Job::Run(run) => Some(run.terms.clone()),
+        _ => None,
     }
 }

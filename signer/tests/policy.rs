@@ -15,7 +15,7 @@ use trestle_signer::{Duty, Event, JobId, Message, consent};
 fn propose(network: &mut Network, job: Job, consents: Vec<Signature>) -> Result<(), String> {
     let id = JobId::of(&network.everyone.bridge, &job);
     let message = Message::Propose { job: Box::new(job), at: 0, consents };
-    let duties = network.signers[1].process(Event::Message { from: 0, message }, &network.world.view(0)).unwrap();
+    let duties = network.hear(1, Event::Message { from: 0, message });
     let answer = duties.iter().find_map(|duty| match duty {
         Duty::Send { to: 0, message: Message::Nonces { job, .. } } if *job == id => Some(Ok(())),
         Duty::Send { to: 0, message: Message::Refuse { job, reason } } if *job == id => Some(Err(reason.clone())),
@@ -107,7 +107,7 @@ fn a_run_is_signed_only_with_a_true_checkpoint_new_slots_and_every_vault() {
             "another run",
         ),
         ("no challenger", |_, job| job.terms.challengers.clear(), "challengers"),
-        ("a claim key twice", |_, job| job.terms.claim_keys[1] = job.terms.claim_keys[0].clone(), "earlier one"),
+        ("a claim key twice", |_, job| job.terms.claim_keys[1] = job.terms.claim_keys[0].clone(), "used before"),
         ("no such operator", |_, job| job.terms.operator = 7, "consents"),
         ("a vault missing", |_, job| job.vaults.clear(), "not covered"),
         ("a vault twice", |_, job| job.vaults.push(job.vaults[0]), "twice"),
