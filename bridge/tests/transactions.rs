@@ -11,7 +11,7 @@ use trestle_bridge::transactions::claim::Statement;
 use trestle_bridge::transactions::refund::refund;
 use trestle_bridge::transactions::{
     BuildError, Burn, CompleteError, CooperativeTerms, DepositTerms, FinalizeKind, Presigned, Reveal, RunError,
-    RunGraph, TxKind, Vault, contest, cooperative, deal, payout, reimburse,
+    RunGraph, TxKind, Vault, challenger_bond, contest, cooperative, deal, payout, reimburse,
 };
 use trestle_rollup::{Account, SlotId, WithdrawalId};
 
@@ -52,11 +52,12 @@ fn complete(s: &Secrets) -> Vec<(Presigned, Transaction)> {
     let last = s.challengers.len() - 1; // whose leaf is the deepest
     let (secret, _) = contest::secret(bridge, &s.challenger_seed(last), last as u16, SLOT);
     add(&slot.contest, Reveal::Contest(last, &secret));
-    for one in
-        [&slot.finalize_fast, &slot.finalize_unentered, &slot.finalize_slow, &slot.retire, &graph.challenger_retires[0]]
-    {
+    for one in [&slot.finalize_fast, &slot.finalize_unentered, &slot.finalize_slow, &slot.retire] {
         add(one, Reveal::Nothing);
     }
+    let (retire, entry) = (&graph.challenger_retires[0], &bridge.entries[0]);
+    let own = challenger_bond::sign_retire(retire, entry, &s.challengers[0]);
+    add(retire, Reveal::Leaf(0, entry.challenger_leaf(), [&[], &[own]]));
     let vault = deposit(s).vault(bridge, &mint).unwrap();
     let presigned = reimburse(bridge, &vault, slot, FinalizeKind::Fast).unwrap();
     add(&presigned, Reveal::Party(&sign_key_path(&s.operators[0], presigned.party_message().unwrap())));
@@ -96,7 +97,7 @@ fn every_vsize_is_pinned() {
         (TxKind::FinalizeUnentered, 383),
         (TxKind::FinalizeSlow, 167),
         (TxKind::Retire, 124),
-        (TxKind::RetireChallenger, 124),
+        (TxKind::RetireChallenger, 166),
         (TxKind::Reimburse, 169),
         (TxKind::Cooperative, 202),
     ];

@@ -1,7 +1,9 @@
 //! How Bitcoin Script judges what the two sides of a claim have signed.
 //!
-//! [`ots`] are the one-time signatures, [`gadget`] what Script computes, [`lane`] what is signed in a lane, [`turn`] in which
-//! order, [`leaf`] the disproofs, [`tree`] the Taproot trees that hold them, [`interpreter`] a tapscript interpreter.
+//! [`lane`] has the messages that an operator signs in a dispute and the challenger's choices, [`turn`] says in which order they
+//! are played, [`ots`] are the one-time signatures in a form that Script can read, [`leaf`] the disproof leaves with the trees
+//! that hold them, [`gadget`] what their scripts are made of (docs/protocol.md §6, docs/script.md), [`tree`] a Taproot tree
+//! of hundreds of leaves. [`interpreter`] runs scripts by the million.
 
 pub mod gadget;
 pub mod interpreter;

@@ -58,6 +58,14 @@ mod tests {
     use super::*;
 
     #[test]
+    fn the_table_of_the_docs_is_what_the_command_prints() {
+        let table = Family::table(&Sizes::measure(2).unwrap().families);
+        let docs = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/protocol.md");
+        let docs = std::fs::read_to_string(docs).unwrap();
+        assert!(docs.contains(&table), "docs/protocol.md should have this table:\n{table}");
+    }
+
+    #[test]
     fn the_table_has_a_line_for_every_family_and_the_json_an_object() {
         let report = sizes(&ScriptSizesArgs { confirmations: 1 }).unwrap();
         let leaves = report.json["leaves"].as_array().unwrap();

@@ -1,5 +1,6 @@
 //! What disputes take of Bitcoin Script: gadgets, leaves, and the trees of a lane.
 
+use std::ops::Range;
 use std::time::Instant;
 
 use bitcoin::key::{Keypair, Secp256k1};
@@ -8,7 +9,6 @@ use trestle_taptree_trace::gadget;
 use trestle_taptree_trace::lane::{Lane, LaneConstants, LaneId, LaneKeys, challenger_keys, operator_keys};
 use trestle_taptree_trace::leaf::{Family, LaneTree, Tree};
 use trestle_taptree_trace::ots::SecretSeed;
-use trestle_zkvm_adapter::layout::TOP_PAGE;
 
 use super::{Figure, FiguresError, median};
 
@@ -44,6 +44,10 @@ impl Sizes {
     }
 }
 
+/// The code of the machine that the lane is about: a megabyte, several times the guest's. How long its ends are as numbers is
+/// all that a script has of them.
+const CODE: Range<u32> = 0x0001_0000..0x0011_0000;
+
 /// A lane of which the measurement holds every secret.
 fn lane(confirmations: u16) -> Result<Lane, FiguresError> {
     let id = LaneId { instance: [1; 32], slot: [2; 6], challenger: 0 };
@@ -54,7 +58,7 @@ fn lane(confirmations: u16) -> Result<Lane, FiguresError> {
     let constants = LaneConstants {
         checkpoint: [6; 32],
         first_state: [7; 32],
-        code: 0x0001_0000..TOP_PAGE / 2,
+        code: CODE,
         slot: id.slot,
         confirmations,
         target: [8; 32],

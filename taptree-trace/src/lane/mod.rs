@@ -38,7 +38,7 @@ pub use finder::{disputed_access, holds, quarter};
 pub use key_bytes::{KeyBytesError, OperatorKeys};
 pub use keys::{LaneId, LaneKeys, LaneKeysError, challenger_keys, operator_keys};
 pub use message::{CUT_DIGITS, DIGEST_DIGITS, End, HeaderPart, MessageId, PLACES, Place, Search, Side};
-pub use moves::{Move, MoveError, choice_script};
+pub use moves::{Move, MoveError, ReadMove, choice_script};
 pub use transcript::{Statements, Transcript, TranscriptError, choose, sign};
 
 /// What the scripts of a lane are made of.

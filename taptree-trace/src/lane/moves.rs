@@ -36,6 +36,9 @@ pub enum Move {
     Header(u16),
 }
 
+/// What a move has signed: the operator's messages, and of an opening the challenger's choices.
+pub type ReadMove = (Vec<(MessageId, Signature)>, Vec<(ChoiceId, SignedChoice)>);
+
 /// Why a move has no script or no witness, or is none.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum MoveError {
@@ -217,16 +220,11 @@ impl Move {
         Ok(items)
     }
 
-    /// Reads back what a witness that the script accepts has signed: the operator's messages, and of an opening the
-    /// challenger's choices. The items are the script's alone.
+    /// Reads back what a witness that the script accepts has signed. The items are the script's alone.
     ///
     /// # Errors
     /// If the script would not accept it.
-    pub fn read<T: AsRef<[u8]>>(
-        self,
-        keys: &LaneKeys,
-        items: &[T],
-    ) -> Result<(Vec<(MessageId, Signature)>, Vec<(ChoiceId, SignedChoice)>), MoveError> {
+    pub fn read<T: AsRef<[u8]>>(self, keys: &LaneKeys, items: &[T]) -> Result<ReadMove, MoveError> {
         let key = |id: MessageId| keys.message(id).ok_or_else(|| MoveError::NoKey(id.to_string()));
         let each = if self.in_pairs() { 2 } else { 3 };
         let mut rest = items;
@@ -270,7 +268,7 @@ impl Move {
     pub fn longest_items(self) -> Vec<usize> {
         let digits: usize = self.messages().iter().map(|id| id.layout().signed_digits()).sum();
         let index = self.index().map_or(0, |id| id.layout().signed_digits());
-        let mut lengths = vec![20; self.checked().len()];
+        let mut lengths = vec![20; self.checked().len() + usize::from(self.asked_for().is_some())];
         lengths.extend([20, 1].repeat(digits + index));
         if !self.in_pairs() {
             lengths.extend(std::iter::repeat_n(1, digits));

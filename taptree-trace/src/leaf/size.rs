@@ -27,7 +27,8 @@ const SIGNATURE: usize = 64;
 const LINK: usize = 20;
 /// Bytes of a digit.
 const DIGIT: usize = 1;
-/// Bytes of an unsigned item, a number.
+/// Bytes of an unsigned item at most: a place or a digit has one, an index of UNHASH's preimage, which is below
+/// 16 + 192, has two from 128 on.
 const HINT: usize = 2;
 
 impl Size {

@@ -16,6 +16,9 @@ use super::{DIGIT_BITS, Layout, Link, MAX_DIGIT, PublicKey};
 /// last of those that reach for another's) has the end of somebody's chain for a link that leads to its own,
 /// which [`PublicKey::check`] excludes. Below the items the caller must have nothing that can be 20 bytes long.
 ///
+/// A link may be of any length here, and [`super::parse_witness`] reads those of 20 bytes alone: what somebody else has to read,
+/// or to show again, is verified with [`script_commit`].
+///
 /// The sum of digits is checked as Σ w·(index + 8·(1 − far)) = 15·n, where w is 1 for the n digits of the message and
 /// 16^j for digit j of the checksum.
 pub fn script_verify(layout: &Layout, key: &PublicKey) -> ScriptBuf {
@@ -31,8 +34,10 @@ pub fn script_commit(layout: &Layout, key: &PublicKey) -> ScriptBuf {
     verify_and_drop(layout, key, true)
 }
 
-/// [`script_commit`] with fewer items, and more bytes: it takes those of [`super::Signature::pairs`]. About 72 bytes a
+/// [`script_commit`] with fewer items, and more bytes: it takes those of [`super::Signature::pairs`]. About 71 bytes a
 /// digit. Peak: 2 items a digit and 9 more.
+///
+/// An item above 15 is read as 15, and below 0 OP_PICK stops.
 pub fn script_commit_pairs(layout: &Layout, key: &PublicKey) -> ScriptBuf {
     let mut script = match_digits(Builder::new(), key, true).push_opcode(OP_FROMALTSTACK);
     for place in 1..key.0.len() {
@@ -52,11 +57,27 @@ pub fn script_commit_and_read(layout: &Layout, key: &PublicKey) -> ScriptBuf {
 /// only if the keys signed them, and leaves the digits: the first message's first digit deepest, the last one's last
 /// digit on top. Checksums are dropped.
 ///
-/// The alternative stack is as before. Size: about 68 bytes a digit. Peak: 2 items a digit of the checksums and messages,
+/// The alternative stack is as before. Size: about 65 bytes a digit. Peak: 2 items a digit of the checksums and messages,
 /// and 9 more.
 ///
-/// What is left is 0 … 15, minimally encoded: OP_MIN makes a number of each item and keeps it from above 15, and below 0
-/// OP_PICK stops.
+/// **What is left is what the keys' owner signed**, if it signed one message with each key: the same numbers, though perhaps
+/// not minimally encoded, so arithmetic may read them and OP_EQUAL may not. Nothing in the script keeps a digit from above
+/// 15, nor is anything said about what lies below the items; the checksum does both. Let s be what the owner
+/// has signed, and d what the items say.
+///
+/// - d < 0: OP_PICK fails, and so it does for what is no number.
+/// - 0 ≤ d ≤ 15: the item picked is H^(15 − d)(link), and it is the end of the chain. Who knows such a link has hashed what
+///   the owner showed, which is 15 − s hashes before the end: d ≥ s. If nothing was signed, nobody but the owner
+///   knows more than the end: d ≥ 15.
+/// - d > 15: OP_PICK copies something below the chain, which may well be its end: it is public, and the items are their
+///   spender's own. But then d > s, too.
+///
+/// So every d ≥ s, and as Σ w·d = 15·n = Σ w·s, every d = s. If nothing was signed the sum is at least 15·n and 15 for the
+/// checksum: too much.
+///
+/// An owner who makes related chains, or signs twice, has more than one message read that is his: that is his
+/// loss alone, and he cannot make it so that what [`script_commit`], [`script_commit_pairs`] or native code ([`super::verify`])
+/// took from him is *not* read.
 pub fn script_read(messages: &[(Layout, &PublicKey)]) -> ScriptBuf {
     let mut script = Builder::new();
     for (_, key) in messages.iter().rev() {
@@ -121,7 +142,8 @@ fn match_link(script: Builder, depth: usize, end: &Link) -> Builder {
 /// first on top.
 fn match_digits(script: Builder, key: &PublicKey, bounded: bool) -> Builder {
     key.0.iter().rev().fold(script, |script, end| {
-        let script = if bounded { bound_link(script) } else { script };
+        // Of one who may want to sign in a form that another script reads differently.
+        let script = if bounded { bound_digit(bound_link(script)) } else { script };
         match_digit(script, end)
     })
 }
@@ -132,13 +154,20 @@ fn bound_link(script: Builder) -> Builder {
     script.push_opcode(OP_EQUALVERIFY).push_opcode(OP_SWAP)
 }
 
-/// `… link digit → …`: fails unless H^(15 − digit)(link) is `end`, and puts the digit on the alternative stack.
+/// `… item → … digit`: makes a number of the item, and 15 of what is above.
+fn bound_digit(script: Builder) -> Builder {
+    script.push_int(i64::from(MAX_DIGIT)).push_opcode(OP_MIN)
+}
+
+/// `… link digit → …`: fails unless H^(15 − digit)(link) is `end`, and puts the digit on the alternative stack. A digit
+/// above 15 is taken for right if the item `digit − 8` below the top, once eight values of the chain lie there instead of link and
+/// digit, is `end` ([`script_read`]).
 fn match_digit(mut script: Builder, end: &Link) -> Builder {
-    script = script.push_int(i64::from(MAX_DIGIT)).push_opcode(OP_MIN).push_opcode(OP_DUP).push_opcode(OP_TOALTSTACK);
+    script = script.push_opcode(OP_DUP).push_opcode(OP_TOALTSTACK);
     script = script.push_opcode(OP_DUP).push_int(8).push_opcode(OP_LESSTHAN).push_opcode(OP_IF);
-    script = hash(script.push_opcode(OP_SWAP), 8).push_opcode(OP_SWAP);
-    script = script.push_opcode(OP_ELSE).push_int(8).push_opcode(OP_SUB).push_opcode(OP_ENDIF);
-    script = chain_of_eight(script.push_opcode(OP_TOALTSTACK)).push_opcode(OP_FROMALTSTACK);
+    script = hash(script.push_opcode(OP_TOALTSTACK), 8);
+    script = script.push_opcode(OP_ELSE).push_int(8).push_opcode(OP_SUB).push_opcode(OP_TOALTSTACK);
+    script = chain_of_eight(script.push_opcode(OP_ENDIF)).push_opcode(OP_FROMALTSTACK);
     pick_end(script, end)
 }
 

@@ -66,8 +66,8 @@ impl Signature {
     }
 }
 
-/// Reads back what a witness that [`super::script_verify`] or [`super::script_commit`] accepts says. The items are the
-/// gadget's alone.
+/// Reads back what a witness that [`super::script_commit`] accepts says, or one that [`super::script_verify`] accepts and whose
+/// links have 20 bytes. The items are the gadget's alone.
 ///
 /// Whatever Bitcoin's consensus lets the script accept is read, so numbers that are not minimally encoded are too.
 ///
@@ -78,7 +78,7 @@ pub fn parse_witness<T: AsRef<[u8]>>(layout: &Layout, key: &PublicKey, items: &[
 }
 
 impl Signature {
-    /// The signature in a witness that [`super::script_verify`] or [`super::script_commit`] accepts.
+    /// The signature in a witness that [`super::script_commit`] accepts, or [`super::script_verify`] with links of 20 bytes.
     ///
     /// # Errors
     /// As [`parse_witness`].
@@ -106,8 +106,8 @@ impl Signature {
         Signature { digits, links }.checked(layout, key)
     }
 
-    /// The signature in a witness that [`super::script_read`], [`super::script_commit_pairs`] or
-    /// [`super::script_commit_and_read`] accepts. The items are the gadget's alone.
+    /// The signature in a witness that [`super::script_commit_pairs`] or [`super::script_commit_and_read`] accepts. The
+    /// items are the gadget's alone. [`super::script_read`] accepts it if no digit in it is above 15.
     ///
     /// # Errors
     /// As [`parse_witness`].

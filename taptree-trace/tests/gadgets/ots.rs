@@ -1,7 +1,8 @@
 //! What Script takes for a signature is what the parser of witnesses takes for one, whatever is in the witness.
 
-use bitcoin::opcodes::all::OP_PUSHNUM_1;
-use bitcoin::script::ScriptBuf;
+use bitcoin::hashes::{Hash, hash160};
+use bitcoin::opcodes::all::{OP_2DROP, OP_DROP, OP_PUSHNUM_1};
+use bitcoin::script::{ScriptBuf, read_scriptint_non_minimal};
 use proptest::prelude::*;
 use rand::rngs::StdRng;
 use rand::seq::SliceRandom;
@@ -29,7 +30,6 @@ fn sign(random: &mut StdRng) -> (Message, Signature) {
 
 /// Changes some items: to others of the witness or of the key, hashed ones, numbers in and out of range, and in long forms.
 fn corrupt(random: &mut StdRng, items: &mut [Vec<u8>]) {
-    use bitcoin::hashes::{Hash, hash160};
     for _ in 0..random.gen_range(0..4) {
         let place = random.gen_range(0..items.len());
         items[place] = match random.gen_range(0..8) {
@@ -45,9 +45,61 @@ fn corrupt(random: &mut StdRng, items: &mut [Vec<u8>]) {
     }
 }
 
+/// What arithmetic takes an item for, which may be not minimally encoded.
+fn number(item: &Value) -> i64 {
+    read_scriptint_non_minimal(&item.to_bytes()).unwrap_or(i64::MAX)
+}
+
 /// The script and a 1.
 fn ends(script: &ScriptBuf) -> ScriptBuf {
     ScriptBuf::from_bytes([script.as_bytes(), &[OP_PUSHNUM_1.to_u8()]].concat())
+}
+
+/// The items of a signature, of which the first digit reaches for an end that lies below them all.
+fn reaching(mut items: Vec<Vec<u8>>) -> Vec<Vec<u8>> {
+    // Below the eight values of the chain, which 8 to 15 copy.
+    items[1] = vec![16];
+    [vec![key().0[0].to_vec()], items].concat()
+}
+
+/// Both judges of a witness of [`script_read`], with one item more below: what is left of the message.
+fn read_above_one(items: &[Vec<u8>]) -> Option<Vec<i64>> {
+    let script = script_read(&[(CLAIM, &key())]);
+    let left = run(&script, items, Rules::Consensus).map(|outcome| outcome.stack).ok();
+    let drops = [OP_2DROP.to_u8()].repeat(CLAIM.message_digits() / 2);
+    let whole = ScriptBuf::from_bytes([script.as_bytes(), &drops, &[OP_DROP.to_u8()]].concat());
+    assert_eq!(judge::accepts(&ends(&whole), items), left.is_some());
+    left.map(|stack| stack[1..].iter().map(number).collect())
+}
+
+#[test]
+fn a_digit_that_reaches_for_an_end_elsewhere_is_one_that_the_owner_must_have_signed() {
+    let owner = SecretSeed::new([9; 32]);
+    let sign = |n: u16, rest: u32| {
+        let message = CLAIM.encode(&[&n.to_be_bytes(), &rest.to_be_bytes()]).unwrap();
+        owner.sign(&CLAIM, &ID, &message).unwrap().pairs()
+    };
+    // An owner can: he lowers the checksum, 164 = 4 + 16·10, and harms nobody but himself.
+    let (low, high) = (sign(0, 0), sign(0xffff, 0xffff_ffff));
+    let mut items = [&low[..24], &high[24..]].concat();
+    for (place, digit) in [(12, 4), (13, 10)] {
+        for _ in 0..digit {
+            items[2 * place] = hash160::Hash::hash(&items[2 * place]).to_byte_array().to_vec();
+        }
+        items[2 * place + 1] = vec![digit];
+    }
+    assert_eq!(read_above_one(&reaching(items)).map(|digits| digits[0]), Some(16));
+    // Who has one signature cannot, whatever was signed.
+    let mut random = StdRng::seed_from_u64(1);
+    for (n, rest) in [(0, 0), (0xffff, 0xffff_ffff)].into_iter().chain((0..50).map(|_| random.r#gen())) {
+        let items = [vec![Vec::new()], sign(n, rest)].concat();
+        assert!(read_above_one(&items).is_some());
+        assert_eq!(read_above_one(&reaching(items[1..].to_vec())), None);
+    }
+    // Nor can who has none, and knows all ends.
+    let nothing: Vec<Vec<u8>> = key().0.iter().flat_map(|end| [end.to_vec(), vec![15]]).collect();
+    assert_eq!(read_above_one(&[vec![Vec::new()], nothing.clone()].concat()), None);
+    assert_eq!(read_above_one(&reaching(nothing)), None);
 }
 
 proptest! {
@@ -81,11 +133,15 @@ proptest! {
         let read = Signature::from_pairs(&CLAIM, &key, &items);
         let outcome = run(&ends(&script_commit_pairs(&CLAIM, &key)), &items, Rules::Consensus);
         prop_assert_eq!(outcome.is_ok_and(|outcome| outcome.accepts()), read.is_ok());
-        for script in [script_read(&[(CLAIM, &key)]), script_commit_and_read(&CLAIM, &key)] {
-            let left = run(&script, &items, Rules::Consensus).map(|outcome| outcome.stack).ok();
-            let digits = |message: &Message| message.digits().iter().map(|digit| Value::Number(i64::from(*digit))).collect();
-            prop_assert_eq!(left, read.is_ok().then(|| digits(&message)));
-        }
+        let digits: Vec<i64> = message.digits().iter().map(|digit| i64::from(*digit)).collect();
+        let left = run(&script_commit_and_read(&CLAIM, &key), &items, Rules::Consensus).map(|outcome| outcome.stack).ok();
+        let minimal = digits.iter().map(|digit| Value::Number(*digit)).collect();
+        prop_assert_eq!(left, read.is_ok().then_some(minimal));
+        // What is read by somebody else is the same numbers, as they are in the witness, where none is above 15.
+        let left = run(&script_read(&[(CLAIM, &key)]), &items, Rules::Consensus).map(|outcome| outcome.stack).ok();
+        let numbers: Option<Vec<i64>> = left.map(|stack| stack.iter().map(number).collect());
+        let in_range = items.iter().skip(1).step_by(2).all(|item| number(&Value::from_bytes(item)) <= 15);
+        prop_assert_eq!(numbers, (read.is_ok() && in_range).then_some(digits));
         prop_assert!(read.is_err() || read == Ok(signature));
         if seed.is_multiple_of(16) {
             let accepts = judge::accepts(&ends(&script_commit_pairs(&CLAIM, &key)), &items);

@@ -21,11 +21,11 @@ fn internal_key() -> XOnlyPublicKey {
 
 /// What the keys of this test's seeds, and its constants, make of every tree: leaves and root.
 const PINNED: [(Tree, usize, &str); 5] = [
-    (Tree::Block, 85, "258e3c53ecb7a9be126fab294450121e4c764a27c60e800e8f1087ec9c737dba"),
-    (Tree::Step, 311, "40163e9b83b0a0572d94a550205b9b65754b7ec84266a73a35bd2310e6e0409e"),
-    (Tree::ReadNode, 47, "e97b6616cea055894142de700d111166940e475f36f49bcfc6c6c8f5be5dd936"),
-    (Tree::WriteNode, 86, "c765d576db48afa064f2912cd49bfc9c09858e45121486dd9890f677a64328b9"),
-    (Tree::Fork, 34, "99c903ea168054dcf5f03c505ab68aabfe750fbc762a010edbe3cd9661f4459f"),
+    (Tree::Block, 85, "29e9da40de72a954fa75446b25171e720e4bf85526d2be31d083beab2db6e510"),
+    (Tree::Step, 311, "aa4d7fc3c7edf8d4ad1dfadf85fee152ab4f7760866f4542385de31c0f1a4cbe"),
+    (Tree::ReadNode, 47, "cd1ed973b419bee1c40016f28d4bf8b1ecf7c2c59d421cdda02eff7ba8489026"),
+    (Tree::WriteNode, 86, "f6086a86ef756752f53807fe54ae9f5776d8397fd8c8b93668148322768aa5c5"),
+    (Tree::Fork, 34, "5078ebe247c3194bb73a756c5c1079b379121b917f917e8b7ff55c1a90694592"),
 ];
 
 #[test]

@@ -142,8 +142,20 @@ impl Class {
     /// Whether the words are those of a step that executes an instruction of the class; of [`Class::System`], ECALL.
     #[must_use]
     pub fn executes(self, words: &Words, code: &Range<u32>) -> bool {
+        fetchable(words.pc, code) && self.could_execute(words, code)
+    }
+
+    /// Whether the words are those of a step that executes an instruction of the class, which is no jump, by where they say
+    /// that it goes on.
+    #[must_use]
+    pub fn goes_on(self, words: &Words, code: &Range<u32>) -> bool {
+        words.next_pc & 15 != words.pc & 15 && self.could_execute(words, code)
+    }
+
+    /// Whether the words are those of a step that executes an instruction of the class if there is code at pc.
+    fn could_execute(self, words: &Words, code: &Range<u32>) -> bool {
         let word = words.instruction;
-        fetchable(words.pc, code) && self.has(word) && self.completes(word) && !self.traps(words, code)
+        self.has(word) && self.completes(word) && !self.traps(words, code)
     }
 }
 

@@ -1,12 +1,16 @@
 //! What a leaf shows before it judges: that the step executes an instruction of its class. None of these gadgets leaves
 //! anything but what it says.
+//!
+//! That there is code at pc takes 120 bytes to show. A leaf about the value of an instruction that is no jump reads it off the
+//! next pc instead: an honest operator signs pc there if the step halts (`trestle_zkvm_adapter::opening`), and else
+//! pc + 4. One that signs pc for a step that goes on does not escape: leaves about the next pc look at the code range.
 
 use std::ops::Range;
 
 use bitcoin::opcodes::all::*;
 
 use super::Class;
-use super::judge::{ADDRESS, DIGITS, INSTRUCTION, Judge, PC, RS1, Word};
+use super::judge::{ADDRESS, DIGITS, INSTRUCTION, Judge, NEXT_PC, PC, RS1, Word};
 
 impl Judge {
     /// `→ low quarter`: a word's lowest digit and the word, both divided by 4.
@@ -37,6 +41,11 @@ impl Judge {
     /// Goes on if there is code at pc.
     pub fn verify_fetchable(&mut self, code: &Range<u32>) -> &mut Self {
         self.quarter(PC).within_code(code).verify().double(2).digit(PC, 0).op(OP_NUMEQUALVERIFY)
+    }
+
+    /// Goes on if the next pc is not pc. Shown by the lowest digit, in which pc + 4 always differs from pc.
+    pub fn verify_moves(&mut self) -> &mut Self {
+        self.digit(PC, 0).digit(NEXT_PC, 0).op(OP_NUMNOTEQUAL).verify()
     }
 
     /// `→ number`: bits 6..0 of the instruction.
@@ -157,7 +166,17 @@ impl Judge {
 
     /// Goes on if the step executes an instruction of the class; of [`Class::System`], ECALL.
     pub fn verify_executes(&mut self, class: Class, code: &Range<u32>) -> &mut Self {
-        self.verify_fetchable(code).verify_opcode(class);
+        self.verify_fetchable(code).verify_could_execute(class, code)
+    }
+
+    /// Goes on if the step does, with an instruction of the class, which is no jump.
+    pub fn verify_goes_on(&mut self, class: Class, code: &Range<u32>) -> &mut Self {
+        self.verify_moves().verify_could_execute(class, code)
+    }
+
+    /// Goes on if the step executes an instruction of the class if there is code at pc; of [`Class::System`], ECALL.
+    fn verify_could_execute(&mut self, class: Class, code: &Range<u32>) -> &mut Self {
+        self.verify_opcode(class);
         if !matches!(class, Class::Lui | Class::Auipc | Class::Jal) {
             self.completes(class).verify();
         }

@@ -9,8 +9,8 @@ use trestle_zkvm_adapter::opening::Words;
 
 use super::judge::{DIGITS, Judge};
 use super::{Class, Preimage, Semantics, Signed, Source, unhash};
-use crate::lane::{End, Lane, LaneConstants, MessageId};
-use crate::leaf::{Body, Disproof, Frame, LeafError, Said, script};
+use crate::lane::{End, LaneConstants, MessageId};
+use crate::leaf::{Body, Disproof, Frame, Said};
 
 impl Semantics {
     /// The message that it reads beside step.log.
@@ -53,21 +53,6 @@ impl Semantics {
             _ => None,
         };
         Some((0..self.hint_count()).map(|place| item(quotient.unwrap_or_default() >> (4 * place) & 15)).collect())
-    }
-}
-
-impl Semantics {
-    /// What it weighs to satisfy the leaf at most, in weight units: its script and its unsigned and signed items, with their
-    /// lengths. The control block, and what every input has, is not counted.
-    ///
-    /// # Errors
-    /// If the lane has no key for something that the leaf reads.
-    pub fn weight(self, lane: &Lane) -> Result<usize, LeafError> {
-        // A signed digit is a link of 20 bytes and a number of one; the challenger's signature has 64.
-        let digits: usize = self.reads().iter().map(|id| id.layout().signed_digits()).sum();
-        // An unsigned digit is a number of one byte; of a preimage, one with its place, of two.
-        let hint = if self == Self::Unhash { 1 + 2 } else { 1 + 1 };
-        Ok(script(&self, lane)?.len() + digits * (1 + 20 + 1 + 1) + self.hint_count() * hint + 1 + 64)
     }
 }
 
@@ -138,9 +123,7 @@ impl Disproof for Semantics {
             Self::Branch(condition) => format!("next_pc.b{}", lower(condition)),
             Self::Zero => "value.x0".into(),
             Self::Value(class) => format!("value.{}", lower(class)),
-            Self::Load(width, signed) => {
-                format!("value.l{}{}", letter(*width), if *signed || *width == Width::Word { "" } else { "u" })
-            }
+            Self::Load(width, signed) => format!("value.{}", load_name(*width, *signed)),
             Self::Store(width) => format!("value.s{}", letter(*width)),
             Self::Keep(width) => format!("value.s{}.kept", letter(*width)),
             Self::Immediate(alu) => match alu {
@@ -154,31 +137,34 @@ impl Disproof for Semantics {
     }
 
     fn lie(&self) -> String {
+        let unless_rejected = |what: String| format!("{what}, and the machine does not reject.");
         match self {
-            Self::AcceptsWrongly => "The machine accepts, but the step is no ECALL.".into(),
-            Self::RejectsWrongly(class) => format!("The machine rejects, but the step executes {}.", many(*class)),
-            Self::Fetch => "There is no code at pc, and the machine does not reject.".into(),
-            Self::UnknownOpcode => "The word has an opcode that there is not, and the machine does not reject.".into(),
+            Self::AcceptsWrongly => "The machine accepts, but the step executes no ECALL.".into(),
+            Self::RejectsWrongly(class) => format!("The machine rejects, but the step executes {}.", one(*class)),
+            Self::Fetch => unless_rejected("There is no code at pc".into()),
+            Self::UnknownOpcode => unless_rejected("The word has an opcode that there is not".into()),
             Self::Unknown(class) => {
-                format!(
-                    "The word has the opcode of {} but is no instruction, and the machine does not reject.",
-                    many(*class)
-                )
+                unless_rejected(format!("The word has the opcode of {} but is no instruction", one(*class)))
             }
-            Self::Traps(Class::System) => "The step is an EBREAK, and the machine does not reject.".into(),
-            Self::Traps(class) => {
-                format!("The step is one of {}, and cannot be executed, and the machine does not reject.", many(*class))
-            }
-            Self::Ecall => "The step is an ECALL, and the machine does not accept.".into(),
-            Self::Address(class) => format!("The address is not what {} give.", many(*class)),
+            Self::Traps(Class::System) => unless_rejected("The step is an EBREAK".into()),
+            Self::Traps(class) => unless_rejected(format!("The step is {} that cannot be executed", one(*class))),
+            Self::Ecall => "The step executes an ECALL, and the machine does not accept.".into(),
+            Self::Address(class) => format!("The address is not what {} gives.", one(*class)),
             Self::NoAddress => "The step has no address, and the one signed is not zero.".into(),
-            Self::NextPc(class) => format!("The next pc is not what {} give.", many(*class)),
+            Self::NextPc(class) => format!("The next pc is not what {} gives.", one(*class)),
             Self::Branch(condition) => format!("The next pc is not what B{} gives.", upper(condition)),
             Self::Zero => "The step writes no register but x0, and the value is not zero.".into(),
-            Self::Value(class) => format!("The value is not what {} give.", many(*class)),
-            Self::Load(..) => "The value is not what is loaded from the opened leaf.".into(),
-            Self::Store(_) => "What is stored is not what rs2 has.".into(),
-            Self::Keep(_) => "A store has changed a part of the word that it does not store to.".into(),
+            Self::Value(class) => format!("The value is not what {} gives.", one(*class)),
+            Self::Load(width, signed) => {
+                format!(
+                    "The value is not what {} loads from the opened leaf.",
+                    load_name(*width, *signed).to_uppercase()
+                )
+            }
+            Self::Store(width) => format!("What S{} stores is not what rs2 has.", letter(*width).to_uppercase()),
+            Self::Keep(width) => {
+                format!("S{} changes a part of the word that it does not store to.", letter(*width).to_uppercase())
+            }
             Self::Immediate(alu) => {
                 format!("The value is not what {} gives of a register and the immediate.", upper(alu))
             }
@@ -247,21 +233,25 @@ const fn letter(width: Width) -> &'static str {
     }
 }
 
-/// The instructions of a class.
-const fn many(class: Class) -> &'static str {
+fn load_name(width: Width, signed: bool) -> String {
+    format!("l{}{}", letter(width), if signed || width == Width::Word { "" } else { "u" })
+}
+
+/// An instruction of a class.
+const fn one(class: Class) -> &'static str {
     match class {
-        Class::Lui => "LUI",
-        Class::Auipc => "AUIPC",
-        Class::Jal => "JAL",
-        Class::Jalr => "JALR",
-        Class::Branch => "branches",
-        Class::Load => "loads",
-        Class::Store => "stores",
-        Class::Immediate => "instructions with an immediate",
-        Class::Register => "instructions of two registers",
-        Class::Fence => "FENCE",
-        Class::System => "ECALL and EBREAK",
-        Class::Unhash => "UNHASH",
-        Class::Input => "INPUT",
+        Class::Lui => "a LUI",
+        Class::Auipc => "an AUIPC",
+        Class::Jal => "a JAL",
+        Class::Jalr => "a JALR",
+        Class::Branch => "a branch",
+        Class::Load => "a load",
+        Class::Store => "a store",
+        Class::Immediate => "an instruction with an immediate",
+        Class::Register => "an instruction of two registers",
+        Class::Fence => "a FENCE",
+        Class::System => "an ECALL or EBREAK",
+        Class::Unhash => "an UNHASH",
+        Class::Input => "an INPUT",
     }
 }

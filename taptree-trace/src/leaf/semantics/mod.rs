@@ -9,7 +9,8 @@
 //!   there already (`trestle_zkvm_adapter::opening`), of which no more is said here than that x0 is zero and that what
 //!   is not stored to stays ([`Semantics::Zero`], [`Semantics::Keep`]). Every other leaf that judges a value or a next
 //!   pc shows first that the step *executes*: code is at pc, the whole word is one of the leaf's instructions, and none
-//!   of its traps is there. Leaves that say "this must reject" need no such guard: where no code is at pc the step
+//!   of its traps is there. Instead of the first, a leaf about a value shows that the next pc is another than pc
+//!   ([`Class::goes_on`]), unless a jump may go where it is. Leaves that say "this must reject" need no such guard: where no code is at pc the step
 //!   rejects anyway.
 //! - **What a word says is read from the word.** No leaf takes the disprover's word for a class: opcode, funct3 and funct7
 //!   are compared to constants, so a leaf of one instruction is refused for the words of every other.

@@ -18,7 +18,8 @@ impl Semantics {
         let Words { pc, instruction: word, rs1, rs2, address, value, next_pc } = *words;
         let code = &constants.code;
         let executes = |class: Class| class.executes(words, code);
-        let writes = |class| executes(class) && rd(word) != 0;
+        let goes_on = |class: Class| class.goes_on(words, code);
+        let writes = |class| goes_on(class) && rd(word) != 0;
         let accepted = *after == commitment(&HALT_ACCEPT);
         let rejected = *after == commitment(&HALT_REJECT);
         match self {
@@ -50,14 +51,14 @@ impl Semantics {
             }
             Self::Value(Class::Lui) => writes(Class::Lui) && value != word & 0xffff_f000,
             Self::Value(Class::Auipc) => writes(Class::Auipc) && value != pc.wrapping_add(word & 0xffff_f000),
-            Self::Value(class) => writes(class) && value != pc.wrapping_add(4),
+            Self::Value(class) => executes(class) && rd(word) != 0 && value != pc.wrapping_add(4),
             Self::Load(width, signed) => {
                 writes(Class::Load)
                     && funct3(word) == load_bits(width, signed)
                     && value != width.extract(word_of(leaf, address), address, signed)
             }
             Self::Store(width) => {
-                executes(Class::Store)
+                goes_on(Class::Store)
                     && funct3(word) == load_bits(width, true)
                     && value != width.merge(value, address, rs2)
             }

@@ -20,7 +20,7 @@ pub(super) fn items(m: &[u8; 32], b: &[u8; 64]) -> Vec<Vec<u8>> {
     unsigned_items(m, b).into_iter().map(|number| Value::Number(number).to_bytes()).collect()
 }
 
-/// Goes on if and only if the step executes UNHASH to a register that is not x0, C(m, b) is the leaf, which is the second
+/// Goes on if and only if the step goes on with an UNHASH to a register that is not x0, C(m, b) is the leaf, which is the second
 /// message, and the value is not word x\[rs1\] of m ‖ b.
 pub(super) fn body(frame: &Frame, constants: &LaneConstants) -> Body {
     let mut judge = Judge::new(frame);
@@ -32,7 +32,7 @@ pub(super) fn body(frame: &Frame, constants: &LaneConstants) -> Body {
     Body { script: [guard.into_bytes(), word.into_bytes()].concat().into(), left: 0 }
 }
 
-/// The same where the step executes UNHASH; it leaves nothing. `index` is the place of the lowest digit of x\[rs1\], `value`
+/// The same where the step goes on with an UNHASH; it leaves nothing. `index` is the place of the lowest digit of x\[rs1\], `value`
 /// that of the value's highest.
 fn word_differs(height: usize, index: usize, value: usize) -> Result<ScriptBuf, StackError> {
     let (mut stack, items) = Stack::new(height);

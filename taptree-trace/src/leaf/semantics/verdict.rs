@@ -1,5 +1,7 @@
 //! What each leaf shows about the digits that its signatures leave: the mirror in Script of `refute`.
 
+use std::ops::Range;
+
 use bitcoin::opcodes::all::*;
 use trestle_rollup::Digest;
 use trestle_zkvm_adapter::instruction::Condition;
@@ -13,7 +15,7 @@ use super::{Class, Semantics};
 use crate::lane::LaneConstants;
 
 impl Judge {
-    /// Goes on if and only if the leaf refutes what the digits say; of UNHASH only if it executes, and not to x0.
+    /// Goes on if and only if the leaf refutes what the digits say; of UNHASH only if it goes on, and not to x0.
     pub fn verdict(&mut self, leaf: Semantics, constants: &LaneConstants) -> &mut Self {
         let code = &constants.code;
         match leaf {
@@ -50,7 +52,7 @@ impl Judge {
             }
             Semantics::NextPc(class) => self.verify_executes(class, code).next_pc_differs(class),
             Semantics::Branch(condition) => {
-                self.verify_executes_funct3(Class::Branch, condition_bits(condition), constants);
+                self.verify_fetchable(code).verify_opcode(Class::Branch).verify_funct3(condition_bits(condition));
                 self.holds(condition).branch_differs()
             }
             Semantics::Zero => {
@@ -58,33 +60,30 @@ impl Judge {
                 self.op(OP_DUP).is(i64::from(Class::Branch.opcode())).op(OP_SWAP).is(i64::from(Class::Fence.opcode()));
                 self.op(OP_BOOLOR).rd().op(OP_NOT).op(OP_BOOLOR).verify().digit_sum(VALUE, 0..DIGITS)
             }
-            Semantics::Value(class) => {
-                self.verify_executes(class, code).rd().verify();
-                match class {
-                    Class::Lui => self.lui_differs(),
-                    Class::Auipc => {
-                        self.digit(INSTRUCTION, 3).double(12).digits(INSTRUCTION, (4..DIGITS).rev());
-                        self.sum_differs(&[(1, PC), (-1, VALUE)])
-                    }
-                    _ => self.differs_by(VALUE, PC, 4),
-                }
+            Semantics::Value(Class::Lui) => self.verify_goes_on(Class::Lui, code).rd().verify().lui_differs(),
+            Semantics::Value(Class::Auipc) => {
+                self.verify_goes_on(Class::Auipc, code).rd().verify();
+                self.digit(INSTRUCTION, 3).double(12).digits(INSTRUCTION, (4..DIGITS).rev());
+                self.sum_differs(&[(1, PC), (-1, VALUE)])
             }
+            // Jumps may go where they are.
+            Semantics::Value(class) => self.verify_executes(class, code).rd().verify().differs_by(VALUE, PC, 4),
             Semantics::Load(width, signed) => {
-                self.verify_executes_funct3(Class::Load, load_bits(width, signed), constants).rd().verify();
+                self.verify_accesses(Class::Load, load_bits(width, signed), code).rd().verify();
                 self.loaded_differs(width, signed)
             }
             Semantics::Store(width) => {
-                self.verify_executes_funct3(Class::Store, load_bits(width, true), constants).stored_differs(width)
+                self.verify_accesses(Class::Store, load_bits(width, true), code).stored_differs(width)
             }
             Semantics::Keep(width) => {
                 self.verify_opcode(Class::Store).verify_funct3(load_bits(width, true)).kept_differs(width)
             }
             Semantics::Input(source) => {
-                self.verify_executes(Class::Input, code).rd().verify().input_differs(source, constants)
+                self.verify_goes_on(Class::Input, code).rd().verify().input_differs(source, constants)
             }
             Semantics::Immediate(alu) => {
                 let (funct3, funct7) = alu_bits(alu);
-                self.verify_fetchable(code).verify_opcode(Class::Immediate).verify_funct3(funct3);
+                self.verify_moves().verify_opcode(Class::Immediate).verify_funct3(funct3);
                 if funct3 & 3 == 1 {
                     self.funct7_is(funct7).verify();
                 }
@@ -92,22 +91,19 @@ impl Judge {
             }
             Semantics::Register(alu) => {
                 let (funct3, funct7) = alu_bits(alu);
-                self.verify_fetchable(code).verify_opcode(Class::Register).verify_funct3(funct3);
+                self.verify_moves().verify_opcode(Class::Register).verify_funct3(funct3);
                 self.funct7_is(funct7).verify().rd().verify().computed_differs(alu, Operand::Register)
             }
             // The rest is `unhash`'s.
-            Semantics::Unhash => self.verify_executes(Class::Unhash, code).rd(),
+            Semantics::Unhash => self.verify_goes_on(Class::Unhash, code).rd(),
         }
         .verify()
     }
 
-    /// Goes on if the step executes an instruction of the class with this funct3.
-    fn verify_executes_funct3(&mut self, class: Class, funct3: u32, constants: &LaneConstants) -> &mut Self {
-        self.verify_fetchable(&constants.code).verify_opcode(class).verify_funct3(funct3);
-        match class {
-            Class::Branch => self,
-            _ => self.traps_with(class, funct3 & 3, &constants.code).op(OP_NOT).verify(),
-        }
+    /// Goes on if the step does, with a load or store with this funct3.
+    fn verify_accesses(&mut self, class: Class, funct3: u32, code: &Range<u32>) -> &mut Self {
+        self.verify_moves().verify_opcode(class).verify_funct3(funct3);
+        self.traps_with(class, funct3 & 3, code).op(OP_NOT).verify()
     }
 
     /// `→ flag`: whether the instruction is ECALL.
