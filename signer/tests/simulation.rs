@@ -118,7 +118,8 @@ fn check(network: &mut Network) {
         for (presigned, signatures) in deal(graph.presigned(), own).unwrap() {
             // These are completed by their owners.
             let result = presigned.complete(signatures, Reveal::Nothing);
-            let needs_reveal = ["Claim", "Contest", "RetireChallenger"].iter().any(|kind| presigned.name.starts_with(kind));
+            let needs_reveal =
+                ["Claim", "Contest", "RetireChallenger"].iter().any(|kind| presigned.name.starts_with(kind));
             assert!(result.is_ok() || needs_reveal, "{}: {result:?}", presigned.name);
         }
         let run_bond = run.terms.bond;
