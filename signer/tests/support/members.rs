@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use bitcoin::hashes::{Hash, sha256};
 use bitcoin::secp256k1::schnorr::Signature;
@@ -53,6 +54,8 @@ pub struct Everyone {
     pub signers: Vec<Keypair>,
     pub operators: Vec<Keypair>,
     pub challengers: Vec<Keypair>,
+    /// How lanes are made.
+    pub lanes: Arc<dyn LaneWork>,
     /// The operators' keys of the lanes of every run that was made, by digest.
     pub lane_keys: RefCell<HashMap<sha256::Hash, Vec<u8>>>,
 }
@@ -71,7 +74,7 @@ impl Everyone {
         let mut parameters = BridgeParameters::regtest(members, Genesis { height: 0, hash: BlockHash::all_zeros() });
         change(&mut parameters);
         let (bridge, lane_keys) = (Bridge::new(parameters).unwrap(), RefCell::default());
-        Self { bridge, signers, operators, challengers, lane_keys }
+        Self { bridge, signers, operators, challengers, lanes: Arc::new(SmallLanes), lane_keys }
     }
 
     fn lane(&self, slot: SlotId, challenger: usize) -> LaneId {
@@ -111,7 +114,7 @@ impl Everyone {
                 .collect(),
         };
         let digest = |challenger, place| {
-            let keys = SmallLanes.operator_keys(&self.bridge, &own, &lane(challenger, place));
+            let keys = self.lanes.operator_keys(&self.bridge, &own, &lane(challenger, place));
             let digest = sha256::Hash::hash(&keys);
             self.lane_keys.borrow_mut().insert(digest, keys);
             digest

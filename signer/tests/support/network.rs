@@ -1,7 +1,6 @@
 //! Signers on a network that loses, repeats and reorders, on disks that lose power: everything from one seed.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
-use std::sync::Arc;
 
 use bitcoin::secp256k1::schnorr::Signature;
 use bitcoin::{OutPoint, Transaction};
@@ -12,7 +11,6 @@ use trestle_bridge::transactions::Vault;
 use trestle_signer::store::Store;
 use trestle_signer::{Delivery, Duty, Error, Event, Message, Progress, Receiver, Signer};
 
-use super::lanes::SmallLanes;
 use super::members::{Everyone, outpoint};
 use super::world::World;
 use super::{Crash, Disk};
@@ -85,7 +83,7 @@ impl Network {
         let mut rng = StdRng::seed_from_u64(seed);
         let open = |(disk, key): (&Disk, _)| {
             let signer = Signer::open(disk.clone(), key, everyone.bridge.clone()).unwrap();
-            let signer = signer.with_lanes(Arc::new(SmallLanes));
+            let signer = signer.with_lanes(everyone.lanes.clone());
             signer.with_entropy(Box::new(StdRng::from_rng(&mut rng).unwrap()))
         };
         let signers: Vec<_> = disks.iter().zip(&everyone.signers).map(open).collect();
@@ -169,7 +167,7 @@ impl Network {
         self.disks[index].restart();
         let key = &self.everyone.signers[index];
         let signer = Signer::open(self.disks[index].clone(), key, self.everyone.bridge.clone()).unwrap();
-        let signer = signer.with_lanes(Arc::new(SmallLanes));
+        let signer = signer.with_lanes(self.everyone.lanes.clone());
         self.signers[index] = signer.with_entropy(Box::new(StdRng::from_rng(&mut self.rng).unwrap()));
         let duties = self.signers[index].process(Event::Restarted, &self.world.view(0)).unwrap();
         self.audit(index);
