@@ -42,7 +42,7 @@ fn rounds(stretch: Stretch) -> impl Iterator<Item = Turn> {
 }
 
 fn instruction_lie(desk: &crate::desk::Desk) -> Play {
-    Play::of_lie(desk, Tree::Step, "value.", &[MessageId::StepLog])
+    Play::of_lie(desk, Tree::Step, "value.add", &[MessageId::StepLog])
 }
 
 #[test]

@@ -11,7 +11,7 @@ use crate::game::{Claimed, DELTAS, Game, TURN};
 use crate::setup::SCRIPT_FAILED;
 
 fn lie(desk: &Desk) -> Play {
-    Play::of_lie(desk, Tree::Step, "value.", &[MessageId::StepLog])
+    Play::of_lie(desk, Tree::Step, "value.add", &[MessageId::StepLog])
 }
 
 #[test]

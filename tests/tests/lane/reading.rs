@@ -103,7 +103,7 @@ fn a_transaction_that_is_not_the_lanes_is_none_of_it() {
 fn a_disproof_that_pays_something_else_is_told_apart() {
     let s = secrets();
     let (_, desk, graph) = made_up(&s);
-    let play = Play::of_lie(&desk, Tree::Step, "value.", &[MessageId::StepLog]);
+    let play = Play::of_lie(&desk, Tree::Step, "value.add", &[MessageId::StepLog]);
     let transcript = desk.transcript(&play);
     let opened =
         graph.next(NodeId::ENTERED, Turn::OpenStep).and_then(|node| graph.next(node, Turn::StepOpened)).unwrap();
