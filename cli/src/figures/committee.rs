@@ -58,9 +58,8 @@ pub fn measure(progress: &dyn Fn(&str)) -> Result<Vec<Figure>, FiguresError> {
     let keys = secrets.lane_keys(0, 0);
     let build = || -> Result<_, FiguresError> {
         let at = LanePlace { slot: 0, challenger: 0 };
-        Ok(Lanes
-            .requests(&secrets.bridge, &runs[0], at, &keys)
-            .map_err(|error| FiguresError::Unexpected(error.to_string()))?)
+        let requests = Lanes.requests(&secrets.bridge, &runs[0], at, &keys);
+        requests.map_err(|error| FiguresError::Unexpected(error.to_string()))
     };
     let build_seconds = median(RUNS, || {
         let start = Instant::now();
