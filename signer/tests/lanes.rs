@@ -130,9 +130,9 @@ fn keys_that_make_no_lane_end_the_run_and_leave_nothing_behind() {
     network.request(request);
     network.settle();
     assert!(network.refused.iter().any(|(by, reason)| *by == LEADER && reason.contains("challenger 0 in slot 0/0/1")));
-    for signer in 0..2 {
-        assert_eq!(network.signers[signer].jobs().count(), 0);
-        assert_eq!(network.disks[signer].bytes().len(), sizes[signer], "signer {signer}");
+    for ((signer, disk), size) in network.signers.iter().zip(&network.disks).zip(sizes) {
+        assert_eq!(signer.jobs().count(), 0);
+        assert_eq!(disk.bytes().len(), size, "signer {}", signer.index());
     }
 }
 
