@@ -3,6 +3,7 @@
 
 use std::sync::{Arc, Mutex};
 
+use bitcoin::block::Header;
 use bitcoin::constants::genesis_block;
 use bitcoin::hashes::Hash;
 use bitcoin::{Amount, Block, BlockHash, FeeRate, Network, OutPoint, ScriptBuf, Transaction, TxOut, Txid};
@@ -80,6 +81,10 @@ impl Chain for Memory {
 
     fn block_hash(&self, height: u32) -> Result<Option<BlockHash>, ChainError> {
         Ok(self.ask(|chain| chain.get((height - GENESIS) as usize).map(Block::block_hash)))
+    }
+
+    fn header(&self, height: u32) -> Result<Option<Header>, ChainError> {
+        Ok(self.ask(|chain| chain.get((height - GENESIS) as usize).map(|block| block.header)))
     }
 
     fn block(&self, hash: &BlockHash) -> Result<Block, ChainError> {

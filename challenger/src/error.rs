@@ -2,7 +2,7 @@
 
 use bitcoin::XOnlyPublicKey;
 use trestle_bridge::job::JobError;
-use trestle_bridge::transactions::{BuildError, CompleteError, RunError};
+use trestle_bridge::transactions::{BuildError, CompleteError, RunError, RunLaneError};
 use trestle_rollup::LedgerError;
 use trestle_taptree_trace::ots::OtsError;
 
@@ -29,6 +29,9 @@ pub enum Error {
     /// A transaction cannot be built.
     #[error(transparent)]
     Build(#[from] BuildError),
+    /// A lane of a run cannot be made.
+    #[error(transparent)]
+    Lane(#[from] RunLaneError),
     /// A transaction cannot be completed.
     #[error(transparent)]
     Complete(#[from] CompleteError),

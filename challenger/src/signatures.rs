@@ -6,14 +6,29 @@
 use std::collections::HashMap;
 
 use bitcoin::Transaction;
+use bitcoin::hashes::{Hash, sha256};
 use bitcoin::secp256k1::schnorr::Signature;
 use bitcoin::secp256k1::{Message, Secp256k1, VerifyOnly, XOnlyPublicKey};
 use trestle_bridge::connector::{Committee, Tweak};
-use trestle_bridge::transactions::{Presigned, Reveal, SignRequest, TxKind};
+use trestle_bridge::transactions::{LanePlace, Presigned, Reveal, SignRequest, TxKind};
 
 use crate::Error;
 
-/// Signatures in a sled tree.
+/// What the committee signs, and its signature of it.
+pub(crate) type Signed = (SignRequest, Signature);
+
+/// Names the lane of a run by the terms' digest and its place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct LaneName(pub sha256::Hash, pub LanePlace);
+
+impl LaneName {
+    /// Longer than a message, by which every other signature is kept.
+    fn key(&self) -> Vec<u8> {
+        [&self.0.as_byte_array()[..], &self.1.to_bytes()].concat()
+    }
+}
+
+/// Signatures in a sled tree. Those of a lane, which are used together, are in one record.
 pub(crate) struct Signatures {
     tree: sled::Tree,
     committee: Committee,
@@ -31,18 +46,35 @@ impl Signatures {
     ///
     /// # Errors
     /// [`Error::Refused`] if one is not the committee's.
-    pub fn deliver(&mut self, signatures: &[(SignRequest, Signature)]) -> Result<(), Error> {
+    pub fn deliver(&mut self, signatures: &[Signed], lanes: &[(LaneName, Vec<Signed>)]) -> Result<(), Error> {
         let mut batch = sled::Batch::default();
         for (request, signature) in signatures {
-            let (committee, tweak) = (&self.committee, request.tweak);
-            let key = self.keys.entry(tweak).or_insert_with(|| committee.verifying_key(tweak));
-            let verified = self.secp.verify_schnorr(signature, &Message::from_digest(request.message), key);
-            verified.map_err(|_| Error::Refused(format!("the committee's signature of {} is wrong", request.what)))?;
+            self.verify(request, signature)?;
             batch.insert(&request.message, &signature.serialize()[..]);
+        }
+        for (name, signed) in lanes {
+            let mut record = Vec::with_capacity(64 * signed.len());
+            for (request, signature) in signed {
+                self.verify(request, signature)?;
+                record.extend(signature.serialize());
+            }
+            batch.insert(name.key(), record);
         }
         self.tree.apply_batch(batch)?;
         self.tree.flush()?;
         Ok(())
+    }
+
+    fn verify(&mut self, request: &SignRequest, signature: &Signature) -> Result<(), Error> {
+        let (committee, tweak) = (&self.committee, request.tweak);
+        let key = self.keys.entry(tweak).or_insert_with(|| committee.verifying_key(tweak));
+        let verified = self.secp.verify_schnorr(signature, &Message::from_digest(request.message), key);
+        verified.map_err(|_| Error::Refused(format!("the committee's signature of {} is wrong", request.what)))
+    }
+
+    /// Whether every signature of a lane is held.
+    pub fn holds_lane(&self, name: &LaneName) -> Result<bool, Error> {
+        Ok(self.tree.contains_key(name.key())?)
     }
 
     fn get(&self, message: &[u8; 32]) -> Result<Option<Signature>, Error> {

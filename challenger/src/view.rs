@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use bitcoin::block::Header;
+use bitcoin::hashes::Hash;
 use bitcoin::{OutPoint, Transaction, Txid};
 use trestle_bridge::chain::Chain;
 use trestle_rollup::Ledger;
@@ -22,6 +24,12 @@ pub struct Mined {
 pub trait View {
     /// The Layer 2; its tip is the tip of the view.
     fn ledger(&self) -> &Ledger;
+
+    /// The header of the block at a height; none before the ledger begins, or above its tip.
+    ///
+    /// # Errors
+    /// If the chain cannot be read.
+    fn header(&self, height: u32) -> Result<Option<Header>, ViewError>;
 
     /// The transaction in a block that spends an output.
     ///
@@ -53,6 +61,12 @@ pub struct ChainView {
 impl View for ChainView {
     fn ledger(&self) -> &Ledger {
         &self.ledger
+    }
+
+    fn header(&self, height: u32) -> Result<Option<Header>, ViewError> {
+        let Some(entry) = self.ledger.entry(height)? else { return Ok(None) };
+        // The chain may have moved on.
+        Ok(self.chain.header(height)?.filter(|header| header.block_hash().to_byte_array() == entry.block_hash))
     }
 
     fn spender(&self, outpoint: &OutPoint) -> Result<Option<Mined>, ViewError> {

@@ -46,7 +46,7 @@ pub struct Known {
     pub progress: Progress,
     /// Deposit: the vault, once the mint signature is held.
     pub vault: Option<Vault>,
-    /// Run: true once every signature of its slots is held, Contest's among them.
+    /// Run: true once every signature of its slots is held, Contest's among them, and of all their lanes.
     pub slots_held: bool,
 }
 

@@ -1,9 +1,11 @@
 //! What goes into a signer and what comes out.
 
+use bitcoin::hashes::sha256;
 use bitcoin::secp256k1::schnorr::Signature;
 use bitcoin::{OutPoint, Transaction};
 use serde::{Deserialize, Serialize};
 use trestle_bridge::job::Job;
+use trestle_bridge::transactions::LanePlace;
 
 use crate::message::{JobId, Message};
 
@@ -30,6 +32,8 @@ pub enum Event {
         /// The signatures of those whom the job binds ([`crate::consent`]).
         consents: Vec<Signature>,
     },
+    /// Somebody answered [`Duty::FetchLaneKeys`] with these bytes. They are looked at only if their digest was asked for.
+    LaneKeys(Vec<u8>),
 }
 
 /// Something is to be done by whoever runs the signer. Every duty is idempotent; a lost one comes again on a later tip, except
@@ -61,6 +65,13 @@ pub enum Duty {
     Watch {
         /// The outputs.
         outpoints: Vec<OutPoint>,
+    },
+    /// Bring the operator's keys of a lane, as bytes, for [`Event::LaneKeys`]. A run is not signed before they are here.
+    FetchLaneKeys {
+        /// The operator, which has them.
+        operator: u8,
+        /// SHA-256 of the bytes.
+        digest: sha256::Hash,
     },
     /// Tell people: a job is not being signed.
     Refused {
@@ -98,4 +109,27 @@ pub struct Delivery {
     pub job: Job,
     /// Stage by stage as in [`Job::stage`], in the order of its requests.
     pub signatures: Vec<Vec<Signature>>,
+    /// Of a run: those of its lanes, or of the receiver's among them.
+    pub lanes: Vec<LaneSignatures>,
+}
+
+/// The final signatures of a lane.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LaneSignatures {
+    /// Which lane of the run.
+    pub at: LanePlace,
+    /// In the order of [`LaneGraph::requests`](trestle_bridge::lane::LaneGraph::requests).
+    pub signatures: Vec<Signature>,
+}
+
+impl Delivery {
+    /// What of it concerns `receiver`: a challenger has no use for the lanes of others.
+    pub fn for_receiver(&self, receiver: Receiver) -> Self {
+        let concerns = |lane: &&LaneSignatures| match receiver {
+            Receiver::Challenger(index) => usize::from(lane.at.challenger) == index,
+            Receiver::Operator(_) | Receiver::Administrator => true,
+        };
+        let lanes = self.lanes.iter().filter(concerns).cloned().collect();
+        Self { job: self.job.clone(), signatures: self.signatures.clone(), lanes }
+    }
 }

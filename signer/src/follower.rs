@@ -15,7 +15,7 @@ use crate::session::{Offer, SessionError};
 use crate::store::{Batch, Store};
 use crate::view::View;
 
-impl<S: Store> Signer<S> {
+impl<S: Store + Clone> Signer<S> {
     /// The leader proposes a job, or reminds of it.
     pub(crate) fn proposed(
         &mut self,
@@ -29,13 +29,16 @@ impl<S: Store> Signer<S> {
         if self.sessions.get(&id).is_some_and(|session| session.position() <= at) {
             return self.send_nonces(id, out);
         }
+        if self.awaiting.contains(&id) {
+            return self.fetch_keys(out);
+        }
         let taken_up =
             self.book.get(&id).is_some_and(|known| known.progress != Progress::Open) || self.sessions.contains_key(&id);
         if taken_up {
             self.catch_up(id, LEADER, at, out)?;
             return Ok(());
         }
-        let reason = if self.sessions.len() >= MAX_SESSIONS {
+        let reason = if self.busy_with() >= MAX_SESSIONS {
             Some("busy".to_owned())
         } else if let Err(error) = consent::check(&self.bridge, &job, &consents) {
             Some(error.to_string())
@@ -106,7 +109,7 @@ impl<S: Store> Signer<S> {
             self.since.entry(id).or_insert(tip);
             self.send_nonces(id, out)?;
         }
-        Ok(())
+        self.fetch_keys(out)
     }
 
     /// Sends the leader this signer's nonces for the batch that it is at. The leader's answer brings it on from wherever that is.

@@ -1,34 +1,33 @@
 //! The signer as a state machine: events in, duties out, nothing touched but its own store.
 //!
 //! Level-triggered: on every new tip the signer looks again at what is due, and says again whatever nobody has answered. Nothing
-//! depends on a message that arrives, or arrives once. What only the leader does is in `leader`, what the others do in `follower`.
+//! depends on a message that arrives, or arrives once. How jobs are taken up is in `jobs`, what
+//! becomes of them in `results`; what only the leader does in `leader` and `proposals`, what the others do in `follower`.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
 
 use bitcoin::OutPoint;
+use bitcoin::secp256k1::Keypair;
 use bitcoin::secp256k1::schnorr::Signature;
-use bitcoin::secp256k1::{Keypair, Message as Digest, Secp256k1};
 use trestle_bridge::job::Job;
+use trestle_bridge::lane::{LaneWork, Lanes as RealLanes};
 use trestle_bridge::parameters::Bridge;
-use trestle_bridge::transactions::{Burn, Vault};
 
 use crate::book::{Book, Known, Progress};
 use crate::consent;
-use crate::event::{Delivery, Duty, Event, Receiver};
-use crate::leader::{Claimed, Waiting};
+use crate::event::{Duty, Event};
+use crate::lanes::Lanes;
+use crate::leader::{Claimed, Queued, Waiting};
 use crate::message::{JobId, Message};
 use crate::musig::{Entropy, Musig, MusigError};
-use crate::plan::{JobPlan, by_job_stage, outcome, vault};
-use crate::policy::{CheckError, Knowledge, Refusal};
+use crate::policy::{CheckError, Refusal};
 use crate::session::{Session, SessionError};
 use crate::store::{Batch, Store, StoreError};
 use crate::view::{View, ViewError};
 
 /// The most jobs that are signed at one time; more are refused until some are done.
 pub const MAX_SESSIONS: usize = 64;
-
-/// How many finished jobs are kept at hand for signers that lag behind.
-const ARCHIVE: usize = 8;
 
 /// The signer that proposes jobs and adds up what the others send.
 pub const LEADER: usize = 0;
@@ -82,21 +81,25 @@ pub struct Signer<S> {
     pub(crate) bridge: Bridge,
     pub(crate) musig: Musig<S>,
     /// What a ticket is burned with; everything else is signed by `musig`.
-    keypair: Keypair,
+    pub(crate) keypair: Keypair,
     pub(crate) book: Book,
+    /// What is signed for the lanes of runs.
+    pub(crate) lanes: Lanes<S>,
+    /// Runs that were taken up and wait for the keys of their lanes.
+    pub(crate) awaiting: BTreeSet<JobId>,
     /// The jobs that are being signed.
     pub(crate) sessions: BTreeMap<JobId, Session>,
     /// Height at which a job's session was begun, or taken up again.
     pub(crate) since: BTreeMap<JobId, u32>,
     /// Leader: deposits that wait until they are deep enough.
     pub(crate) waiting: BTreeMap<Claimed, Waiting>,
-    /// Leader: runs that wait until no deposit of their denomination is being signed.
-    pub(crate) queue: VecDeque<(Job, Vec<Signature>)>,
-    archive: VecDeque<(JobId, Session)>,
+    /// Leader: runs that wait for the keys of their lanes, or until no deposit of their denomination is being signed.
+    pub(crate) queue: VecDeque<Queued>,
+    pub(crate) archive: VecDeque<(JobId, Session)>,
     broken: bool,
 }
 
-impl<S: Store> Signer<S> {
+impl<S: Store + Clone> Signer<S> {
     /// The signer with this key, as its store left it. Give it [`Event::Restarted`] next.
     ///
     /// Fails if the key is not in the committee, or the store cannot be read or is another signer's.
@@ -104,11 +107,17 @@ impl<S: Store> Signer<S> {
         let musig = Musig::open(store, keypair, &bridge.parameters.signers)?;
         let book = Book::load(musig.store(), &bridge)?;
         let waiting = Waiting::load(musig.store())?;
+        let lanes = Lanes::new(musig.store().clone(), Arc::new(RealLanes));
+        // The queue was in memory only.
+        let current = book.runs().filter(|(_, _, known)| known.progress != Progress::Ended);
+        lanes.keep_only(current.map(|(_, terms, _)| terms))?;
         let mut signer = Self {
             bridge,
             musig,
             keypair: *keypair,
             book,
+            lanes,
+            awaiting: BTreeSet::new(),
             sessions: BTreeMap::new(),
             since: BTreeMap::new(),
             waiting,
@@ -117,7 +126,12 @@ impl<S: Store> Signer<S> {
             broken: false,
         };
         for id in signer.book.current() {
-            if signer.book.get(&id).is_some_and(|known| known.progress != Progress::Complete) {
+            let Some(known) = signer.book.get(&id).filter(|known| known.progress != Progress::Complete) else {
+                continue;
+            };
+            if signer.lacks_keys(&known.job)? {
+                signer.awaiting.insert(id);
+            } else {
                 signer.take_session(id)?;
             }
         }
@@ -127,6 +141,12 @@ impl<S: Store> Signer<S> {
     /// The same, with seeds of nonces from another source than the operating system ([`Musig::with_entropy`]).
     pub fn with_entropy(self, entropy: Box<dyn Entropy>) -> Self {
         Self { musig: self.musig.with_entropy(entropy), ..self }
+    }
+
+    /// The same, with lanes that are made otherwise: for a simulation of signers, to whom they are lists of hashes.
+    pub fn with_lanes(mut self, work: Arc<dyn LaneWork>) -> Self {
+        self.lanes.work = work;
+        self
     }
 
     /// This signer's place in the committee.
@@ -153,32 +173,6 @@ impl<S: Store> Signer<S> {
         result.map(|()| duties)
     }
 
-    /// The final signatures that concern the run with this bond: its own, and those of every deposit that covers one of its slots.
-    /// Only jobs that are complete are in it.
-    pub fn signatures_for(&mut self, bond: &OutPoint) -> Result<Vec<Delivery>, Error> {
-        let mut ids = BTreeSet::new();
-        for (id, run, known) in self.book.runs().filter(|(_, run, _)| run.bond == *bond) {
-            if known.progress == Progress::Complete {
-                ids.insert(*id);
-            }
-            let covers = |known: &Known| match &known.job {
-                Job::Deposit(deposit) => deposit.slots.iter().any(|slot| {
-                    slot.operator == run.operator
-                        && slot.denomination == run.denomination
-                        && (run.first_serial..run.first_serial.saturating_add(run.slots)).contains(&slot.serial)
-                }),
-                _ => false,
-            };
-            let complete = self.book.jobs().filter(|(_, known)| known.progress == Progress::Complete);
-            ids.extend(complete.filter(|(_, known)| covers(known)).map(|(id, _)| *id));
-        }
-        let mut deliveries = Vec::with_capacity(ids.len());
-        for id in ids {
-            deliveries.extend(self.delivery(&id)?);
-        }
-        Ok(deliveries)
-    }
-
     fn handle(&mut self, event: Event, view: &dyn View, out: &mut Vec<Duty>) -> Result<(), Error> {
         match event {
             Event::Message { from, message } => {
@@ -197,6 +191,7 @@ impl<S: Store> Signer<S> {
                 self.tip(view, out)
             }
             Event::Requested { job, consents } => self.requested(*job, consents, view, out),
+            Event::LaneKeys(keys) => self.keys_came(&keys, view, out),
         }
     }
 
@@ -225,272 +220,6 @@ impl<S: Store> Signer<S> {
             self.settle(id, view, out)?;
         }
         if self.index() == LEADER { self.lead_all(view, out) } else { self.follow_all(view, out) }
-    }
-
-    /// Looks at one job again: whether it is over, or can be dropped, or has something to broadcast.
-    fn settle(&mut self, id: JobId, view: &dyn View, out: &mut Vec<Duty>) -> Result<(), Error> {
-        // Another job may have brought the signatures that this one still lacked.
-        if self.sessions.contains_key(&id) {
-            self.take_session(id)?;
-            self.finish_if_done(id, view, out)?;
-        }
-        let Some(known) = self.book.get(&id) else { return Ok(()) };
-        let knowledge = Knowledge { bridge: &self.bridge, book: &self.book, view };
-        if knowledge.over(known)? {
-            let change = |known: &mut Known| known.progress = Progress::Ended;
-            self.musig.store().commit(self.book.staged(&id, change))?;
-            self.book.apply(&id, change);
-            self.sessions.remove(&id);
-            return Ok(());
-        }
-        if let Job::Cooperative(terms) = &known.job
-            && knowledge.must_burn(known)?
-        {
-            // A payout and its replacements have one ticket.
-            let duty = self.burn(&terms.vault);
-            let duty = duty.filter(|duty| !out.contains(duty));
-            out.extend(duty);
-            return Ok(());
-        }
-        match known.progress {
-            Progress::Open if self.sessions.contains_key(&id) => {
-                let again = knowledge.check(&id, &known.job);
-                if let Some(refusal) = refusal(again)? {
-                    self.drop_job(id, &refusal.to_string(), out)?;
-                }
-            }
-            Progress::Complete => self.broadcast(&id, view, out)?,
-            _ => {}
-        }
-        Ok(())
-    }
-
-    /// Forgets a job that binds nobody here, and tells those who may care.
-    pub(crate) fn drop_job(&mut self, id: JobId, reason: &str, out: &mut Vec<Duty>) -> Result<(), Error> {
-        if !self.forget(&id)? {
-            return Ok(());
-        }
-        let to = if self.index() == LEADER { 1..self.musig.signers() } else { LEADER..LEADER + 1 };
-        for to in to {
-            out.push(Duty::Send { to, message: Message::Refuse { job: id, reason: reason.into() } });
-        }
-        out.push(Duty::Refused { job: id, by: self.index(), reason: reason.into() });
-        Ok(())
-    }
-
-    /// Forgets a job unless this signer is bound by it. What its own person approved stays approved.
-    fn forget(&mut self, id: &JobId) -> Result<bool, Error> {
-        let Some(known) = self.book.get(id).filter(|known| known.progress == Progress::Open) else { return Ok(false) };
-        if !matches!(known.job, Job::Admin(_)) {
-            let mut batch = Batch::default();
-            self.book.remove(id, &mut batch);
-            self.musig.store().commit(batch)?;
-        }
-        self.sessions.remove(id);
-        self.since.remove(id);
-        Ok(true)
-    }
-
-    /// Writes a job down, with the nonces of its first batch, and begins to sign it. False if it says nothing that can be signed.
-    pub(crate) fn take_up(
-        &mut self,
-        id: JobId,
-        job: Job,
-        consents: Vec<Signature>,
-        view: &dyn View,
-        out: &mut Vec<Duty>,
-    ) -> Result<bool, Error> {
-        let mut batch = Batch::default();
-        if self.book.get(&id).is_none() {
-            let known = Known { job, consents, progress: Progress::Open, vault: None, slots_held: false };
-            self.book.insert(&self.bridge, id, known, &mut batch);
-        }
-        if !self.take_session(id)? {
-            self.book.remove(&id, &mut Batch::default());
-            return Ok(false);
-        }
-        // The job goes to the disk with the nonces of its first batch.
-        let nonces = self.sessions.get(&id).map(|session| session.nonces(&mut self.musig, batch));
-        if let Some(Err(error)) = nonces {
-            tracing::warn!(job = %id, error = %blame(error)?, "the job cannot be signed");
-            self.sessions.remove(&id);
-            self.book.remove(&id, &mut Batch::default());
-            return Ok(false);
-        }
-        self.since.insert(id, view.tip()?);
-        if let Some(known) = self.book.get(&id) {
-            out.push(Duty::Watch { outpoints: self.book.outpoints(known) });
-        }
-        self.finish_if_done(id, view, out)?;
-        Ok(true)
-    }
-
-    /// (Re)builds the session of a job from what is on disk. False if the job cannot be worked out.
-    fn take_session(&mut self, id: JobId) -> Result<bool, Error> {
-        let Some(known) = self.book.get(&id) else { return Ok(false) };
-        let plan = JobPlan { bridge: &self.bridge, runs: self.book.graphs(), job: &known.job };
-        if let Some(session) = self.sessions.get_mut(&id) {
-            return Ok(session.refresh(&plan, &self.musig).is_ok());
-        }
-        match Session::open(&plan, &self.musig) {
-            Ok(session) => {
-                self.sessions.insert(id, session);
-                Ok(true)
-            }
-            Err(error) => {
-                tracing::warn!(job = %id, error = %blame(error)?, "the job cannot be signed");
-                Ok(false)
-            }
-        }
-    }
-
-    /// Writes down what follows from the signatures that the session holds. If they are all there, says what to do with them.
-    pub(crate) fn finish_if_done(&mut self, id: JobId, view: &dyn View, out: &mut Vec<Duty>) -> Result<(), Error> {
-        let (Some(session), Some(known)) = (self.sessions.get(&id), self.book.get(&id)) else { return Ok(()) };
-        let mut next = known.clone();
-        next.vault = vault(&self.bridge, &known.job, session.signatures());
-        next.slots_held = matches!(known.job, Job::Run(_)) && !session.signatures().is_empty();
-        let done = session.done();
-        if done && next.progress != Progress::Ended {
-            next.progress = Progress::Complete;
-        }
-        if next != *known {
-            self.musig.store().commit(self.book.staged(&id, |known| *known = next.clone()))?;
-            if next.vault != known.vault {
-                out.push(Duty::Watch { outpoints: self.book.outpoints(&next) });
-            }
-            self.book.apply(&id, |known| *known = next);
-        }
-        if done && let Some(session) = self.sessions.remove(&id) {
-            self.since.remove(&id);
-            self.keep(id, session);
-            self.broadcast(&id, view, out)?;
-            self.deliver(&id, out)?;
-        }
-        Ok(())
-    }
-
-    fn broadcast(&mut self, id: &JobId, view: &dyn View, out: &mut Vec<Duty>) -> Result<(), Error> {
-        let Some(known) = self.book.get(id) else { return Ok(()) };
-        let what = match &known.job {
-            Job::Deposit(deposit) if view.spender(&deposit.terms.outpoint)?.is_none() => "Confirm",
-            Job::Cooperative(terms) if view.spender(&terms.vault.outpoint)?.is_none() => {
-                // A payout that is mined in somebody else's time costs a vault and pays nothing off.
-                let knowledge = Knowledge { bridge: &self.bridge, book: &self.book, view };
-                if !knowledge.in_time(terms.withdrawal)? || view.spender(&terms.vault.ticket())?.is_some() {
-                    return Ok(());
-                }
-                "cooperative payout"
-            }
-            _ => return Ok(()),
-        };
-        let Some(delivery) = self.delivery(id)? else { return Ok(()) };
-        if let Some(transaction) = outcome(&self.bridge, &delivery.job, &delivery.signatures) {
-            out.push(Duty::Broadcast { what: what.into(), transaction });
-        }
-        Ok(())
-    }
-
-    /// Burn of a vault's ticket, by this signer alone. The same bytes every time.
-    fn burn(&self, vault: &Vault) -> Option<Duty> {
-        let burn = Burn::new(&self.bridge, vault, self.index()).ok()?;
-        let message = Digest::from_digest(burn.message());
-        let signature = Secp256k1::signing_only().sign_schnorr_no_aux_rand(&message, &self.keypair);
-        Some(Duty::Broadcast { what: "Burn".into(), transaction: burn.complete(&signature) })
-    }
-
-    pub(crate) fn deliver(&mut self, id: &JobId, out: &mut Vec<Duty>) -> Result<(), Error> {
-        let Some(delivery) = self.delivery(id)? else { return Ok(()) };
-        let mut receivers: Vec<Receiver> = match &delivery.job {
-            Job::Deposit(deposit) => deposit.slots.iter().map(|slot| Receiver::Operator(slot.operator)).collect(),
-            Job::Run(run) => {
-                let challengers = (0..self.bridge.parameters.challengers.len()).map(Receiver::Challenger);
-                challengers.chain([Receiver::Operator(run.terms.operator)]).collect()
-            }
-            Job::Admin(_) => vec![Receiver::Administrator],
-            Job::Cooperative(_) => Vec::new(),
-        };
-        receivers.sort();
-        receivers.dedup();
-        out.extend(receivers.into_iter().map(|to| Duty::Deliver { to, delivery: delivery.clone() }));
-        Ok(())
-    }
-
-    fn delivery(&mut self, id: &JobId) -> Result<Option<Delivery>, Error> {
-        let Some(job) = self.book.get(id).map(|known| known.job.clone()) else { return Ok(None) };
-        let Some(session) = self.archived(id)?.filter(|session| session.done()) else { return Ok(None) };
-        let signatures = by_job_stage(&job, session.signatures());
-        Ok(Some(Delivery { job, signatures }))
-    }
-
-    /// The session of a job that is not being signed any more.
-    fn archived(&mut self, id: &JobId) -> Result<Option<&Session>, Error> {
-        if !self.archive.iter().any(|(archived, _)| archived == id) {
-            let Some(known) = self.book.get(id) else { return Ok(None) };
-            let plan = JobPlan { bridge: &self.bridge, runs: self.book.graphs(), job: &known.job };
-            match Session::open(&plan, &self.musig) {
-                Ok(session) => self.keep(*id, session),
-                Err(error) => {
-                    blame(error)?;
-                    return Ok(None);
-                }
-            }
-        }
-        Ok(self.archive.iter().find(|(archived, _)| archived == id).map(|(_, session)| session))
-    }
-
-    fn keep(&mut self, id: JobId, session: Session) {
-        self.archive.retain(|(archived, _)| *archived != id);
-        self.archive.push_front((id, session));
-        self.archive.truncate(ARCHIVE);
-    }
-
-    /// Answers a signer that is behind with the final signatures that it lacks. False if they are not held here.
-    pub(crate) fn catch_up(&mut self, id: JobId, to: usize, at: u32, out: &mut Vec<Duty>) -> Result<bool, Error> {
-        let batch = match self.sessions.get(&id) {
-            Some(session) => session.batch_at(at).map(<[Signature]>::to_vec),
-            None => self.archived(&id)?.and_then(|session| session.batch_at(at).map(<[Signature]>::to_vec)),
-        };
-        let Some(signatures) = batch else { return Ok(false) };
-        out.push(Duty::Send { to, message: Message::Signatures { job: id, at, signatures } });
-        Ok(true)
-    }
-
-    /// Keeps the final signatures of the current batch and goes on.
-    pub(crate) fn complete_batch(
-        &mut self,
-        id: JobId,
-        signatures: &[Signature],
-        view: &dyn View,
-        out: &mut Vec<Duty>,
-    ) -> Result<Result<(), SessionError>, Error> {
-        let (Some(session), Some(known)) = (self.sessions.get_mut(&id), self.book.get(&id)) else { return Ok(Ok(())) };
-        let plan = JobPlan { bridge: &self.bridge, runs: self.book.graphs(), job: &known.job };
-        if let Err(error) = session.complete(&plan, &mut self.musig, signatures, Batch::default()) {
-            return Ok(Err(blame(error)?));
-        }
-        self.finish_if_done(id, view, out)?;
-        Ok(Ok(()))
-    }
-
-    fn signatures_from(
-        &mut self,
-        id: JobId,
-        from: usize,
-        at: u32,
-        signatures: Vec<Signature>,
-        view: &dyn View,
-        out: &mut Vec<Duty>,
-    ) -> Result<(), Error> {
-        if self.sessions.get(&id).is_none_or(|session| session.position() != at) {
-            return Ok(());
-        }
-        match self.complete_batch(id, &signatures, view, out)? {
-            Err(error) => out.push(Duty::Suspect { signer: from, why: error.to_string() }),
-            Ok(()) if self.index() == LEADER => self.lead(id, view, out)?,
-            Ok(()) => self.send_nonces(id, out)?,
-        }
-        Ok(())
     }
 
     fn refused_by(&mut self, id: JobId, from: usize, mut reason: String, out: &mut Vec<Duty>) -> Result<(), Error> {
@@ -537,7 +266,7 @@ impl<S: Store> Signer<S> {
                 return Ok(());
             }
             Job::Deposit(_) => self.await_deposit(id, job, consents, view, out)?,
-            Job::Run(_) => self.await_run(id, job, consents, out)?,
+            Job::Run(_) => self.await_run(id, job, consents, view, out)?,
         }
         if by == LEADER { self.lead_all(view, out) } else { Ok(()) }
     }

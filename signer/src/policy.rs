@@ -8,7 +8,7 @@
 use bitcoin::OutPoint;
 use trestle_bridge::job::{AdminTerms, DepositJob, Job, OpenSlots, RunJob, runway};
 use trestle_bridge::parameters::Bridge;
-use trestle_bridge::transactions::{CooperativeTerms, DepositTerms, RunGraph, RunTerms, Vault, cooperative};
+use trestle_bridge::transactions::{CooperativeTerms, DepositTerms, RunGraph, RunTerms, Vault, cooperative, run_lane};
 use trestle_rollup::{Assignment, SlotId, WithdrawalId};
 
 use crate::book::{Book, Known, Progress};
@@ -51,6 +51,10 @@ pub enum Refusal {
     UnknownVault(OutPoint),
     #[error("the checkpoint is not {confirmations} deep, or not R at height {height}")]
     Checkpoint { height: u32, confirmations: u32 },
+    #[error("the target is not four times that of the block at height {0}")]
+    Target(u32),
+    #[error("the lane of challenger {challenger} in slot {slot}: {why}")]
+    Lane { slot: SlotId, challenger: u16, why: String },
     #[error("operator {0} has too many runs of this denomination")]
     TooManyRuns(u8),
     #[error("withdrawal {0} is not pending, or not of this script and denomination")]
@@ -222,7 +226,7 @@ impl Knowledge<'_> {
             return Err(Refusal::Malformed("a slot is named twice".into()).into());
         }
         for slot in &job.slots {
-            // Reimburse is signed only where this signer holds Contest, and for a run that it will never forget.
+            // Reimburse is signed only where this signer holds Contest and every lane, and for a run that it will never forget.
             let held = |(_, terms, known): (_, &RunTerms, &Known)| {
                 let graph = self.book.graph(terms).filter(|_| known.slots_held && known.progress.binds());
                 graph.is_some_and(|graph| graph.slot(*slot).is_some())
@@ -282,6 +286,10 @@ impl Knowledge<'_> {
         let stale = checkpoint.height.saturating_add(1 << 15) < self.view.tip()?;
         if entry != Some(checkpoint.entry) || !self.deep(checkpoint.height)? || stale {
             return Err(Refusal::Checkpoint { height: checkpoint.height, confirmations }.into());
+        }
+        // The price of an invented block, in every lane of the run.
+        if self.view.header(checkpoint.height)?.map(|header| run_lane::target(&header)) != Some(terms.target) {
+            return Err(Refusal::Target(checkpoint.height).into());
         }
         let mut bonds = terms.challengers.iter().map(|challenger| challenger.bond).chain([terms.bond]);
         let mut alike = 0;

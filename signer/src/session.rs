@@ -20,7 +20,7 @@ use crate::musig::{Musig, MusigError, aggregate};
 use crate::store::{Batch, Store, StoreError};
 
 /// The largest number of sighashes that are signed together; bounds the size of a message.
-pub const BATCH: usize = 512;
+pub const BATCH: usize = 1024;
 
 /// The stages of a job. Later stages may depend on the signatures of earlier ones.
 pub trait Plan {

@@ -18,7 +18,7 @@ pub struct Standing {
     pub room: u32,
 }
 
-impl<S: Store> Signer<S> {
+impl<S: Store + Clone> Signer<S> {
     /// How a denomination stands.
     ///
     /// Fails if the view does.

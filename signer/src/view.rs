@@ -3,6 +3,7 @@
 //! Implemented by whoever runs the signer, over *its own* node and ledger: a signer trusts no other source. All answers of one view
 //! should be of one chain tip. A view that is behind makes the signer refuse what it will accept later, nothing worse.
 
+use bitcoin::block::Header;
 use bitcoin::{FeeRate, OutPoint, TxOut, Txid};
 use trestle_rollup::{Assignment, Digest, Fulfilment, SlotId, Withdrawal, WithdrawalId};
 
@@ -27,6 +28,9 @@ pub trait View {
 
     /// `R_h` of the best chain at `height`; `None` if that is before genesis or above the tip.
     fn entry(&self, height: u32) -> Result<Option<Digest>, ViewError>;
+
+    /// The header of the block at `height` of the best chain; `None` where [`Self::entry`] is `None`.
+    fn header(&self, height: u32) -> Result<Option<Header>, ViewError>;
 
     /// A confirmed output of the best chain, spent or not, and the height of its block.
     fn output(&self, outpoint: &OutPoint) -> Result<Option<(TxOut, u32)>, ViewError>;

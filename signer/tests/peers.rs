@@ -8,6 +8,7 @@ use proptest::prelude::*;
 use support::members::{Everyone, outpoint};
 use support::network::Network;
 use trestle_bridge::job::Job;
+use trestle_bridge::transactions::RunGraph;
 use trestle_rollup::SlotId;
 use trestle_signer::message::MAX_MESSAGE;
 use trestle_signer::session::Offer;
@@ -35,14 +36,14 @@ fn suspects(duties: &[Duty]) -> Vec<usize> {
 }
 
 fn tell(network: &mut Network, to: usize, from: usize, message: Message) -> Vec<Duty> {
-    network.signers[to].process(Event::Message { from, message }, &network.world.view(0)).unwrap()
+    network.hear(to, Event::Message { from, message })
 }
 
 /// The honest messages of the first batch of a run: the leader's proposal to signer 1, the nonces of signers 1 and 2.
 fn opening(network: &mut Network) -> (Message, Vec<Message>) {
     let (job, consents) = network.everyone.run(0, 0, 1, network.world.checkpoint());
     let event = Event::Requested { job: Box::new(job), consents };
-    let proposals = sent(network.signers[LEADER].process(event, &network.world.view(0)).unwrap());
+    let proposals = sent(network.hear(LEADER, event));
     let nonces = proposals.iter().map(|(to, proposal)| {
         let answer = tell(network, *to, LEADER, proposal.clone());
         sent(answer).into_iter().find(|(to, _)| *to == LEADER).unwrap().1
@@ -153,12 +154,11 @@ fn reimburse_is_not_signed_before_contest_is_held() {
 
     let (job, consents) = network.everyone.run(0, 2, 1, checkpoint);
     let event = Event::Requested { job: Box::new(job), consents };
-    let proposals = sent(network.signers[LEADER].process(event, &network.world.view(0)).unwrap());
+    let proposals = sent(network.hear(LEADER, event));
     let Some((1, Message::Propose { job, .. })) = proposals.first() else { panic!() };
     let Job::Run(run) = &**job else { panic!() };
     assert_eq!(run.vaults.len(), 1, "Reimburse is asked for");
-    let plan = trestle_signer::plan::JobPlan { bridge: &network.everyone.bridge, runs: &[], job };
-    let first: usize = trestle_signer::session::Plan::stage(&plan, 0, &[]).unwrap().len();
+    let first = RunGraph::build(&network.everyone.bridge, run.terms.clone()).unwrap().requests().len();
     let nonces = sent(tell(&mut network, 1, LEADER, proposals[0].1.clone()));
     let Message::Nonces { job: id, nonces: ours, .. } = &nonces[0].1 else { panic!() };
     assert_eq!(ours.len(), first, "the first batch has all of the slots, and no Reimburse");

@@ -15,7 +15,7 @@ use trestle_signer::{Duty, Event, JobId, Message, consent};
 fn propose(network: &mut Network, job: Job, consents: Vec<Signature>) -> Result<(), String> {
     let id = JobId::of(&network.everyone.bridge, &job);
     let message = Message::Propose { job: Box::new(job), at: 0, consents };
-    let duties = network.signers[1].process(Event::Message { from: 0, message }, &network.world.view(0)).unwrap();
+    let duties = network.hear(1, Event::Message { from: 0, message });
     let answer = duties.iter().find_map(|duty| match duty {
         Duty::Send { to: 0, message: Message::Nonces { job, .. } } if *job == id => Some(Ok(())),
         Duty::Send { to: 0, message: Message::Refuse { job, reason } } if *job == id => Some(Err(reason.clone())),
@@ -90,6 +90,13 @@ fn a_run_is_signed_only_with_a_true_checkpoint_new_slots_and_every_vault() {
         ("good", |_, _| {}, ""),
         ("checkpoint not deep", |network, job| job.terms.checkpoint.height = network.world.tip() - 5, "checkpoint"),
         ("checkpoint of another chain", |_, job| job.terms.checkpoint.entry = [1; 32], "checkpoint"),
+        ("the target of another block", |_, job| job.terms.target[27] = 0xfe, "target"),
+        ("no target", |_, job| job.terms.target = [0xff; 32], "target"),
+        ("a lane missing", |_, job| job.terms.lanes[1].clear(), "lanes of a slot"),
+        ("a slot without lanes", |_, job| drop(job.terms.lanes.pop()), "rows of lanes"),
+        ("the keys of a lane twice", |_, job| job.terms.lanes[1][0] = job.terms.lanes[0][0], "used before"),
+        ("a choice without a key", |_, job| job.terms.challengers[0].choice_keys[1].truncate(33), "choice keys"),
+        ("an option too many", |_, job| job.terms.challengers[0].choice_keys[1][0].0.push([7; 20]), "options"),
         ("serials of an earlier run", |_, job| job.terms.first_serial = 1, "used"),
         (
             "a slot that the Layer 2 has seen",
@@ -107,7 +114,7 @@ fn a_run_is_signed_only_with_a_true_checkpoint_new_slots_and_every_vault() {
             "another run",
         ),
         ("no challenger", |_, job| job.terms.challengers.clear(), "challengers"),
-        ("a claim key twice", |_, job| job.terms.claim_keys[1] = job.terms.claim_keys[0].clone(), "earlier one"),
+        ("a claim key twice", |_, job| job.terms.claim_keys[1] = job.terms.claim_keys[0].clone(), "used before"),
         ("no such operator", |_, job| job.terms.operator = 7, "consents"),
         ("a vault missing", |_, job| job.vaults.clear(), "not covered"),
         ("a vault twice", |_, job| job.vaults.push(job.vaults[0]), "twice"),

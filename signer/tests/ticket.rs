@@ -158,8 +158,7 @@ fn covered(network: &mut Network, signer: usize, vault: Vault) {
         let (job, consents) = network.everyone.consented(Job::Run(RunJob { vaults, ..run }));
         let id = JobId::of(&network.everyone.bridge, &job);
         let message = Message::Propose { job: Box::new(job), at: 0, consents };
-        let duties =
-            network.signers[signer].process(Event::Message { from: 0, message }, &network.world.view(0)).unwrap();
+        let duties = network.hear(signer, Event::Message { from: 0, message });
         let nonces =
             |duty: &Duty| matches!(duty, Duty::Send { message: Message::Nonces { job, .. }, .. } if *job == id);
         assert_eq!(duties.iter().any(nonces), good);

@@ -156,18 +156,6 @@ impl Electrum {
         Ok(BlockId { height, hash })
     }
 
-    fn header(&self, height: u32) -> Result<Option<Header>, ChainError> {
-        let name = "blockchain.block.header";
-        match self.exchange(name, |client| client.block_header(height as usize)) {
-            Ok(header) => self.remember(&header, height).map(|_| Some(header)),
-            Err(CallError::Server(message)) => {
-                // Above the tip, or the server cannot say: the tip tells which.
-                if self.tip()?.height < height { Ok(None) } else { Err(self.bad_answer(name, message)) }
-            }
-            Err(CallError::Other(error)) => Err(error),
-        }
-    }
-
     /// The height and header of a block, if the server has it in its best chain.
     fn find(&self, hash: &BlockHash) -> Result<(u32, Header), ChainError> {
         let remembered = self.heights.lock().unwrap_or_else(|e| e.into_inner()).get(hash).copied();
@@ -319,6 +307,18 @@ impl Chain for Electrum {
 
     fn block_hash(&self, height: u32) -> Result<Option<BlockHash>, ChainError> {
         Ok(self.header(height)?.map(|header| header.block_hash()))
+    }
+
+    fn header(&self, height: u32) -> Result<Option<Header>, ChainError> {
+        let name = "blockchain.block.header";
+        match self.exchange(name, |client| client.block_header(height as usize)) {
+            Ok(header) => self.remember(&header, height).map(|_| Some(header)),
+            Err(CallError::Server(message)) => {
+                // Above the tip, or the server cannot say: the tip tells which.
+                if self.tip()?.height < height { Ok(None) } else { Err(self.bad_answer(name, message)) }
+            }
+            Err(CallError::Other(error)) => Err(error),
+        }
     }
 
     fn block(&self, hash: &BlockHash) -> Result<Block, ChainError> {

@@ -13,6 +13,7 @@ use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
+use bitcoin::block::Header;
 use bitcoin::{Block, BlockHash, FeeRate, Network, OutPoint, Script, Transaction, Txid};
 use serde::{Deserialize, Serialize};
 
@@ -54,6 +55,9 @@ pub trait Chain: Send + Sync {
 
     /// The hash of the best chain's block at `height`, none above the tip.
     fn block_hash(&self, height: u32) -> Result<Option<BlockHash>, ChainError>;
+
+    /// The header of the best chain's block at `height`, none above the tip.
+    fn header(&self, height: u32) -> Result<Option<Header>, ChainError>;
 
     /// A whole block of the best chain, with witnesses. One that a reorganisation took out of the best chain may be
     /// [`ChainError::UnknownBlock`].

@@ -5,6 +5,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use bitcoin::block::Header;
 use bitcoin::consensus::encode::{deserialize_hex, serialize_hex};
 use bitcoin::{Block, BlockHash, FeeRate, Network, OutPoint, Transaction, Txid};
 use jsonrpc::http::simple_http::{self, SimpleHttpTransport};
@@ -289,6 +290,15 @@ impl Chain for Bitcoind {
             Ok(hash) => Ok(Some(hash)),
             Err(CallError::Node { code: INVALID_PARAMETER, .. }) => Ok(None),
             Err(error) => Err(self.unexpected("getblockhash", error)),
+        }
+    }
+
+    fn header(&self, height: u32) -> Result<Option<Header>, ChainError> {
+        let Some(hash) = self.block_hash(height)? else { return Ok(None) };
+        match self.ask::<String>("getblockheader", &[json!(hash), json!(false)]) {
+            Ok(hex) => self.decode("getblockheader", &hex).map(Some),
+            Err(CallError::Node { code: INVALID_ADDRESS_OR_KEY, .. }) => Err(ChainError::UnknownBlock(hash)),
+            Err(error) => Err(self.unexpected("getblockheader", error)),
         }
     }
 

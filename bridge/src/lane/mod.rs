@@ -41,6 +41,7 @@ mod leaf;
 mod output;
 mod read;
 mod transactions;
+mod work;
 
 pub use complete::Shown;
 pub use cost::cost;
@@ -48,3 +49,4 @@ pub use error::LaneGraphError;
 pub use graph::{LaneGraph, LaneNode, LaneTx, NodeId};
 pub use read::{LaneRead, LaneSpend, Said};
 pub use transactions::{BUMP, LOST, nobody};
+pub use work::{LaneWork, Lanes};

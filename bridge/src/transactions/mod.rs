@@ -34,6 +34,7 @@ mod presigned;
 pub mod refund;
 pub mod reimburse;
 pub mod retire;
+pub mod run_lane;
 pub mod slot_run;
 
 pub use burn::Burn;
@@ -44,6 +45,7 @@ pub use finalize::FinalizeKind;
 pub use own::OwnSpend;
 pub use presigned::{Presigned, Reveal, SignRequest, TxKind, deal};
 pub use reimburse::reimburse;
+pub use run_lane::{LanePlace, RunLaneError};
 pub use slot_run::{ChallengerInRun, Checkpoint, RunError, RunGraph, RunTerms, SlotGraph};
 
 pub use crate::connector::Tweak;

@@ -7,12 +7,14 @@
 use std::collections::HashSet;
 
 use bitcoin::absolute::Height;
-use bitcoin::hashes::{Hash, hash160};
+use bitcoin::hashes::{Hash, hash160, sha256};
 use bitcoin::{Amount, OutPoint, TxOut};
 use serde::{Deserialize, Serialize};
 use trestle_rollup::SlotId;
+use trestle_taptree_trace::lane::ChoiceKey;
 use trestle_taptree_trace::ots::{self, CLAIM, OtsError};
 
+use super::run_lane::MAX_LANES;
 use super::{BuildError, FinalizeKind, Presigned, SignRequest, challenger_bond, claim, contest, finalize, retire};
 use crate::connector::{Bond, Kill};
 use crate::parameters::Bridge;
@@ -35,10 +37,15 @@ pub struct RunTerms {
     pub bond: OutPoint,
     /// Where the Layer 2 stood when the run was made; at least K deep.
     pub checkpoint: Checkpoint,
+    /// What the hash of a header of a fork must not be above: [`run_lane::target`](super::run_lane::target) of the checkpoint's block.
+    pub target: [u8; 32],
     /// The one-time key of each slot's claim.
     pub claim_keys: Vec<ots::PublicKey>,
     /// The challengers' parts, in the order of the parameters.
     pub challengers: Vec<ChallengerInRun>,
+    /// By slot, and by challenger in the order of the parameters: the digest of the operator's one-time keys of the lane
+    /// ([`OperatorKeys::digest`](trestle_taptree_trace::lane::OperatorKeys::digest)).
+    pub lanes: Vec<Vec<sha256::Hash>>,
 }
 
 /// An entry of the Layer 2.
@@ -57,6 +64,9 @@ pub struct ChallengerInRun {
     pub bond: OutPoint,
     /// The hash of its secret for each slot ([`contest::secret`]).
     pub contest_hashes: Vec<hash160::Hash>,
+    /// Its keys for the choices of its lane in each slot, in the order of
+    /// [`ChoiceId::all`](trestle_taptree_trace::lane::ChoiceId::all).
+    pub choice_keys: Vec<Vec<ChoiceKey>>,
 }
 
 /// The terms of a run are not what they should be.
@@ -88,12 +98,15 @@ pub enum RunError {
         /// What is wrong.
         error: OtsError,
     },
-    /// A one-time key is used for two slots.
-    #[error("slot {slot} has the claim key, or a challenger's hash, of an earlier one")]
+    /// A one-time key is used twice.
+    #[error("slot {slot} has a claim key, a challenger's hash or lane keys that are used before it")]
     Reuse {
         /// Place of the slot in the run.
         slot: usize,
     },
+    /// There are too many lanes.
+    #[error("a run has at most {MAX_LANES} lanes, one for each slot and challenger, not {0}")]
+    Lanes(usize),
     /// Two bonds are one output.
     #[error("{0} is the bond of two parties")]
     SharedBond(OutPoint),
@@ -208,7 +221,7 @@ impl RunTerms {
                 return Err(RunError::Reuse { slot });
             }
         }
-        Ok(())
+        self.check_lanes(&mut links)
     }
 }
 

@@ -11,6 +11,7 @@ use bitcoin::{BlockHash, OutPoint, Txid};
 use trestle_bridge::parameters::{Bridge, BridgeParameters, Genesis, Members};
 use trestle_bridge::transactions::{ChallengerInRun, Checkpoint, RunTerms, SignRequest, claim, contest};
 use trestle_rollup::SlotId;
+use trestle_taptree_trace::lane::{LaneId, challenger_keys};
 use trestle_taptree_trace::ots::{self, CLAIM, SecretSeed};
 
 /// The bridge and its secrets.
@@ -36,6 +37,11 @@ pub fn seed(name: &str) -> SecretSeed {
 /// An outpoint that does not exist.
 pub fn outpoint(name: &str) -> OutPoint {
     OutPoint::new(Txid::from_byte_array(sha256::Hash::hash(name.as_bytes()).to_byte_array()), 0)
+}
+
+/// Of no keys: no transaction of a run depends on the operator's keys of its lanes.
+fn made_up_digest(serial: u32, challenger: usize) -> sha256::Hash {
+    sha256::Hash::hash(format!("lane of slot {serial}, challenger {challenger}").as_bytes())
 }
 
 fn keys(what: &str, count: usize) -> Vec<Keypair> {
@@ -101,7 +107,12 @@ impl Secrets {
         let challenger = |(index, bond): (usize, &OutPoint)| {
             let own = self.challenger_seed(index);
             let hash = |serial| contest::secret(&self.bridge, &own, index as u16, slot(serial)).1;
-            ChallengerInRun { bond: *bond, contest_hashes: (0..slots).map(hash).collect() }
+            let choices = |serial| challenger_keys(&own, &self.lane(slot(serial), index));
+            ChallengerInRun {
+                bond: *bond,
+                contest_hashes: (0..slots).map(hash).collect(),
+                choice_keys: (0..slots).map(choices).collect(),
+            }
         };
         RunTerms {
             operator: 0,
@@ -110,9 +121,18 @@ impl Secrets {
             slots,
             bond,
             checkpoint: Checkpoint { height: checkpoint, entry: [9; 32] },
+            target: [0xff; 32],
             claim_keys: (0..slots).map(|serial| self.claim_key(slot(serial))).collect(),
             challengers: challenger_bonds.iter().enumerate().map(challenger).collect(),
+            lanes: (0..slots)
+                .map(|serial| (0..challenger_bonds.len()).map(|index| made_up_digest(serial, index)).collect())
+                .collect(),
         }
+    }
+
+    /// The lane of a slot and a challenger.
+    pub fn lane(&self, slot: SlotId, challenger: usize) -> LaneId {
+        LaneId { instance: self.bridge.instance, slot: slot.to_bytes(), challenger: challenger as u16 }
     }
 
     /// Terms of a run whose bonds do not exist.

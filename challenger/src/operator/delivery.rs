@@ -7,6 +7,7 @@ use trestle_signer::event::Delivery;
 
 use super::{Duty, Operator};
 use crate::Error;
+use crate::signatures::Signed;
 
 impl Operator {
     /// Keeps the signatures of a delivery that are for this operator, if all of them are right.
@@ -17,12 +18,14 @@ impl Operator {
                 let requests = delivery.job.stage(&self.bridge, &[], 0, &[]).map_err(refuse)?;
                 let pairs = pair(requests, delivery.signatures.first().map_or(&[], Vec::as_slice))?;
                 let was_signed = self.is_signed(run)?;
-                self.signatures.deliver(&pairs)?;
+                let graph = self.runs[run].graph.clone();
+                let lanes = graph.map_or(Ok(Vec::new()), |graph| self.read_lanes(&graph, &delivery.lanes))?;
+                self.signatures.deliver(&pairs, &lanes)?;
                 Ok(if was_signed { Vec::new() } else { self.funding(run)?.into_iter().collect() })
             }
             Job::Deposit(deposit) => {
                 let pairs = self.read_deposit(deposit, &delivery.signatures)?;
-                self.signatures.deliver(&pairs)?;
+                self.signatures.deliver(&pairs, &[])?;
                 Ok(Vec::new())
             }
             Job::Cooperative(_) | Job::Admin(_) => Err(refuse("the job is not one for operators")),
@@ -36,11 +39,7 @@ impl Operator {
     }
 
     /// What the committee signed for the slots of this operator. Those of others are not for it to know: it has not their runs.
-    fn read_deposit(
-        &self,
-        deposit: &DepositJob,
-        signatures: &[Vec<Signature>],
-    ) -> Result<Vec<(SignRequest, Signature)>, Error> {
+    fn read_deposit(&self, deposit: &DepositJob, signatures: &[Vec<Signature>]) -> Result<Vec<Signed>, Error> {
         let name = deposit.terms.outpoint;
         let [mint, reimburses, ..] = signatures else {
             return Err(refuse(format!("deposit {name}: signatures of {} stages", signatures.len())));
@@ -82,7 +81,7 @@ fn refuse(why: impl std::fmt::Display) -> Error {
 }
 
 /// What was asked for and what came.
-fn pair(requests: Vec<SignRequest>, signatures: &[Signature]) -> Result<Vec<(SignRequest, Signature)>, Error> {
+pub(super) fn pair(requests: Vec<SignRequest>, signatures: &[Signature]) -> Result<Vec<Signed>, Error> {
     if requests.len() != signatures.len() {
         return Err(refuse(format!("{} signatures, {} wanted", signatures.len(), requests.len())));
     }

@@ -15,6 +15,7 @@
 mod delivery;
 mod event;
 mod front;
+mod lanes;
 mod policy;
 mod run;
 mod settle;
@@ -29,6 +30,7 @@ use bitcoin::OutPoint;
 use bitcoin::Transaction;
 use bitcoin::hashes::{Hash, HashEngine, sha256};
 use bitcoin::secp256k1::Keypair;
+use trestle_bridge::lane::{LaneWork, Lanes};
 use trestle_bridge::parameters::Bridge;
 use trestle_bridge::transactions::{FinalizeKind, Presigned, RunGraph, TxKind};
 use trestle_rollup::SlotId;
@@ -63,6 +65,7 @@ pub struct Operator {
     index: u8,
     key: Keypair,
     seed: SecretSeed,
+    lanes: Arc<dyn LaneWork>,
     policy: Policy,
     store: Store,
     signatures: Signatures,
@@ -92,12 +95,18 @@ impl Operator {
             runs.push(Run { record, graph, over: 0, signed: false });
         }
         let policy = Policy::new(&bridge.parameters);
-        let (vaults, reimbursable) = (Vaults::default(), HashSet::new());
-        let mut operator = Self { bridge, index, key, seed, policy, store, signatures, runs, vaults, reimbursable };
+        let (vaults, reimbursable, lanes) = (Vaults::default(), HashSet::new(), Arc::new(Lanes));
+        let mut operator =
+            Self { bridge, index, key, seed, lanes, policy, store, signatures, runs, vaults, reimbursable };
         for run in 0..operator.runs.len() {
             operator.is_signed(run)?;
         }
         Ok(operator)
+    }
+
+    /// The same, with lanes that are made otherwise: for a simulation in which none is entered.
+    pub fn with_lanes(self, lanes: Arc<dyn LaneWork>) -> Self {
+        Self { lanes, ..self }
     }
 
     /// Takes an event in and returns what is to be done, once everything that it rests on is on disk.

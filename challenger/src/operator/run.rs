@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use bitcoin::{OutPoint, Transaction};
 use trestle_bridge::job::{Job, RunJob};
+use trestle_bridge::transactions::run_lane::MAX_LANES;
 use trestle_bridge::transactions::slot_run::{MAX_SLOTS, bond_output};
 use trestle_bridge::transactions::{
-    ChallengerInRun, Checkpoint, FinalizeKind, RunGraph, RunTerms, SlotGraph, Vault, claim, reimburse,
+    ChallengerInRun, Checkpoint, FinalizeKind, RunGraph, RunTerms, SlotGraph, Vault, claim, reimburse, run_lane,
 };
 use trestle_rollup::SlotId;
 use trestle_signer::consent;
@@ -33,13 +34,17 @@ impl Operator {
         if let Some(first) = in_the_making {
             return Err(Error::Refused(format!("the run that begins with {first} is in the making")));
         }
+        let first = SlotId { operator: self.index, denomination, serial };
         let possible = (1..=MAX_SLOTS).contains(&slots) && serial.checked_add(slots).is_some();
         if self.bridge.denomination(denomination).is_none() || !possible {
             let run = format!("{slots} slots of denomination {denomination} from {serial} on");
             return Err(Error::Refused(format!("there is no run of {run}")));
         }
-        let first = SlotId { operator: self.index, denomination, serial };
-        let record = RunRecord { first, slots, challengers: None, funded: None, abandoned: false };
+        if slots as usize * self.bridge.parameters.challengers.len() > MAX_LANES {
+            return Err(Error::Refused(format!("{slots} slots have more than {MAX_LANES} lanes")));
+        }
+        let lanes = self.make_lane_keys(first, slots)?;
+        let record = RunRecord { first, slots, lanes, challengers: None, funded: None, abandoned: false };
         self.store.put_run(&record)?;
         self.runs.push(Run { record, graph: None, over: 0, signed: false });
         Ok(vec![Duty::InviteChallengers { run: first, slots }])
@@ -58,7 +63,7 @@ impl Operator {
         }
         // What others hand in is tried before it is relied on; bond and checkpoint are not theirs.
         let nowhere = Checkpoint { height: 0, entry: [0; 32] };
-        let terms = self.terms(&record, challengers.clone(), OutPoint::null(), nowhere);
+        let terms = self.terms(&record, challengers.clone(), OutPoint::null(), (nowhere, [0; 32]));
         terms
             .check(&self.bridge)
             .map_err(|wrong| Error::Refused(format!("the challengers' parts in {first}: {wrong}")))?;
@@ -109,6 +114,7 @@ impl Operator {
         }
         let record = RunRecord { abandoned: true, ..self.runs[run].record.clone() };
         self.store.put_run(&record)?;
+        self.store.remove_lane_keys(record.lanes.iter().flatten())?;
         self.runs[run] = Run { record, graph: None, over: 0, signed: false };
         Ok(Vec::new())
     }
@@ -160,19 +166,19 @@ impl Operator {
         Duty::RequestRun { terms: Box::new(terms.clone()), consent: consent::sign(&self.bridge, &job, &self.key) }
     }
 
-    /// Whether every signature of the run's own transactions is held.
+    /// Whether every signature of the run's own transactions, and of its lanes, is held.
     pub(super) fn is_signed(&mut self, run: usize) -> Result<bool, Error> {
-        let run = &mut self.runs[run];
-        let Some(graph) = &run.graph else { return Ok(false) };
-        if !run.signed {
-            for presigned in graph.presigned() {
-                if !self.signatures.holds(presigned)? {
-                    return Ok(false);
-                }
-            }
-            run.signed = true;
+        if self.runs[run].signed {
+            return Ok(true);
         }
-        Ok(true)
+        let Some(graph) = self.runs[run].graph.clone() else { return Ok(false) };
+        for presigned in graph.presigned() {
+            if !self.signatures.holds(presigned)? {
+                return Ok(false);
+            }
+        }
+        self.runs[run].signed = self.holds_lanes(&graph)?;
+        Ok(self.runs[run].signed)
     }
 
     /// Whether the slot can be reimbursed from the vault, however its claim ends.
@@ -226,7 +232,7 @@ impl Operator {
         run: &RunRecord,
         challengers: Vec<ChallengerInRun>,
         bond: OutPoint,
-        checkpoint: Checkpoint,
+        (checkpoint, target): (Checkpoint, [u8; 32]),
     ) -> RunTerms {
         let slots = (0..run.slots).map(|place| SlotId { serial: run.first.serial + place, ..run.first });
         RunTerms {
@@ -236,15 +242,17 @@ impl Operator {
             slots: run.slots,
             bond,
             checkpoint,
+            target,
             claim_keys: slots.map(|slot| self.claim_key(slot)).collect(),
             challengers,
+            lanes: run.lanes.clone(),
         }
     }
 
-    /// The last block that is deep; none while the Layer 2 has no such block.
-    fn checkpoint(&self, view: &dyn View) -> Result<Option<Checkpoint>, Error> {
+    /// The last block that is deep, and the target that a run from there has; none while the Layer 2 has no such block.
+    fn checkpoint(&self, view: &dyn View) -> Result<Option<(Checkpoint, [u8; 32])>, Error> {
         let height = view.height().saturating_sub(u32::from(self.bridge.parameters.confirmations));
-        let entry = view.ledger().entry(height)?;
-        Ok(entry.map(|entry| Checkpoint { height, entry: entry.digest() }))
+        let (Some(entry), Some(header)) = (view.ledger().entry(height)?, view.header(height)?) else { return Ok(None) };
+        Ok(Some((Checkpoint { height, entry: entry.digest() }, run_lane::target(&header))))
     }
 }

@@ -1,5 +1,6 @@
 //! What an operator must not forget, in one sled tree; every write is on disk before it returns.
 
+use bitcoin::hashes::{Hash, sha256};
 use bitcoin::{OutPoint, Transaction, Txid};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -14,6 +15,8 @@ use crate::Error;
 pub(super) struct RunRecord {
     pub first: SlotId,
     pub slots: u32,
+    /// The digests of the keys of its lanes, by slot and challenger.
+    pub lanes: Vec<Vec<sha256::Hash>>,
     /// None until the challengers have joined.
     pub challengers: Option<Vec<ChallengerInRun>>,
     /// None until the wallet has funded it.
@@ -80,6 +83,8 @@ mod kind {
     pub const STATEMENT: u8 = b's';
     /// ‖ slot → the vault chosen for it
     pub const VAULT: u8 = b'v';
+    /// ‖ SHA-256 of the value → the public keys of a lane
+    pub const LANE_KEYS: u8 = b'k';
 }
 
 #[derive(Clone)]
@@ -124,6 +129,22 @@ impl Store {
 
     pub fn runs(&self) -> Result<Vec<RunRecord>, Error> {
         self.all(kind::RUN, "a run")
+    }
+
+    pub fn put_lane_keys(&self, digest: &sha256::Hash, keys: &[u8]) -> Result<(), Error> {
+        self.put(lane_keys_key(digest), keys)
+    }
+
+    pub fn lane_keys(&self, digest: &sha256::Hash) -> Result<Option<Vec<u8>>, Error> {
+        Ok(self.0.get(lane_keys_key(digest))?.map(|keys| keys.to_vec()))
+    }
+
+    pub fn remove_lane_keys<'d>(&self, digests: impl Iterator<Item = &'d sha256::Hash>) -> Result<(), Error> {
+        let mut batch = sled::Batch::default();
+        digests.for_each(|digest| batch.remove(lane_keys_key(digest)));
+        self.0.apply_batch(batch)?;
+        self.0.flush()?;
+        Ok(())
     }
 
     pub fn put_front(&self, front: &Front) -> Result<(), Error> {
@@ -185,4 +206,8 @@ impl Store {
 
 fn key(kind: u8, slot: SlotId) -> Vec<u8> {
     [&[kind], &slot.to_bytes()[..]].concat()
+}
+
+fn lane_keys_key(digest: &sha256::Hash) -> Vec<u8> {
+    [&[kind::LANE_KEYS], &digest.as_byte_array()[..]].concat()
 }

@@ -1,5 +1,6 @@
 //! What goes into a watchtower and what comes out.
 
+use bitcoin::hashes::sha256;
 use bitcoin::secp256k1::schnorr::Signature;
 use bitcoin::{Amount, OutPoint, Transaction, TxOut};
 use serde::{Deserialize, Serialize};
@@ -28,6 +29,8 @@ pub enum Event {
     },
     /// An operator completed the terms of a run, and asks for this challenger's consent.
     Proposed(Box<RunTerms>),
+    /// Somebody answered [`Duty::FetchLaneKeys`] with these bytes. They are looked at only if their digest was asked for.
+    LaneKeys(Vec<u8>),
     /// The committee's signatures of a run came.
     Delivered(Box<Delivery>),
 }
@@ -59,6 +62,13 @@ pub enum Duty {
         run: SlotId,
         /// The part.
         part: ChallengerInRun,
+    },
+    /// Bring the operator's keys of a lane, as bytes, for [`Event::LaneKeys`].
+    FetchLaneKeys {
+        /// The operator, which has them.
+        operator: u8,
+        /// SHA-256 of the bytes.
+        digest: sha256::Hash,
     },
     /// Hand this challenger's consent ([`trestle_signer::consent`]) to the run's operator.
     Consent {

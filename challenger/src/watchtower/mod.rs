@@ -9,22 +9,25 @@
 //! that was not there when it was made is false at once. The verdict is on disk before anything is done about it.
 
 mod event;
+mod judge;
+mod lanes;
 mod store;
 
 pub use event::{Duty, Event, Purpose, Reason, Report, Verdict};
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
-use bitcoin::hashes::hash160;
+use bitcoin::hashes::{hash160, sha256};
 use bitcoin::secp256k1::Keypair;
 use bitcoin::{OutPoint, Transaction};
 use trestle_bridge::connector::Entry;
 use trestle_bridge::job::{Job, RunJob};
+use trestle_bridge::lane::{LaneWork, Lanes};
 use trestle_bridge::parameters::Bridge;
-use trestle_bridge::transactions::claim::Statement;
 use trestle_bridge::transactions::slot_run::MAX_SLOTS;
 use trestle_bridge::transactions::{
-    ChallengerInRun, Presigned, Reveal, RunGraph, RunTerms, SlotGraph, challenger_bond, contest,
+    ChallengerInRun, Presigned, Reveal, RunGraph, RunTerms, challenger_bond, contest, run_lane,
 };
 use trestle_rollup::SlotId;
 use trestle_signer::{Delivery, consent};
@@ -32,8 +35,7 @@ use trestle_taptree_trace::ots::SecretSeed;
 
 use crate::phase::Phase;
 use crate::signatures::Signatures;
-use crate::statement::{holds, statement_at};
-use crate::view::{Mined, View};
+use crate::view::View;
 use crate::{Error, is_deep};
 use store::{RunRecord, Store};
 
@@ -46,6 +48,17 @@ struct Run {
     over: usize,
     /// Whether the signatures of the challenger's part are held; they are never lost.
     signed: bool,
+    /// Whether the graph is made with this challenger's secrets and keys.
+    own: bool,
+}
+
+impl Run {
+    /// Whether the run was made with the bond, the secrets and the keys of the challenger with this index.
+    fn has_part(&self, index: u16) -> bool {
+        let part = self.graph.as_ref().and_then(|graph| graph.terms.challengers.get(usize::from(index)));
+        let bond = self.record.bond.as_ref().map(|tx| OutPoint::new(tx.compute_txid(), 0));
+        self.own && part.is_some_and(|part| bond == Some(part.bond))
+    }
 }
 
 /// One watchtower. See the [module](self).
@@ -54,6 +67,9 @@ pub struct Watchtower {
     index: u16,
     key: Keypair,
     seed: SecretSeed,
+    lanes: Arc<dyn LaneWork>,
+    /// Digests of keys that make no lane.
+    bad_keys: HashSet<sha256::Hash>,
     patience: u32,
     store: Store,
     signatures: Signatures,
@@ -74,12 +90,21 @@ impl Watchtower {
             .ok_or_else(|| Error::Refused(format!("{own} is no challenger of this bridge")))?;
         let store = Store::open(db)?;
         let signatures = Signatures::open(db, "watchtower/signatures", bridge.committee.clone())?;
-        let mut runs = Vec::new();
-        for record in store.runs()? {
-            let graph = record.terms.clone().map(|terms| RunGraph::build(&bridge, terms)).transpose()?.map(Arc::new);
-            runs.push(Run { record, graph, over: 0, signed: false });
+        let records = store.runs()?;
+        let (lanes, bad_keys, runs) = (Arc::new(Lanes), HashSet::new(), Vec::new());
+        let mut tower = Self { bridge, index, key, seed, lanes, bad_keys, patience, store, signatures, runs };
+        for record in records {
+            let terms = record.terms.clone();
+            let graph = terms.map(|terms| RunGraph::build(&tower.bridge, terms)).transpose()?.map(Arc::new);
+            let own = graph.as_ref().is_some_and(|graph| tower.is_own(graph));
+            tower.runs.push(Run { record, graph, over: 0, signed: false, own });
         }
-        Ok(Self { bridge, index, key, seed, patience, store, signatures, runs })
+        Ok(tower)
+    }
+
+    /// The same, with lanes that are made otherwise: for a simulation in which none is entered.
+    pub fn with_lanes(self, lanes: Arc<dyn LaneWork>) -> Self {
+        Self { lanes, ..self }
     }
 
     /// Takes an event in and returns what is to be done, once everything that it rests on is on disk.
@@ -93,6 +118,7 @@ impl Watchtower {
             Event::BondFunded { run, tx } => self.bond_funded(run, tx)?,
             Event::Proposed(terms) => self.proposed(*terms)?,
             Event::Delivered(delivery) => self.delivered(*delivery)?,
+            Event::LaneKeys(keys) => self.keys_came(&keys)?,
         }
         let mut duties = Vec::new();
         for run in 0..self.runs.len() {
@@ -141,7 +167,7 @@ impl Watchtower {
         }
         let record = RunRecord { first, slots, bond: None, terms: None };
         self.store.put_run(&record)?;
-        self.runs.push(Run { record, graph: None, over: 0, signed: false });
+        self.runs.push(Run { record, graph: None, over: 0, signed: false, own: false });
         Ok(())
     }
 
@@ -175,23 +201,26 @@ impl Watchtower {
             Some(_) => return Err(Error::Refused(format!("the run of {first} has other terms"))),
             None => {}
         }
-        let graph = RunGraph::build(&self.bridge, terms)?;
-        if !self.has_part(&self.runs[at].record, &graph) {
+        let graph = Arc::new(RunGraph::build(&self.bridge, terms)?);
+        let record = self.runs[at].record.clone();
+        let own = self.is_own(&graph);
+        if !(Run { record, graph: Some(Arc::clone(&graph)), over: 0, signed: false, own }).has_part(self.index) {
             return Err(Error::Refused(format!("this challenger's part in the run of {first} is another one")));
         }
         self.learn(Some(at), graph)
     }
 
     /// Begins to watch a run.
-    fn learn(&mut self, known: Option<usize>, graph: RunGraph) -> Result<(), Error> {
+    fn learn(&mut self, known: Option<usize>, graph: Arc<RunGraph>) -> Result<(), Error> {
         let first = graph.terms.slot(0);
         let bond = known.and_then(|run| self.runs[run].record.bond.clone());
         let record = RunRecord { first, slots: graph.terms.slots, bond, terms: Some(graph.terms.clone()) };
         self.store.put_run(&record)?;
-        if !self.has_part(&record, &graph) {
+        let own = self.is_own(&graph);
+        let run = Run { record, graph: Some(graph), over: 0, signed: false, own };
+        if !run.has_part(self.index) {
             tracing::error!(%first, "this challenger has no part in the run: it can watch and not contest");
         }
-        let run = Run { record, graph: Some(Arc::new(graph)), over: 0, signed: false };
         match known {
             Some(at) => self.runs[at] = run,
             None => self.runs.push(run),
@@ -210,11 +239,17 @@ impl Watchtower {
             return Err(Error::Refused(format!("{} signatures of {}", signatures.len(), requests.len())));
         }
         let signed: Vec<_> = requests.into_iter().zip(signatures.iter().copied()).collect();
-        self.signatures.deliver(&signed)?;
-        // Terms that the committee has signed count more than any that were merely proposed.
         let known = self.runs.iter().position(|run| run.record.first == terms.slot(0));
-        if known.is_none_or(|run| self.runs[run].record.terms.as_ref() != Some(terms)) {
-            self.learn(known, RunGraph::build(&self.bridge, terms.clone())?)?;
+        let same = known.filter(|run| self.runs[*run].record.terms.as_ref() == Some(terms));
+        let graph = match same.and_then(|run| self.runs[run].graph.clone()) {
+            Some(graph) => graph,
+            None => Arc::new(RunGraph::build(&self.bridge, terms.clone())?),
+        };
+        let lanes = self.read_lanes(&graph, &delivery.lanes)?;
+        self.signatures.deliver(&signed, &lanes)?;
+        // Terms that the committee has signed count more than any that were merely proposed.
+        if same.is_none() {
+            self.learn(known, graph)?;
         }
         Ok(())
     }
@@ -228,7 +263,11 @@ impl Watchtower {
                 let bond = OutPoint::new(bond.compute_txid(), 0);
                 Duty::Join {
                     run: first,
-                    part: ChallengerInRun { bond, contest_hashes: self.contest_hashes(first, slots) },
+                    part: ChallengerInRun {
+                        bond,
+                        contest_hashes: self.contest_hashes(first, slots),
+                        choice_keys: self.choice_keys(first, slots),
+                    },
                 }
             }
         });
@@ -244,11 +283,14 @@ impl Watchtower {
         slots.map(|slot| contest::secret(&self.bridge, &self.seed, self.index, slot).1).collect()
     }
 
-    /// Whether the run was made with this challenger's bond and secrets.
-    fn has_part(&self, record: &RunRecord, graph: &RunGraph) -> bool {
-        let Some(part) = graph.terms.challengers.get(usize::from(self.index)) else { return false };
-        let bond = record.bond.as_ref().map(|tx| OutPoint::new(tx.compute_txid(), 0));
-        bond == Some(part.bond) && part.contest_hashes == self.contest_hashes(record.first, record.slots)
+    /// Whether the run was made with this challenger's secrets and keys.
+    fn is_own(&self, graph: &RunGraph) -> bool {
+        let (first, slots) = (graph.terms.slot(0), graph.terms.slots);
+        let part = graph.terms.challengers.get(usize::from(self.index));
+        part.is_some_and(|part| {
+            part.contest_hashes == self.contest_hashes(first, slots)
+                && part.choice_keys == self.choice_keys(first, slots)
+        })
     }
 
     /// What a known run needs.
@@ -281,17 +323,19 @@ impl Watchtower {
     ) -> Result<(), Error> {
         let Run { record, over, signed, .. } = &self.runs[run];
         let (first, over, mut signed) = (record.first, *over, *signed);
-        let Some(funding) = record.bond.clone().filter(|_| self.has_part(record, graph)) else { return Ok(()) };
+        let funding = record.bond.clone().filter(|_| self.runs[run].has_part(self.index));
+        let Some(funding) = funding else { return Ok(()) };
         let retire = &graph.challenger_retires[usize::from(self.index)];
         if !signed {
             signed = self.signatures.holds(retire)?;
             for slot in graph.slots.iter().skip(over) {
                 signed = signed && self.contest(slot)?.is_some();
             }
+            signed = signed && self.holds_lanes(graph, over)?;
             self.runs[run].signed = signed;
         }
         if !signed {
-            if self.knows(view, &graph.terms)? {
+            if self.fetch_keys(graph, duties)? && self.knows(view, &graph.terms)? {
                 let job = Job::Run(RunJob { terms: graph.terms.clone(), vaults: Vec::new() });
                 duties.push(Duty::Consent { run: first, consent: consent::sign(&self.bridge, &job, &self.key) });
                 duties.push(Duty::RequestSignatures { run: first, bond: graph.terms.bond });
@@ -318,94 +362,8 @@ impl Watchtower {
     fn knows(&self, view: &dyn View, terms: &RunTerms) -> Result<bool, Error> {
         let Some(entry) = view.ledger().entry(terms.checkpoint.height)? else { return Ok(false) };
         let deep = is_deep(terms.checkpoint.height, self.bridge.parameters.confirmations, view.height());
-        Ok(deep && entry.digest() == terms.checkpoint.entry)
-    }
-
-    /// Judges a claim, reports it, and contests it if it is false and still can be.
-    #[expect(clippy::too_many_arguments, reason = "what it looks at is just that much")]
-    fn look_at(
-        &self,
-        view: &dyn View,
-        run: usize,
-        graph: &RunGraph,
-        slot: &SlotGraph,
-        claim: &Mined,
-        phase: Phase,
-        duties: &mut Vec<Duty>,
-    ) -> Result<(), Error> {
-        let Some(report) = self.judge(view, graph, slot, claim)? else { return Ok(()) };
-        let verdict = report.verdict;
-        duties.push(Duty::Report(report));
-        let may_contest = matches!(phase, Phase::Claimed { .. }) && self.has_part(&self.runs[run].record, graph);
-        if !may_contest || verdict == Verdict::True {
-            return Ok(());
-        }
-        if let Some(tx) = self.contest(slot)? {
-            let deadline = claim.height + u32::from(self.bridge.parameters.delta1.value());
-            let hurry = view.height() > claim.height + u32::from(self.bridge.parameters.confirmations);
-            self.broadcast(Purpose::Contest(slot.id), &slot.contest, tx, hurry, Some(deadline), duties);
-        }
-        Ok(())
-    }
-
-    /// This challenger's Contest; none while its signature is missing.
-    fn contest(&self, slot: &SlotGraph) -> Result<Option<Transaction>, Error> {
-        let (secret, _) = contest::secret(&self.bridge, &self.seed, self.index, slot.id);
-        self.signatures.complete(&slot.contest, Reveal::Contest(usize::from(self.index), &secret))
-    }
-
-    /// The verdict on a claim, which is fixed on disk once it is given; none while it is too early.
-    fn judge(
-        &self,
-        view: &dyn View,
-        graph: &RunGraph,
-        slot: &SlotGraph,
-        claim: &Mined,
-    ) -> Result<Option<Report>, Error> {
-        let place = (slot.id.serial - graph.terms.first_serial) as usize;
-        let statement = Statement::read(&graph.terms.claim_keys[place], &claim.tx).ok();
-        if let Some(known) = self.store.report(slot.id, statement, claim.height)? {
-            return Ok(Some(known));
-        }
-        let checkpoint = graph.terms.checkpoint.height;
-        let height = statement.map(|statement| checkpoint.saturating_add(u32::from(statement.n)));
-        let verdict = match (statement, height) {
-            (Some(statement), Some(height)) => {
-                match self.verdict(view, slot.id, checkpoint, statement, height, claim.height)? {
-                    Some(verdict) => verdict,
-                    None => return Ok(None),
-                }
-            }
-            _ => Verdict::False(Reason::Unreadable),
-        };
-        let report = Report { slot: slot.id, claimed: claim.height, height, verdict };
-        self.store.put_report(statement, &report)?;
-        Ok(Some(report))
-    }
-
-    fn verdict(
-        &self,
-        view: &dyn View,
-        slot: SlotId,
-        checkpoint: u32,
-        statement: Statement,
-        height: u32,
-        claimed: u32,
-    ) -> Result<Option<Verdict>, Error> {
-        let confirmations = self.bridge.parameters.confirmations;
-        if statement.n == 0 || height >= claimed {
-            return Ok(Some(Verdict::False(Reason::NoSuchBlock)));
-        }
-        if !is_deep(height, confirmations, view.height()) {
-            return Ok(None);
-        }
-        Ok(Some(if statement_at(view, checkpoint, height)? != Some(statement) {
-            Verdict::False(Reason::OtherBlock)
-        } else if holds(view, slot, checkpoint, statement, confirmations)? {
-            Verdict::True
-        } else {
-            Verdict::False(Reason::NotFulfilled)
-        }))
+        let target = view.header(terms.checkpoint.height)?.map(|header| run_lane::target(&header));
+        Ok(deep && entry.digest() == terms.checkpoint.entry && target == Some(terms.target))
     }
 
     fn broadcast(

@@ -1,6 +1,7 @@
 //! What a watchtower must not forget, in one sled tree; every write is on disk before it returns.
 
 use bitcoin::Transaction;
+use bitcoin::hashes::{Hash, sha256};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use trestle_bridge::transactions::RunTerms;
@@ -27,6 +28,8 @@ mod kind {
     pub const RUN: u8 = b'r';
     /// ‖ slot ‖ height of the claim ‖ statement → [`super::Report`]
     pub const REPORT: u8 = b'v';
+    /// ‖ SHA-256 of the value → the operator's keys of a lane
+    pub const LANE_KEYS: u8 = b'k';
 }
 
 pub(super) struct Store(sled::Tree);
@@ -56,6 +59,16 @@ impl Store {
         self.all(kind::RUN, "a run")
     }
 
+    pub fn put_lane_keys(&self, digest: &sha256::Hash, keys: &[u8]) -> Result<(), Error> {
+        self.0.insert(lane_keys_key(digest), keys)?;
+        self.0.flush()?;
+        Ok(())
+    }
+
+    pub fn lane_keys(&self, digest: &sha256::Hash) -> Result<Option<Vec<u8>>, Error> {
+        Ok(self.0.get(lane_keys_key(digest))?.map(|keys| keys.to_vec()))
+    }
+
     pub fn put_report(&self, statement: Option<Statement>, report: &Report) -> Result<(), Error> {
         self.put(report_key(report.slot, statement, report.claimed), report)
     }
@@ -79,4 +92,8 @@ fn report_key(slot: SlotId, statement: Option<Statement>, claimed: u32) -> Vec<u
         key.extend(block_prefix);
     }
     key
+}
+
+fn lane_keys_key(digest: &sha256::Hash) -> Vec<u8> {
+    [&[kind::LANE_KEYS], &digest.as_byte_array()[..]].concat()
 }

@@ -34,6 +34,11 @@ impl View for Chain {
         &self.ledger
     }
 
+    fn header(&self, height: u32) -> Result<Option<Header>, ViewError> {
+        let known = self.ledger.entry(height)?.is_some();
+        Ok(known.then(|| header([0; 32], self.branch)))
+    }
+
     fn spender(&self, outpoint: &OutPoint) -> Result<Option<Mined>, ViewError> {
         Ok(self.find(|tx| tx.input.iter().any(|input| input.previous_output == *outpoint)))
     }
@@ -134,19 +139,24 @@ pub fn spend(input: OutPoint, output: Vec<TxOut>) -> Transaction {
     }
 }
 
-fn assemble(parent: [u8; 32], height: u32, branch: u32, transactions: Vec<Transaction>) -> Block {
-    let mut coinbase = spend(OutPoint::null(), vec![output(0, ScriptBuf::new())]);
-    coinbase.input[0].witness = Witness::from_slice(&[[0u8; 32]]);
-    coinbase.input[0].script_sig = ScriptBuf::builder().push_int(i64::from(height)).push_slice([0; 4]).into_script();
-    let header = Header {
+/// A header of no transactions.
+fn header(parent: [u8; 32], branch: u32) -> Header {
+    Header {
         version: Version::TWO,
         prev_blockhash: BlockHash::from_byte_array(parent),
         merkle_root: TxMerkleNode::all_zeros(),
         time: branch,
         bits: CompactTarget::from_consensus(0x207f_ffff),
         nonce: 0,
-    };
-    let mut block = Block { header, txdata: std::iter::once(coinbase).chain(transactions).collect() };
+    }
+}
+
+fn assemble(parent: [u8; 32], height: u32, branch: u32, transactions: Vec<Transaction>) -> Block {
+    let mut coinbase = spend(OutPoint::null(), vec![output(0, ScriptBuf::new())]);
+    coinbase.input[0].witness = Witness::from_slice(&[[0u8; 32]]);
+    coinbase.input[0].script_sig = ScriptBuf::builder().push_int(i64::from(height)).push_slice([0; 4]).into_script();
+    let mut block =
+        Block { header: header(parent, branch), txdata: std::iter::once(coinbase).chain(transactions).collect() };
     let root = block.witness_root().unwrap();
     let commitment = Block::compute_witness_commitment(&root, &[0; 32]);
     let script = [&[0x6a, 0x24, 0xaa, 0x21, 0xa9, 0xed][..], commitment.as_byte_array()].concat();

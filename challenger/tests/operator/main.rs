@@ -2,6 +2,8 @@
 #![allow(missing_docs, reason = "tests are named for the property they hold")]
 
 mod chain;
+#[path = "../lanes/mod.rs"]
+mod lanes;
 mod lifecycle;
 mod simulation;
 mod steps;

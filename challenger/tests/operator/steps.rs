@@ -33,6 +33,13 @@ pub enum Step {
     DeliverRunShort,
     /// The terms are another run's.
     DeliverRunOther,
+    /// The signatures of one lane are missing, or all of them.
+    DeliverRunWithoutLane,
+    DeliverRunWithoutLanes,
+    /// One of a lane's signatures is wrong, or missing, or the run has no such lane.
+    DeliverLaneWrong,
+    DeliverLaneShort,
+    DeliverNoLane,
     /// A vault is made, and nobody tells the operator.
     Deposit,
     /// A vault of ten times the value is made, which gives the user coins to withdraw.
@@ -117,13 +124,26 @@ pub fn run(world: &mut World, step: Step) -> Result<Vec<Duty>, Error> {
             return world.process(Event::RunFunded { run: first(world), tx: spend(coin, vec![output]) });
         }
         Abandon => return world.process(Event::AbandonRun { run: first(world) }),
-        DeliverRun | DeliverRunWrong | DeliverRunShort | DeliverRunOther => {
+        DeliverRun
+        | DeliverRunWrong
+        | DeliverRunShort
+        | DeliverRunOther
+        | DeliverRunWithoutLane
+        | DeliverRunWithoutLanes
+        | DeliverLaneWrong
+        | DeliverLaneShort
+        | DeliverNoLane => {
             let terms = world.operator.runs().next().unwrap().terms.clone();
             let job = Job::Run(RunJob { terms, vaults: world.vaults.clone() });
             let mut delivery = world.committee.deliver(job, &[]);
             match (step, &mut delivery.job) {
                 (DeliverRunWrong, _) => delivery.signatures[0].swap(2, 3),
                 (DeliverRunShort, _) => drop(delivery.signatures[0].pop()),
+                (DeliverRunWithoutLane, _) => drop(delivery.lanes.remove(2)),
+                (DeliverRunWithoutLanes, _) => delivery.lanes.clear(),
+                (DeliverLaneWrong, _) => delivery.lanes[1].signatures.swap(0, 1),
+                (DeliverLaneShort, _) => delivery.lanes[1].signatures.truncate(1),
+                (DeliverNoLane, _) => delivery.lanes[1].at.slot = 2,
                 (DeliverRunOther, Job::Run(run)) => run.terms.checkpoint.height -= 1,
                 _ => {}
             }
@@ -144,7 +164,11 @@ pub fn run(world: &mut World, step: Step) -> Result<Vec<Duty>, Error> {
         }
         DeliverCooperative => {
             let job = Job::Cooperative(cooperative(world));
-            return world.process(Event::Delivered(Box::new(Delivery { job, signatures: Vec::new() })));
+            return world.process(Event::Delivered(Box::new(Delivery {
+                job,
+                signatures: Vec::new(),
+                lanes: Vec::new(),
+            })));
         }
         Tip => return world.process(Event::Tip),
         Run => world.make_run(2),

@@ -50,6 +50,12 @@ fn a_run_is_made_step_by_step() {
     row(&[NewRun, Join, FundRun], DeliverRun, &["Run 0/0/0"]);
     row(&[NewRun, Join, FundRun, DeliverRun], DeliverRun, &[]);
     row(&[NewRun, Join, FundRun, DeliverRun], Tip, &["Run 0/0/0"]);
+    // The bond waits for every lane.
+    row(&[NewRun, Join, FundRun], DeliverRunWithoutLanes, &[]);
+    row(&[NewRun, Join, FundRun, DeliverRunWithoutLanes], Tip, &["request 0/0/0"]);
+    row(&[NewRun, Join, FundRun], DeliverRunWithoutLane, &[]);
+    row(&[NewRun, Join, FundRun, DeliverRunWithoutLane], Tip, &["request 0/0/0"]);
+    row(&[NewRun, Join, FundRun, DeliverRunWithoutLane], DeliverRun, &["Run 0/0/0"]);
     row(&[Run], Tip, &[]);
     row(&[Run, Disconnect(K + 1)], Tip, &["Run 0/0/0"]);
 }
@@ -69,6 +75,9 @@ fn what_makes_no_run_is_refused() {
     refused(&[NewRun, Join, FundRun], DeliverRunWrong);
     refused(&[NewRun, Join, FundRun], DeliverRunShort);
     refused(&[NewRun, Join, FundRun], DeliverRunOther);
+    refused(&[NewRun, Join, FundRun], DeliverLaneWrong);
+    refused(&[NewRun, Join, FundRun], DeliverLaneShort);
+    refused(&[NewRun, Join, FundRun], DeliverNoLane);
     refused(&[NewRun, Join, FundRun, DeliverRun], Abandon);
 }
 

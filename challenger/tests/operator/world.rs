@@ -11,19 +11,21 @@ use bitcoin::{BlockHash, OutPoint, ScriptBuf, Transaction, Witness};
 use musig2::secp::Scalar;
 use trestle_bridge::connector::Tweak;
 use trestle_bridge::job::{DepositJob, Job, RunJob};
+use trestle_bridge::lane::LaneWork;
 use trestle_bridge::parameters::{Bridge, BridgeParameters, Genesis, Members};
 use trestle_bridge::transactions::{
-    ChallengerInRun, DepositTerms, Presigned, Reveal, RunGraph, SignRequest, Vault, contest,
+    ChallengerInRun, DepositTerms, Presigned, Reveal, RunGraph, RunTerms, SignRequest, Vault, contest,
 };
 use trestle_challenger::operator::{Alert, Duty, Event, Operator};
 use trestle_challenger::{Error, View};
 use trestle_rollup::envelope::Kind;
 use trestle_rollup::{Account, Destination, Envelope, Ledger, SlotId, tagged_hash};
-use trestle_signer::consent;
-use trestle_signer::event::Delivery;
+use trestle_signer::{Delivery, LaneSignatures, consent};
+use trestle_taptree_trace::lane::{LaneId, challenger_keys};
 use trestle_taptree_trace::ots::SecretSeed;
 
 use crate::chain::{Chain, GENESIS, GENESIS_HASH, output, spend};
+use crate::lanes::SmallLanes;
 
 /// K.
 pub const K: u32 = 3;
@@ -115,7 +117,22 @@ impl Committee {
             let requests = job.stage(&self.bridge, runs, stage, &signatures).unwrap();
             signatures.push(requests.iter().map(|request| self.sign(request)).collect());
         }
-        Delivery { job, signatures }
+        let lanes = match &job {
+            Job::Run(run) => self.sign_lanes(&run.terms),
+            _ => Vec::new(),
+        };
+        Delivery { job, signatures, lanes }
+    }
+
+    fn sign_lanes(&mut self, terms: &RunTerms) -> Vec<LaneSignatures> {
+        let graph = RunGraph::build(&self.bridge, terms.clone()).unwrap();
+        let mut lanes = Vec::new();
+        for at in terms.lane_places() {
+            let keys = SmallLanes.operator_keys(&self.bridge, &seed(), &terms.lane_id(&self.bridge, at));
+            let requests = SmallLanes.requests(&self.bridge, &graph, at, &keys).unwrap();
+            lanes.push(LaneSignatures { at, signatures: requests.iter().map(|request| self.sign(request)).collect() });
+        }
+        lanes
     }
 }
 
@@ -146,13 +163,15 @@ impl World {
         (0..K + 1).for_each(|_| drop(chain.mine(Vec::new())));
         let committee = Committee { bridge: Arc::clone(&bridge), keys: HashMap::new() };
         let operator = Operator::open(&db, 0, key("operator"), seed(), Arc::clone(&bridge)).unwrap();
+        let operator = operator.with_lanes(Arc::new(SmallLanes));
         let (pool, runs, vaults, sent, alerts) = Default::default();
         Self { bridge, chain, committee, operator, pool, runs, vaults, sent, alerts, db }
     }
 
     /// Opens an operator with what is in the store.
     pub fn open(&self, index: u8, key: Keypair, seed: SecretSeed) -> Result<Operator, Error> {
-        Operator::open(&self.db, index, key, seed, Arc::clone(&self.bridge))
+        let operator = Operator::open(&self.db, index, key, seed, Arc::clone(&self.bridge))?;
+        Ok(operator.with_lanes(Arc::new(SmallLanes)))
     }
 
     /// Puts what is no record at a key of this kind.
@@ -230,7 +249,10 @@ impl World {
             let slot = |place| SlotId { serial: run.serial + place, ..run };
             let hash = |place| contest::secret(&self.bridge, &challenger_seed(index), index, slot(place)).1;
             let contest_hashes: Vec<hash160::Hash> = (0..slots).map(hash).collect();
-            ChallengerInRun { bond: self.chain.coin(), contest_hashes }
+            let lane =
+                |place| LaneId { instance: self.bridge.instance, slot: slot(place).to_bytes(), challenger: index };
+            let choice_keys = (0..slots).map(|place| challenger_keys(&challenger_seed(index), &lane(place))).collect();
+            ChallengerInRun { bond: self.chain.coin(), contest_hashes, choice_keys }
         };
         Event::Joined { run, challengers: [0, 1].map(part).into() }
     }

@@ -1,6 +1,8 @@
 //! The watchtower, against the real ledger and real graphs on synthetic blocks.
 #![allow(missing_docs, reason = "tests are named for the property they hold")]
 
+#[path = "../lanes/mod.rs"]
+mod lanes;
 mod simulation;
 mod transitions;
 mod world;

@@ -23,7 +23,11 @@ impl Simulation {
         let (bond, terms) = (simulation.world.bond.clone(), simulation.world.graph.terms.clone());
         simulation.insist(Event::Invited { run: slot(0), slots: SLOTS });
         simulation.insist(Event::BondFunded { run: slot(0), tx: bond });
-        simulation.insist(Event::Proposed(Box::new(terms)));
+        simulation.insist(Event::Proposed(Box::new(terms.clone())));
+        for at in terms.lane_places() {
+            let keys = simulation.world.lane_keys(at);
+            simulation.insist(Event::LaneKeys(keys));
+        }
         let delivery = simulation.world.delivery();
         simulation.insist(Event::Delivered(Box::new(delivery)));
         let funding = simulation.world.funding.clone();

@@ -1,10 +1,15 @@
 //! A row a transition: what happened before, the event, and the duties.
 
+use bitcoin::hashes::{Hash, sha256};
+use trestle_bridge::transactions::LanePlace;
 use trestle_bridge::transactions::claim::Statement;
 use trestle_challenger::Error;
 use trestle_challenger::watchtower::{Duty, Event};
 
 use crate::world::{CONFIRMATIONS, DELTA1, World, shown, slot};
+
+/// Keys of which no lane can be made.
+const BAD_KEYS: [u8; 32] = [0; 32];
 
 /// What happens in a row.
 #[derive(Clone, Copy, Debug)]
@@ -20,7 +25,27 @@ enum Step {
     ProposeOther,
     /// Terms in which this challenger's secrets are not its own.
     ProposeStolen,
+    /// Terms with another target.
+    ProposeEasier,
+    /// Terms in which this challenger's keys for the choices of a lane are not its own.
+    ProposeStolenChoices,
+    /// Terms whose lanes are made of keys that are no good.
+    ProposeBadKeys,
+    /// Every lane's keys come.
+    Keys,
+    /// The keys of the lane of slot 0 come.
+    KeysOfOne,
+    /// Keys come that were not asked for: another challenger's, and none at all.
+    KeysOfOthers,
+    /// The keys that are no good come.
+    BadKeys,
     Deliver,
+    /// The signatures of the lanes are missing, or of one of them.
+    DeliverWithoutLanes,
+    DeliverWithoutLane,
+    /// A signature of a lane is wrong, or missing.
+    DeliverLaneWrong,
+    DeliverLaneShort,
     /// One signature is wrong.
     DeliverWrong,
     Tip,
@@ -79,6 +104,38 @@ fn run(world: &mut World, step: Step) -> Result<Vec<Duty>, Error> {
             terms.challengers[1].contest_hashes.swap(0, 1);
             return world.process(Event::Proposed(Box::new(terms)));
         }
+        ProposeEasier | ProposeStolenChoices | ProposeBadKeys => {
+            let mut terms = world.graph.terms.clone();
+            match step {
+                ProposeEasier => terms.target[0] = 0,
+                ProposeStolenChoices => terms.challengers[1].choice_keys.swap(0, 1),
+                _ => terms.lanes[0][1] = sha256::Hash::hash(&BAD_KEYS),
+            }
+            return world.process(Event::Proposed(Box::new(terms)));
+        }
+        Keys => {
+            let mut duties = Vec::new();
+            for at in world.graph.terms.lane_places() {
+                duties = world.process(Event::LaneKeys(world.lane_keys(at)))?;
+            }
+            return Ok(duties);
+        }
+        KeysOfOne => return world.process(Event::LaneKeys(world.lane_keys(LanePlace { slot: 0, challenger: 1 }))),
+        KeysOfOthers => {
+            world.process(Event::LaneKeys(vec![7; 200_000]))?;
+            return world.process(Event::LaneKeys(world.lane_keys(LanePlace { slot: 0, challenger: 0 })));
+        }
+        BadKeys => return world.process(Event::LaneKeys(BAD_KEYS.into())),
+        DeliverWithoutLanes | DeliverWithoutLane | DeliverLaneWrong | DeliverLaneShort => {
+            let mut delivery = world.delivery();
+            match step {
+                DeliverWithoutLanes => delivery.lanes.clear(),
+                DeliverWithoutLane => delivery.lanes.truncate(1),
+                DeliverLaneWrong => delivery.lanes[1].signatures.swap(0, 1),
+                _ => delivery.lanes[1].signatures.truncate(1),
+            }
+            return world.process(Event::Delivered(Box::new(delivery)));
+        }
         Deliver => {
             let delivery = world.delivery();
             return world.process(Event::Delivered(Box::new(delivery)));
@@ -90,7 +147,7 @@ fn run(world: &mut World, step: Step) -> Result<Vec<Duty>, Error> {
         }
         Tip => return world.process(Event::Tip),
         Setup => {
-            for step in [Invite, FundBond, Propose, Deliver, Publish, Mine] {
+            for step in [Invite, FundBond, Propose, Keys, Deliver, Publish, Mine] {
                 run(world, step)?;
             }
         }
@@ -171,21 +228,44 @@ fn every_transition_is_as_the_table_says() {
         (&[], Propose, &["refused: nobody has invited this challenger to a run of 0/0/4"]),
         (&[Invite], Propose, &["refused: this challenger's part in the run of 0/0/4 is another one"]),
         (&[Invite, FundBond], ProposeStolen, &["refused: this challenger's part in the run of 0/0/4 is another one"]),
-        (&[Invite, FundBond], Propose, &["consent", "request"]),
-        (&[Invite, FundBond, Propose, Restart], Tip, &["consent", "request"]),
-        (&[Invite, FundBond, Propose], ProposeOther, &["refused: the run of 0/0/4 has other terms"]),
-        // Terms whose checkpoint is not what this node has are not consented to.
-        (&[Invite, FundBond], ProposeOther, &[]),
-        (&[Invite, FundBond, Propose, Disconnect(1)], Tip, &[]),
+        (&[Invite, FundBond], ProposeStolenChoices, &["refused: this challenger's part in the run of 0/0/4 is another one"]),
+        // It consents when it has the operator's keys of its lanes.
+        (&[Invite, FundBond], Propose, &["fetch keys", "fetch keys"]),
+        (&[Invite, FundBond, Propose, Restart], Tip, &["fetch keys", "fetch keys"]),
+        (&[Invite, FundBond, Propose], KeysOfOthers, &["fetch keys", "fetch keys"]),
+        (&[Invite, FundBond, Propose], KeysOfOne, &["fetch keys"]),
+        (&[Invite, FundBond, Propose, KeysOfOne], KeysOfOne, &["fetch keys"]),
+        (&[Invite, FundBond, Propose, KeysOfOne, Restart], Tip, &["fetch keys"]),
+        (&[Invite, FundBond, Propose], Keys, &["consent", "request"]),
+        (&[Invite, FundBond, Propose, Keys, Restart], Tip, &["consent", "request"]),
+        (&[Invite, FundBond, Propose, Keys], ProposeOther, &["refused: the run of 0/0/4 has other terms"]),
+        // Keys that were not asked for are not kept for later.
+        (&[Invite, FundBond, Keys], Propose, &["fetch keys", "fetch keys"]),
+        // Keys that make no lane are not asked for again, and there is no consent.
+        (&[Invite, FundBond], ProposeBadKeys, &["fetch keys", "fetch keys"]),
+        (&[Invite, FundBond, ProposeBadKeys], BadKeys, &["fetch keys"]),
+        (&[Invite, FundBond, ProposeBadKeys, BadKeys], Keys, &[]),
+        (&[Invite, FundBond, ProposeBadKeys, BadKeys, Keys, Restart], Tip, &["fetch keys"]),
+        // Terms whose checkpoint or target is not what this node has are not consented to.
+        (&[Invite, FundBond, ProposeOther], Keys, &[]),
+        (&[Invite, FundBond, ProposeEasier], Keys, &[]),
+        (&[Invite, FundBond, Propose, Keys, Disconnect(1)], Tip, &[]),
         // What the committee signed counts more than what an operator proposed.
-        (&[Invite, FundBond, ProposeOther, Deliver, Publish], Tip, &["broadcast bond"]),
-        (&[Invite, FundBond, Propose], DeliverWrong, &["refused: the committee's signature of Claim 0/0/4 is wrong"]),
-        (&[Invite, FundBond, Propose], Deliver, &[]),
-        (&[Invite, FundBond, Propose, Deliver], Deliver, &[]),
-        (&[Invite, FundBond, Deliver], Tip, &[]),
+        (&[Invite, FundBond, ProposeOther, Keys, Deliver, Publish], Tip, &["broadcast bond"]),
+        (&[Invite, FundBond, Propose, Keys], DeliverWrong, &["refused: the committee's signature of Claim 0/0/4 is wrong"]),
+        (&[Invite, FundBond, Propose, Keys], Deliver, &[]),
+        (&[Invite, FundBond, Propose, Keys, Deliver], Deliver, &[]),
+        // A run without its lanes is not signed.
+        (&[Invite, FundBond, Propose, Keys], DeliverWithoutLanes, &["consent", "request"]),
+        (&[Invite, FundBond, Propose, Keys], DeliverWithoutLane, &["consent", "request"]),
+        (&[Invite, FundBond, Propose, Keys, DeliverWithoutLane, Publish], Tip, &["consent", "request"]),
+        (&[Invite, FundBond, Propose, Keys, DeliverWithoutLane], Deliver, &[]),
+        (&[Invite, FundBond, Propose, Keys], DeliverLaneWrong, &["refused: the committee's signature of 0 of the lane of challenger 1 in 0/0/5 is wrong"]),
+        (&[Invite, FundBond, Propose, Keys], DeliverLaneShort, &["refused: 1 signatures of 2 of a lane"]),
+        (&[Invite, FundBond, Deliver], Tip, &["fetch keys", "fetch keys"]),
         // Its bond goes out when the operator's is out, and comes back when the run is over.
-        (&[Invite, FundBond, Propose, Deliver, Publish], Tip, &["broadcast bond"]),
-        (&[Invite, FundBond, Propose, Publish], Tip, &["consent", "request"]),
+        (&[Invite, FundBond, Propose, Keys, Deliver, Publish], Tip, &["broadcast bond"]),
+        (&[Invite, FundBond, Propose, Keys, Publish], Tip, &["consent", "request"]),
         (&[Setup], Tip, &[]),
         (&[Setup, Restart], Tip, &[]),
         (&[Setup, Disconnect(1), Blocks(2)], Tip, &["broadcast bond"]),

@@ -1,10 +1,12 @@
 //! A bridge with known keys, a chain that can be reorganized, an operator that claims what it likes, and the watchtower's
 //! hands.
 
+use std::sync::Arc;
+
 use bitcoin::absolute::LockTime;
 use bitcoin::block::{Header, Version};
 use bitcoin::consensus::serialize;
-use bitcoin::hashes::{Hash as _, hash160};
+use bitcoin::hashes::{Hash as _, hash160, sha256};
 use bitcoin::relative::Height;
 use bitcoin::secp256k1::schnorr::Signature;
 use bitcoin::secp256k1::{Keypair, Message, Secp256k1, SecretKey};
@@ -14,19 +16,23 @@ use bitcoin::{
 };
 use musig2::secp::Scalar;
 use trestle_bridge::job::{Job, RunJob};
+use trestle_bridge::lane::LaneWork;
 use trestle_bridge::parameters::{Bridge, BridgeParameters, Genesis, Members};
 use trestle_bridge::transactions::claim::{self, Statement};
 use trestle_bridge::transactions::slot_run::bond_output;
 use trestle_bridge::transactions::{
-    ChallengerInRun, Checkpoint, Presigned, Reveal, RunGraph, RunTerms, SignRequest, contest, payout,
+    ChallengerInRun, Checkpoint, LanePlace, Presigned, Reveal, RunGraph, RunTerms, SignRequest, contest, payout,
 };
 use trestle_challenger::watchtower::{Duty, Event, Purpose, Watchtower};
 use trestle_challenger::{Error, Mined, View, ViewError};
 use trestle_rollup::envelope::Kind;
 use trestle_rollup::tag::mint_message;
 use trestle_rollup::{Account, Destination, Envelope, Ledger, SlotId, Tag, WithdrawalId, tagged_hash};
-use trestle_signer::Delivery;
+use trestle_signer::{Delivery, LaneSignatures};
+use trestle_taptree_trace::lane::{LaneId, challenger_keys};
 use trestle_taptree_trace::ots::{CLAIM, SecretSeed};
+
+use crate::lanes::SmallLanes;
 
 /// K.
 pub const CONFIRMATIONS: u16 = 3;
@@ -87,6 +93,11 @@ pub struct Chain {
 impl View for Chain {
     fn ledger(&self) -> &Ledger {
         &self.ledger
+    }
+
+    fn header(&self, height: u32) -> Result<Option<Header>, ViewError> {
+        let known = self.ledger.entry(height)?.is_some();
+        Ok(known.then(|| header([0; 32], self.branch)))
     }
 
     fn spender(&self, outpoint: &OutPoint) -> Result<Option<Mined>, ViewError> {
@@ -213,7 +224,18 @@ impl World {
     pub fn delivery(&self) -> Delivery {
         let job = Job::Run(RunJob { terms: self.graph.terms.clone(), vaults: Vec::new() });
         let requests = job.stage(&self.bridge, &[], 0, &[]).unwrap();
-        Delivery { job, signatures: vec![requests.iter().map(|request| sign(&self.bridge, request)).collect()] }
+        let sign_all = |requests: &[SignRequest]| requests.iter().map(|request| sign(&self.bridge, request)).collect();
+        let lane = |at| {
+            let requests = SmallLanes.requests(&self.bridge, &self.graph, at, &self.lane_keys(at)).unwrap();
+            LaneSignatures { at, signatures: sign_all(&requests) }
+        };
+        let lanes = self.graph.terms.lane_places().filter(|at| at.challenger == 1).map(lane).collect();
+        Delivery { job, signatures: vec![sign_all(&requests)], lanes }
+    }
+
+    /// The operator's keys of a lane.
+    pub fn lane_keys(&self, at: LanePlace) -> Vec<u8> {
+        SmallLanes.operator_keys(&self.bridge, &operator_seed(), &self.graph.terms.lane_id(&self.bridge, at))
     }
 
     /// A transaction of the graph, signed by the committee.
@@ -302,11 +324,15 @@ pub fn slot(place: u32) -> SlotId {
 /// The challengers' parts are as the watchtower will make its own.
 fn terms(bridge: &Bridge, chain: &Chain, slots: u32, bond: &Transaction, funding: &Transaction) -> RunTerms {
     let height = GENESIS + 1;
+    let lane = |place, challenger| LaneId { instance: bridge.instance, slot: slot(place).to_bytes(), challenger };
     let part = |bond, seed: &SecretSeed, index| {
         let hashes: Vec<hash160::Hash> =
             (0..slots).map(|place| contest::secret(bridge, seed, index, slot(place)).1).collect();
-        ChallengerInRun { bond, contest_hashes: hashes }
+        let choice_keys = (0..slots).map(|place| challenger_keys(seed, &lane(place, index))).collect();
+        ChallengerInRun { bond, contest_hashes: hashes, choice_keys }
     };
+    let digest =
+        |place, index| sha256::Hash::hash(&SmallLanes.operator_keys(bridge, &operator_seed(), &lane(place, index)));
     let keys = (0..slots).map(|place| operator_seed().public_key(&CLAIM, &claim::key_id(bridge, slot(place))));
     RunTerms {
         operator: 0,
@@ -315,11 +341,13 @@ fn terms(bridge: &Bridge, chain: &Chain, slots: u32, bond: &Transaction, funding
         slots,
         bond: OutPoint::new(funding.compute_txid(), 0),
         checkpoint: Checkpoint { height, entry: chain.ledger.entry(height).unwrap().unwrap().digest() },
+        target: [0xff; 32],
         claim_keys: keys.collect(),
         challengers: vec![
             part(coin(3), &other_seed(), 0),
             part(OutPoint::new(bond.compute_txid(), 0), &tower_seed(), 1),
         ],
+        lanes: (0..slots).map(|place| vec![digest(place, 0), digest(place, 1)]).collect(),
     }
 }
 
@@ -336,7 +364,8 @@ fn tower_seed() -> SecretSeed {
 }
 
 fn open(db: &sled::Db, bridge: &Bridge) -> Watchtower {
-    Watchtower::open(db, bridge.clone(), key("challenger"), tower_seed(), 3).unwrap()
+    let tower = Watchtower::open(db, bridge.clone(), key("challenger"), tower_seed(), 3).unwrap();
+    tower.with_lanes(Arc::new(SmallLanes))
 }
 
 fn coin(number: u32) -> OutPoint {
@@ -358,19 +387,24 @@ fn spend(input: OutPoint, output: Vec<TxOut>) -> Transaction {
     }
 }
 
-fn assemble(parent: [u8; 32], height: u32, branch: u32, transactions: Vec<Transaction>) -> Block {
-    let mut coinbase = spend(OutPoint::null(), vec![output(0, ScriptBuf::new())]);
-    coinbase.input[0].witness = Witness::from_slice(&[[0u8; 32]]);
-    coinbase.input[0].script_sig = ScriptBuf::builder().push_int(i64::from(height)).push_slice([0; 4]).into_script();
-    let header = Header {
+/// A header of no transactions.
+fn header(parent: [u8; 32], branch: u32) -> Header {
+    Header {
         version: Version::TWO,
         prev_blockhash: BlockHash::from_byte_array(parent),
         merkle_root: TxMerkleNode::all_zeros(),
         time: branch,
         bits: CompactTarget::from_consensus(0x207f_ffff),
         nonce: 0,
-    };
-    let mut block = Block { header, txdata: std::iter::once(coinbase).chain(transactions).collect() };
+    }
+}
+
+fn assemble(parent: [u8; 32], height: u32, branch: u32, transactions: Vec<Transaction>) -> Block {
+    let mut coinbase = spend(OutPoint::null(), vec![output(0, ScriptBuf::new())]);
+    coinbase.input[0].witness = Witness::from_slice(&[[0u8; 32]]);
+    coinbase.input[0].script_sig = ScriptBuf::builder().push_int(i64::from(height)).push_slice([0; 4]).into_script();
+    let mut block =
+        Block { header: header(parent, branch), txdata: std::iter::once(coinbase).chain(transactions).collect() };
     let root = block.witness_root().unwrap();
     let commitment = Block::compute_witness_commitment(&root, &[0; 32]);
     let script = [&[0x6a, 0x24, 0xaa, 0x21, 0xa9, 0xed][..], commitment.as_byte_array()].concat();
@@ -389,6 +423,7 @@ pub fn shown(duties: &[Duty]) -> Vec<String> {
     let show = |duty: &Duty| match duty {
         Duty::FundBond { .. } => "fund bond".to_string(),
         Duty::Join { .. } => "join".to_string(),
+        Duty::FetchLaneKeys { .. } => "fetch keys".to_string(),
         Duty::Consent { .. } => "consent".to_string(),
         Duty::RequestSignatures { .. } => "request".to_string(),
         Duty::Report(report) => format!("{} is {:?}", report.slot.serial, report.verdict),

@@ -9,12 +9,13 @@ use std::time::Instant;
 use bitcoin::secp256k1::schnorr::Signature;
 use tempfile::TempDir;
 use trestle_bridge::job::{DepositJob, Job};
-use trestle_bridge::transactions::{DepositTerms, Presigned, RunGraph, SignRequest, SlotGraph};
+use trestle_bridge::lane::{LaneWork, Lanes};
+use trestle_bridge::transactions::{DepositTerms, LanePlace, Presigned, RunGraph, RunTerms, SignRequest, SlotGraph};
 use trestle_rollup::Account;
 use trestle_signer::consent;
 use trestle_signer::message::{JobId, Message};
 use trestle_signer::musig::Musig;
-use trestle_signer::plan::JobPlan;
+use trestle_signer::plan::{JobPlan, LaneRequests};
 use trestle_signer::session::{Plan, Session};
 use trestle_signer::store::Batch;
 
@@ -40,7 +41,7 @@ pub fn measure(progress: &dyn Fn(&str)) -> Result<Vec<Figure>, FiguresError> {
     };
     let slots = runs[0].slots.iter().map(|slot| slot.id).collect();
     let job = Job::Deposit(DepositJob { terms, slots });
-    let plan = JobPlan { bridge: &secrets.bridge, runs: &runs, job: &job };
+    let plan = JobPlan { bridge: &secrets.bridge, runs: &runs, job: &job, lanes: &NoLanes };
     let (deposit_seconds, deposit) = timed(&secrets, &plan)?;
     let [mint, reimburse, confirm] = deposit.signatures.as_slice() else {
         return Err(FiguresError::Unexpected("a deposit is not signed in three stages".into()));
@@ -51,15 +52,34 @@ pub fn measure(progress: &dyn Fn(&str)) -> Result<Vec<Figure>, FiguresError> {
     progress(&format!("{SIGNERS} signers sign a slot with {CHALLENGERS} challengers"));
     let slot: Vec<&Presigned> = runs[0].slots.first().into_iter().flat_map(SlotGraph::presigned).collect();
     let (slot_seconds, slot) = timed(&secrets, &Transactions(&slot))?;
+    let per_slot = slot.signatures.concat().len();
+
+    progress(&format!("{SIGNERS} signers build and sign a lane"));
+    let keys = secrets.lane_keys(0, 0);
+    let build = || -> Result<_, FiguresError> {
+        let at = LanePlace { slot: 0, challenger: 0 };
+        let requests = Lanes.requests(&secrets.bridge, &runs[0], at, &keys);
+        requests.map_err(|error| FiguresError::Unexpected(error.to_string()))
+    };
+    let build_seconds = median(RUNS, || {
+        let start = Instant::now();
+        (0..SIGNERS).try_for_each(|_| build().map(drop))?;
+        Ok(start.elapsed().as_secs_f64())
+    })?;
+    let requests = build()?;
+    let (lane_seconds, lane) = timed(&secrets, &Requests(&requests))?;
+    let per_lane = lane.signatures.concat().len();
 
     Ok(vec![
         Figure::count("committee.signatures_per_deposit", reimburse.len(), "signatures").against(STRATA_SIGNATURES),
         Figure::count("committee.deposit_signatures_total", mint.len() + reimburse.len() + confirm.len(), "signatures"),
-        Figure::count("committee.signatures_per_slot", slot.signatures.concat().len(), "signatures"),
+        Figure::count("committee.signatures_per_slot", per_slot + CHALLENGERS * per_lane, "signatures"),
         Figure::count("committee.bytes_per_deposit", reimburse.iter().map(|one| one.serialize().len()).sum(), "B"),
         Figure::count("committee.wire_bytes_per_deposit_and_signer", propose + deposit.wire_bytes, "B"),
         Figure::new("committee.sign_slot_seconds", slot_seconds, "s"),
         Figure::new("committee.sign_deposit_seconds", deposit_seconds, "s"),
+        Figure::count("lane.signatures", per_lane, "signatures"),
+        Figure::new("lane.setup_seconds", build_seconds + lane_seconds, "s"),
     ])
 }
 
@@ -85,6 +105,28 @@ impl Plan for Transactions<'_> {
 
     fn stage(&self, _: usize, _: &[Vec<Signature>]) -> Result<Vec<SignRequest>, String> {
         Ok(self.0.iter().flat_map(|presigned| presigned.requests()).collect())
+    }
+}
+
+/// A plan to sign these in one stage.
+struct Requests<'a>(&'a [SignRequest]);
+
+impl Plan for Requests<'_> {
+    fn stages(&self) -> usize {
+        1
+    }
+
+    fn stage(&self, _: usize, _: &[Vec<Signature>]) -> Result<Vec<SignRequest>, String> {
+        Ok(self.0.to_vec())
+    }
+}
+
+/// A deposit is about no lane.
+struct NoLanes;
+
+impl LaneRequests for NoLanes {
+    fn requests(&self, _: &RunTerms, at: LanePlace) -> Result<Vec<SignRequest>, String> {
+        Err(format!("no lane is signed, and not {at:?}"))
     }
 }
 
@@ -191,7 +233,7 @@ mod tests {
         let terms =
             DepositTerms { outpoint: outpoint("deposit"), denomination: 0, account: Account([3; 32]), refund_key };
         let job = Job::Deposit(DepositJob { terms, slots: runs[0].slots.iter().map(|slot| slot.id).collect() });
-        let plan = JobPlan { bridge: &secrets.bridge, runs: &runs, job: &job };
+        let plan = JobPlan { bridge: &secrets.bridge, runs: &runs, job: &job, lanes: &NoLanes };
         let signed = Signers::open(&secrets).unwrap().sign(&plan).unwrap();
         let counts: Vec<_> = signed.signatures.iter().map(Vec::len).collect();
         assert_eq!(counts, [1, 3 * 2, 1]);

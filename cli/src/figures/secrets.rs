@@ -7,6 +7,7 @@ use bitcoin::{BlockHash, OutPoint, Txid, XOnlyPublicKey};
 use trestle_bridge::parameters::{Bridge, BridgeParameters, Genesis, Members};
 use trestle_bridge::transactions::{ChallengerInRun, Checkpoint, RunTerms, claim, contest};
 use trestle_rollup::SlotId;
+use trestle_taptree_trace::lane::{LaneId, OperatorKeys, challenger_keys};
 use trestle_taptree_trace::ots::{CLAIM, PublicKey, SecretSeed, Signature};
 
 use super::FiguresError;
@@ -46,6 +47,11 @@ impl Secrets {
         let challenger = |index| ChallengerInRun {
             bond: outpoint(&format!("bond of challenger {index}")),
             contest_hashes: (0..slots).map(|serial| hash(index, serial)).collect(),
+            choice_keys: (0..slots).map(|serial| challenger_keys(&seed(index), &self.lane(serial, index))).collect(),
+        };
+        let digest = |serial, index| match (serial, index) {
+            (0, 0) => sha256::Hash::hash(&self.lane_keys(0, 0)),
+            _ => sha256::Hash::hash(format!("keys of lane {index} in slot {serial}").as_bytes()),
         };
         RunTerms {
             operator: 0,
@@ -54,9 +60,23 @@ impl Secrets {
             slots,
             bond: outpoint("bond"),
             checkpoint: Checkpoint { height: 100, entry: [9; 32] },
+            target: [0xff; 32],
             claim_keys: (0..slots).map(|serial| self.claim_key(slot(serial))).collect(),
             challengers: (0..CHALLENGERS as u16).map(challenger).collect(),
+            lanes: (0..slots)
+                .map(|serial| (0..CHALLENGERS as u16).map(|index| digest(serial, index)).collect())
+                .collect(),
         }
+    }
+
+    /// The operator's keys of a lane, as bytes. A run names these of its first lane only; nobody has those of the others.
+    pub fn lane_keys(&self, serial: u32, challenger: u16) -> Vec<u8> {
+        let confirmations = self.bridge.parameters.confirmations;
+        OperatorKeys::derive(&seed("operator"), &self.lane(serial, challenger), confirmations).to_bytes()
+    }
+
+    fn lane(&self, serial: u32, challenger: u16) -> LaneId {
+        LaneId { instance: self.bridge.instance, slot: slot(serial).to_bytes(), challenger }
     }
 
     /// The operator's one-time signature of a claim.

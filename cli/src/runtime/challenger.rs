@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::path::Path;
 use std::sync::Arc;
 
+use bitcoin::hashes::sha256;
 use bitcoin::secp256k1::schnorr::Signature;
 use bitcoin::{OutPoint, Transaction, Txid};
 use trestle_bridge::chain::Chain;
@@ -30,8 +31,20 @@ pub enum Answer {
         /// The part.
         part: ChallengerInRun,
     },
+    /// It lacks keys of a lane.
+    LacksKeys {
+        /// The operator, which has them.
+        operator: u8,
+        /// Their digest.
+        digest: sha256::Hash,
+    },
     /// Its consent to the terms of a run.
-    Consented(Signature),
+    Consented {
+        /// The run's first slot.
+        run: SlotId,
+        /// The signature of the terms.
+        consent: Signature,
+    },
     /// It lacks the signatures of the run with this bond.
     Lacks(OutPoint),
 }
@@ -115,7 +128,8 @@ impl ChallengerRole {
                         }
                     }
                     Duty::Join { run, part } => answers.push(Answer::Joined { run, part }),
-                    Duty::Consent { consent, .. } => answers.push(Answer::Consented(consent)),
+                    Duty::FetchLaneKeys { operator, digest } => answers.push(Answer::LacksKeys { operator, digest }),
+                    Duty::Consent { run, consent } => answers.push(Answer::Consented { run, consent }),
                     Duty::RequestSignatures { bond, .. } => answers.push(Answer::Lacks(bond)),
                     Duty::Report(report) => tracing::info!(challenger = self.role.name, ?report, "judged a claim"),
                     Duty::Broadcast { purpose, tx } => self.broadcast(sender, purpose, &tx)?,

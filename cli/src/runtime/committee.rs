@@ -1,9 +1,11 @@
 //! The signers, and the wires between them.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::Path;
 use std::sync::Arc;
 
+use bitcoin::block::Header;
+use bitcoin::hashes::sha256;
 use bitcoin::secp256k1::schnorr::Signature;
 use bitcoin::{FeeRate, OutPoint, TxOut};
 use trestle_bridge::chain::Chain;
@@ -40,6 +42,8 @@ pub struct Signers {
     mail: VecDeque<(usize, usize, Vec<u8>)>,
     /// What is to be handed to others; every signer delivers, one copy is enough.
     deliveries: BTreeMap<(Receiver, JobId), Delivery>,
+    /// Keys of lanes that signers lack: who, whose, which.
+    wanted_keys: BTreeSet<(usize, u8, sha256::Hash)>,
     refusals: BTreeMap<JobId, String>,
 }
 
@@ -61,6 +65,7 @@ impl Signers {
             signers,
             mail: VecDeque::new(),
             deliveries: BTreeMap::new(),
+            wanted_keys: BTreeSet::new(),
             refusals: BTreeMap::new(),
         })
     }
@@ -96,6 +101,20 @@ impl Signers {
     /// What is to be handed to others since the last call.
     pub fn take_deliveries(&mut self) -> Vec<(Receiver, Delivery)> {
         std::mem::take(&mut self.deliveries).into_iter().map(|((receiver, _), delivery)| (receiver, delivery)).collect()
+    }
+
+    /// The keys of lanes that signers asked for since the last call: which signer, which operator's, their digest.
+    pub fn take_wanted_keys(&mut self) -> Vec<(usize, u8, sha256::Hash)> {
+        std::mem::take(&mut self.wanted_keys).into_iter().collect()
+    }
+
+    /// Brings a signer keys of a lane.
+    ///
+    /// # Errors
+    /// The chain or their files.
+    pub fn bring_keys(&mut self, sender: &Sender, signer: usize, keys: Vec<u8>) -> Result<(), Error> {
+        self.give(sender, signer, Event::LaneKeys(keys))?;
+        self.pump(sender)
     }
 
     /// What is signed of the run with this bond, as the first signer that answers has it.
@@ -147,6 +166,9 @@ impl Signers {
                 Duty::Deliver { to, delivery } => {
                     self.deliveries.insert((to, JobId::of(&self.bridge, &delivery.job)), delivery);
                 }
+                Duty::FetchLaneKeys { operator, digest } => {
+                    self.wanted_keys.insert((index, operator, digest));
+                }
                 // The view asks the chain itself, which knows who spends what.
                 Duty::Watch { .. } => {}
                 Duty::Refused { job, by, reason } => {
@@ -174,6 +196,10 @@ impl View for SignerView<'_> {
 
     fn entry(&self, height: u32) -> Result<Option<Digest>, ViewError> {
         Ok(self.0.ledger.entry(height).map_err(failed)?.map(|entry| entry.digest()))
+    }
+
+    fn header(&self, height: u32) -> Result<Option<Header>, ViewError> {
+        self.0.header(height).map_err(failed)
     }
 
     fn output(&self, outpoint: &OutPoint) -> Result<Option<(TxOut, u32)>, ViewError> {

@@ -6,6 +6,7 @@
 
 mod challenger;
 mod committee;
+mod lane_keys;
 mod operator;
 mod role;
 mod sender;
@@ -333,11 +334,11 @@ impl Runtime {
             self.hand_to_operator(operator, delivery, wanted)?;
         }
         let mut consents = vec![consent];
-        for challenger in &mut self.challengers {
+        for challenger in 0..self.challengers.len() {
             let proposed = watchtower::Event::Proposed(Box::new(terms.clone()));
-            let answers = challenger.give(&self.sender, proposed)?;
+            let answers = self.give_challenger(challenger, proposed)?;
             consents.extend(answers.into_iter().find_map(|answer| match answer {
-                Answer::Consented(consent) => Some(consent),
+                Answer::Consented { run, consent } if run == terms.slot(0) => Some(consent),
                 _ => None,
             }));
         }
@@ -350,6 +351,7 @@ impl Runtime {
 
     /// Hands out what the committee signed.
     fn deliver(&mut self, wanted: &mut VecDeque<(usize, Request)>) -> Result<(), Error> {
+        self.bring_signers_keys()?;
         for (receiver, delivery) in self.signers.take_deliveries() {
             match receiver {
                 Receiver::Operator(index) => self.hand_to_operator(usize::from(index), delivery, wanted)?,
@@ -377,13 +379,22 @@ impl Runtime {
         Ok(())
     }
 
-    /// Brings a challenger the signatures that it lacks.
+    /// Brings a challenger the signatures and keys that it lacks.
     fn make_up(&mut self, challenger: usize, answers: &[Answer]) -> Result<(), Error> {
         for answer in answers {
-            let Answer::Lacks(bond) = answer else { continue };
-            for delivery in self.signers.signatures_for(bond)? {
-                let event = watchtower::Event::Delivered(Box::new(delivery));
-                self.challengers[challenger].give(&self.sender, event)?;
+            match answer {
+                Answer::Lacks(bond) => {
+                    for delivery in self.signers.signatures_for(bond)? {
+                        let event = watchtower::Event::Delivered(Box::new(delivery));
+                        self.give_challenger(challenger, event)?;
+                    }
+                }
+                Answer::LacksKeys { operator, digest } => {
+                    if let Some(keys) = self.lane_keys(*operator, digest)? {
+                        self.give_challenger(challenger, watchtower::Event::LaneKeys(keys))?;
+                    }
+                }
+                Answer::Joined { .. } | Answer::Consented { .. } => {}
             }
         }
         Ok(())

@@ -1,15 +1,24 @@
 //! A bridge and the secrets of everyone in it.
 
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::sync::Arc;
+
 use bitcoin::hashes::{Hash, sha256};
 use bitcoin::secp256k1::schnorr::Signature;
 use bitcoin::secp256k1::{Keypair, PublicKey, Secp256k1, XOnlyPublicKey};
 use bitcoin::{BlockHash, OutPoint, Txid};
 use trestle_bridge::job::{DepositJob, Job, RunJob};
+use trestle_bridge::lane::LaneWork;
 use trestle_bridge::parameters::{Bridge, BridgeParameters, Genesis, Members};
 use trestle_bridge::transactions::{ChallengerInRun, Checkpoint, DepositTerms, RunTerms, claim, contest};
 use trestle_rollup::{Account, SlotId};
 use trestle_signer::consent;
+use trestle_taptree_trace::lane::{LaneId, challenger_keys};
 use trestle_taptree_trace::ots::{CLAIM, SecretSeed};
+
+use super::lanes::SmallLanes;
+use super::world::TARGET;
 
 /// `count` keys that are the same in every run.
 pub fn keypairs(count: usize) -> Vec<Keypair> {
@@ -45,6 +54,10 @@ pub struct Everyone {
     pub signers: Vec<Keypair>,
     pub operators: Vec<Keypair>,
     pub challengers: Vec<Keypair>,
+    /// How lanes are made.
+    pub lanes: Arc<dyn LaneWork>,
+    /// The operators' keys of the lanes of every run that was made, by digest.
+    pub lane_keys: RefCell<HashMap<sha256::Hash, Vec<u8>>>,
 }
 
 impl Everyone {
@@ -60,7 +73,12 @@ impl Everyone {
         };
         let mut parameters = BridgeParameters::regtest(members, Genesis { height: 0, hash: BlockHash::all_zeros() });
         change(&mut parameters);
-        Self { bridge: Bridge::new(parameters).unwrap(), signers, operators, challengers }
+        let (bridge, lane_keys) = (Bridge::new(parameters).unwrap(), RefCell::default());
+        Self { bridge, signers, operators, challengers, lanes: Arc::new(SmallLanes), lane_keys }
+    }
+
+    fn lane(&self, slot: SlotId, challenger: usize) -> LaneId {
+        LaneId { instance: self.bridge.instance, slot: slot.to_bytes(), challenger: challenger as u16 }
     }
 
     /// A deposit of the smallest denomination that does not exist yet, with its user's consent.
@@ -81,8 +99,9 @@ impl Everyone {
     pub fn run(&self, operator: u8, first_serial: u32, slots: u32, checkpoint: Checkpoint) -> (Job, Vec<Signature>) {
         let name = format!("run {operator} {first_serial}");
         let seed = |who: String| SecretSeed::new(digest(&who).to_byte_array());
-        let own = seed(format!("operator {operator}"));
         let slot = |place| SlotId { operator, denomination: 0, serial: first_serial + place };
+        let own = seed(format!("operator {operator}"));
+        let lane = |challenger: usize, place| self.lane(slot(place), challenger);
         let challenger = |index: usize| ChallengerInRun {
             bond: outpoint(&format!("{name} bond of challenger {index}")),
             contest_hashes: (0..slots)
@@ -90,6 +109,15 @@ impl Everyone {
                     contest::secret(&self.bridge, &seed(format!("challenger {index}")), index as u16, slot(place)).1
                 })
                 .collect(),
+            choice_keys: (0..slots)
+                .map(|place| challenger_keys(&seed(format!("challenger {index}")), &lane(index, place)))
+                .collect(),
+        };
+        let digest = |challenger, place| {
+            let keys = self.lanes.operator_keys(&self.bridge, &own, &lane(challenger, place));
+            let digest = sha256::Hash::hash(&keys);
+            self.lane_keys.borrow_mut().insert(digest, keys);
+            digest
         };
         let terms = RunTerms {
             operator,
@@ -98,10 +126,14 @@ impl Everyone {
             slots,
             bond: outpoint(&format!("{name} bond")),
             checkpoint,
+            target: TARGET,
             claim_keys: (0..slots)
                 .map(|place| own.public_key(&CLAIM, &claim::key_id(&self.bridge, slot(place))))
                 .collect(),
             challengers: (0..self.challengers.len()).map(challenger).collect(),
+            lanes: (0..slots)
+                .map(|place| (0..self.challengers.len()).map(|challenger| digest(challenger, place)).collect())
+                .collect(),
         };
         self.consented(Job::Run(RunJob { terms, vaults: Vec::new() }))
     }

@@ -1,6 +1,7 @@
 //! What the tests of the signer stand on: a disk that loses power, people with keys, a chain, a network that loses and reorders.
 #![allow(dead_code, reason = "each test file uses its own part")]
 
+pub mod lanes;
 pub mod members;
 pub mod network;
 pub mod world;

@@ -1,6 +1,6 @@
 //! Signers on a network that loses, repeats and reorders, on disks that lose power: everything from one seed.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
 
 use bitcoin::secp256k1::schnorr::Signature;
 use bitcoin::{OutPoint, Transaction};
@@ -33,10 +33,19 @@ pub struct Chaos {
 pub const QUIET: Chaos = Chaos { lose: 0, repeat: 0, reorder: 0, crash: 0, lag: 0 };
 pub const STORM: Chaos = Chaos { lose: 15, repeat: 15, reorder: 50, crash: 5, lag: 20 };
 
-struct Mail {
-    from: usize,
-    to: usize,
-    bytes: Vec<u8>,
+/// What is on its way to a signer.
+#[derive(Clone)]
+enum Mail {
+    Message {
+        from: usize,
+        to: usize,
+        bytes: Vec<u8>,
+    },
+    /// Keys of a lane, from its operator.
+    Keys {
+        to: usize,
+        keys: Vec<u8>,
+    },
 }
 
 /// Aggregate nonce and partial signature, as they are on disk.
@@ -59,6 +68,8 @@ pub struct Network {
     pub thieves: BTreeSet<usize>,
     /// What they keep.
     pub withheld: Vec<Transaction>,
+    /// No operator gives its keys out.
+    pub keys_withheld: bool,
     mail: Vec<Mail>,
     rng: StdRng,
     /// What every signer ever signed: (signer, record key) → (aggregate nonce, partial).
@@ -72,6 +83,7 @@ impl Network {
         let mut rng = StdRng::seed_from_u64(seed);
         let open = |(disk, key): (&Disk, _)| {
             let signer = Signer::open(disk.clone(), key, everyone.bridge.clone()).unwrap();
+            let signer = signer.with_lanes(everyone.lanes.clone());
             signer.with_entropy(Box::new(StdRng::from_rng(&mut rng).unwrap()))
         };
         let signers: Vec<_> = disks.iter().zip(&everyone.signers).map(open).collect();
@@ -88,6 +100,7 @@ impl Network {
             suspects: Vec::new(),
             thieves: BTreeSet::new(),
             withheld: Vec::new(),
+            keys_withheld: false,
             mail: Vec::new(),
             rng,
             ledger: BTreeMap::new(),
@@ -131,11 +144,30 @@ impl Network {
         }
     }
 
+    /// What a signer says to an event, and to the keys that it asks for then. Nothing else is carried out.
+    pub fn hear(&mut self, to: usize, event: Event) -> Vec<Duty> {
+        let mut duties = Vec::new();
+        let mut events = VecDeque::from([event]);
+        while let Some(event) = events.pop_front() {
+            for duty in self.signers[to].process(event, &self.world.view(0)).unwrap() {
+                match &duty {
+                    Duty::FetchLaneKeys { digest, .. } if !duties.contains(&duty) => {
+                        events.extend(self.everyone.lane_keys.borrow().get(digest).cloned().map(Event::LaneKeys));
+                    }
+                    _ => {}
+                }
+                duties.push(duty);
+            }
+        }
+        duties
+    }
+
     /// Opens a signer again on what is on its disk.
     pub fn restart(&mut self, index: usize) {
         self.disks[index].restart();
         let key = &self.everyone.signers[index];
         let signer = Signer::open(self.disks[index].clone(), key, self.everyone.bridge.clone()).unwrap();
+        let signer = signer.with_lanes(self.everyone.lanes.clone());
         self.signers[index] = signer.with_entropy(Box::new(StdRng::from_rng(&mut self.rng).unwrap()));
         let duties = self.signers[index].process(Event::Restarted, &self.world.view(0)).unwrap();
         self.audit(index);
@@ -195,13 +227,13 @@ impl Network {
                 let bytes = message.encode();
                 assert_eq!(Message::decode(&bytes).unwrap(), message);
                 self.sent[from] += bytes.len();
-                if self.chance(self.chaos.lose) {
-                    return;
+                self.post(Mail::Message { from, to, bytes });
+            }
+            Duty::FetchLaneKeys { digest, .. } => {
+                let keys = self.everyone.lane_keys.borrow().get(&digest).cloned();
+                if let Some(keys) = keys.filter(|_| !self.keys_withheld) {
+                    self.post(Mail::Keys { to: from, keys });
                 }
-                if self.chance(self.chaos.repeat) {
-                    self.mail.push(Mail { from, to, bytes: bytes.clone() });
-                }
-                self.mail.push(Mail { from, to, bytes });
             }
             Duty::Broadcast { transaction, .. } => self.world.broadcast(&transaction),
             Duty::Deliver { to, delivery } => {
@@ -217,13 +249,27 @@ impl Network {
         }
     }
 
+    fn post(&mut self, mail: Mail) {
+        if self.chance(self.chaos.lose) {
+            return;
+        }
+        if self.chance(self.chaos.repeat) {
+            self.mail.push(mail.clone());
+        }
+        self.mail.push(mail);
+    }
+
     /// Delivers mail until there is none.
     pub fn settle(&mut self) {
         while !self.mail.is_empty() {
             let next = if self.chance(self.chaos.reorder) { self.rng.gen_range(0..self.mail.len()) } else { 0 };
-            let Mail { from, to, bytes } = self.mail.remove(next);
-            let message = Message::decode(&bytes).unwrap();
-            self.give(to, Event::Message { from, message });
+            match self.mail.remove(next) {
+                Mail::Message { from, to, bytes } => {
+                    let message = Message::decode(&bytes).unwrap();
+                    self.give(to, Event::Message { from, message });
+                }
+                Mail::Keys { to, keys } => self.give(to, Event::LaneKeys(keys)),
+            }
         }
     }
 

@@ -4,7 +4,9 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
 
-use bitcoin::{FeeRate, OutPoint, Transaction, TxOut, Txid};
+use bitcoin::block::{Header, Version};
+use bitcoin::hashes::Hash;
+use bitcoin::{BlockHash, CompactTarget, FeeRate, OutPoint, Transaction, TxMerkleNode, TxOut, Txid};
 use trestle_bridge::job::Job;
 use trestle_bridge::parameters::Bridge;
 use trestle_bridge::transactions::Checkpoint;
@@ -26,6 +28,16 @@ pub struct Chain {
 /// The world; clones are the same world.
 #[derive(Clone)]
 pub struct World(pub Rc<RefCell<Chain>>);
+
+/// Bits of every header, and four times the target that they stand for.
+const BITS: u32 = 0x1d00_ffff;
+pub const TARGET: [u8; 32] = {
+    let mut target = [0; 32];
+    target[26] = 0xfc;
+    target[27] = 0xff;
+    target[28] = 0x03;
+    target
+};
 
 fn entry(height: u32) -> Digest {
     let mut entry = [7; 32];
@@ -149,6 +161,18 @@ impl View for At {
 
     fn entry(&self, height: u32) -> Result<Option<Digest>, ViewError> {
         Ok((height <= self.tip).then(|| entry(height)))
+    }
+
+    fn header(&self, height: u32) -> Result<Option<Header>, ViewError> {
+        let header = Header {
+            version: Version::TWO,
+            prev_blockhash: BlockHash::all_zeros(),
+            merkle_root: TxMerkleNode::all_zeros(),
+            time: height,
+            bits: CompactTarget::from_consensus(BITS),
+            nonce: 0,
+        };
+        Ok((height <= self.tip).then_some(header))
     }
 
     fn output(&self, outpoint: &OutPoint) -> Result<Option<(TxOut, u32)>, ViewError> {

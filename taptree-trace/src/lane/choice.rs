@@ -6,10 +6,11 @@
 use std::fmt;
 
 use bitcoin::hashes::{Hash, hash160};
+use bitcoin::hex::{DisplayHex, FromHex};
 use serde::{Deserialize, Serialize};
 
 use super::message::Search;
-use crate::ots::{KeyId, Link, SecretSeed};
+use crate::ots::{KeyId, Link, OtsError, SecretSeed};
 
 /// One choice of the challenger, and so one key of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -69,8 +70,27 @@ impl fmt::Display for ChoiceId {
 }
 
 /// HASH160 of the secret of each option.
+///
+/// Serialized as one string of hex digits.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct ChoiceKey(pub Vec<Link>);
+
+impl From<ChoiceKey> for String {
+    fn from(key: ChoiceKey) -> String {
+        key.0.concat().to_lower_hex_string()
+    }
+}
+
+impl TryFrom<String> for ChoiceKey {
+    type Error = OtsError;
+
+    fn try_from(text: String) -> Result<Self, OtsError> {
+        let bytes = Vec::<u8>::from_hex(&text).map_err(|_| OtsError::KeyText)?;
+        let (links, []) = bytes.as_chunks() else { return Err(OtsError::KeyText) };
+        Ok(ChoiceKey(links.to_vec()))
+    }
+}
 
 /// A signed choice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -26,6 +26,7 @@
 mod choice;
 mod constants;
 mod finder;
+mod key_bytes;
 mod keys;
 mod message;
 mod moves;
@@ -34,6 +35,7 @@ mod transcript;
 pub use choice::{ChoiceId, ChoiceKey, SignedChoice};
 pub use constants::LaneConstants;
 pub use finder::{disputed_access, holds, quarter};
+pub use key_bytes::{KeyBytesError, OperatorKeys};
 pub use keys::{LaneId, LaneKeys, LaneKeysError, challenger_keys, operator_keys};
 pub use message::{CUT_DIGITS, DIGEST_DIGITS, End, HeaderPart, MessageId, PLACES, Place, Search, Side};
 pub use moves::{Move, MoveError, ReadMove, choice_script};
