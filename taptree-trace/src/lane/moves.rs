@@ -13,6 +13,7 @@
 
 use bitcoin::opcodes::all::*;
 use bitcoin::script::{Builder, ScriptBuf};
+use serde::{Deserialize, Serialize};
 
 use super::{
     ChoiceId, ChoiceKey, End, HeaderPart, LaneKeys, MessageId, PLACES, Place, Search, Side, SignedChoice, Transcript,
@@ -20,7 +21,7 @@ use super::{
 use crate::ots::{Link, OtsError, Signature, script_commit, script_commit_and_read, script_commit_pairs};
 
 /// A move of the operator.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Move {
     /// The values of one round.
     Round(Search, u8),
