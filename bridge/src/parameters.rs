@@ -11,9 +11,11 @@ use bitcoin::secp256k1::PublicKey;
 use bitcoin::{Amount, BlockHash, FeeRate, Network, ScriptBuf, XOnlyPublicKey};
 use serde::{Deserialize, Serialize};
 use trestle_rollup::parameters::ParametersError as RollupError;
+use trestle_taptree_trace::turn::Turn;
 use trestle_zkvm_adapter::guest;
 
-use crate::connector::{Committee, CommitteeError, Deposit, OperatorConnector, Ticket};
+use crate::connector::{Committee, CommitteeError, Deposit, Entry, OperatorConnector, Ticket};
+use crate::lane;
 use crate::transactions::{confirm, contest, cooperative};
 
 /// The parameters of one bridge. Everybody who takes part has the same, to the byte.
@@ -45,6 +47,8 @@ pub struct BridgeParameters {
     pub delta1: Height,
     /// Δ2: blocks after which a contested claim that was not disproved is finalized.
     pub delta2: Height,
+    /// T_turn: blocks that a side of a lane has for each of its turns.
+    pub turn: Height,
     /// K: confirmations after which a block is taken as settled.
     pub confirmations: u16,
     /// Blocks in which a withdrawal is the committee's.
@@ -170,7 +174,8 @@ impl BridgeParameters {
             network: Network::Regtest,
             refund_delay: Height::from(60),
             delta1: Height::from(12),
-            delta2: Height::from(60),
+            delta2: Height::from(640),
+            turn: Height::from(8),
             confirmations: 6,
             cooperative_window: 16,
             operator_window: 30,
@@ -179,7 +184,7 @@ impl BridgeParameters {
         }
     }
 
-    /// Parameters with the delays that a bridge on the main network would have: about 2 days to contest, 2 weeks to be
+    /// Parameters with the delays that a bridge on the main network would have: about 2 days to contest, 3 weeks to be
     /// disputed.
     pub fn mainnet(members: Members, genesis: Genesis) -> Self {
         BridgeParameters {
@@ -197,7 +202,8 @@ impl BridgeParameters {
             withdrawal_fee: Amount::from_sat(10_000),
             refund_delay: Height::from(2_016),
             delta1: Height::from(288),
-            delta2: Height::from(2_016),
+            delta2: Height::from(3_168),
+            turn: Height::from(36),
             confirmations: 6,
             cooperative_window: 144,
             operator_window: 144,
@@ -269,6 +275,8 @@ pub struct Bridge {
     pub committee: Committee,
     /// The ticket that every vault comes with.
     pub ticket: Ticket,
+    /// The entry E_j of every challenger's lane.
+    pub entries: Vec<Entry>,
     /// The Layer 2's part of the parameters.
     pub rollup: trestle_rollup::Parameters,
     /// What every signature of this bridge commits to.
@@ -294,7 +302,8 @@ impl Bridge {
         check_blocks(&parameters)?;
         let signers: Vec<_> = parameters.signers.iter().map(|key| key.x_only_public_key().0).collect();
         let ticket = Ticket::new(committee.key(), &signers);
-        let bridge = Bridge { parameters, committee, ticket, rollup, instance, tag };
+        let entries = parameters.challengers.iter().map(|key| Entry::new(committee.key(), *key)).collect();
+        let bridge = Bridge { parameters, committee, ticket, entries, rollup, instance, tag };
         check_amounts(&bridge)?;
         Ok(bridge)
     }
@@ -353,7 +362,9 @@ fn check_keys(parameters: &BridgeParameters) -> Result<(), ParametersError> {
 
 fn check_blocks(p: &BridgeParameters) -> Result<(), ParametersError> {
     let k = u32::from(p.confirmations);
-    let delta1 = u32::from(p.delta1.value());
+    let (delta1, turn) = (u32::from(p.delta1.value()), u32::from(p.turn.value()));
+    // A turn is longer than K, and there are more than K: with more than 255 no delta2 is long enough.
+    let turns = Turn::Entered.longest(p.confirmations.min(255));
     let blocks = [
         ("confirmations", k, 1, "a block that nothing was built on is not settled"),
         (
@@ -362,7 +373,13 @@ fn check_blocks(p: &BridgeParameters) -> Result<(), ParametersError> {
             k + 1,
             "a challenger looks at a claim when it is `confirmations` deep, and needs time to contest",
         ),
-        ("delta2", u32::from(p.delta2.value()), 2 * delta1 + 1, "the lanes are entered within 2·delta1 and take time"),
+        ("turn", turn, k + 1, "what the other side has done may still be replaced when it is not `confirmations` deep"),
+        (
+            "delta2",
+            u32::from(p.delta2.value()),
+            delta1 + (turns + 2) * turn + 1,
+            "a lane is entered within delta1, each of its turns can take `turn` blocks, and then Slash has to be mined",
+        ),
         (
             "refund_delay",
             u32::from(p.refund_delay.value()),
@@ -402,8 +419,14 @@ fn check_amounts(bridge: &Bridge) -> Result<(), ParametersError> {
             cooperative::fee(bridge, bridge.vault_script(), p.presigned_fee_rate),
             "it pays for a cooperative payout",
         ),
-        ("bond", p.bond, contest + dust, "it pays for Contest, with a connector for every challenger"),
+        (
+            "bond",
+            p.bond,
+            contest + dust * 2,
+            "it pays for Contest, with a connector for every challenger, and can be halved",
+        ),
         ("challenger_bond", p.challenger_bond, contest, "a challenger must not contest for nothing"),
+        ("challenger_bond", p.challenger_bond, lane::cost(bridge) + dust, "it pays for a whole lane on chain"),
     ];
     for (name, got, least, why) in amounts {
         if got < least {

@@ -53,7 +53,7 @@ fn both_presets_are_sound() {
 #[test]
 fn what_a_person_gets_wrong_is_said_with_what_to_do() {
     let text = |change: fn(&mut BridgeParameters)| refused(change).to_string();
-    let rows: [(fn(&mut BridgeParameters), &str); 16] = [
+    let rows: [(fn(&mut BridgeParameters), &str); 18] = [
         (|p| p.signers.clear(), "0 signers: give between 1 and 1000"),
         (|p| p.operators.clear(), "0 operators: give between 1 and 255"),
         (|p| p.challengers.clear(), "0 challengers: give between 1 and 160"),
@@ -72,7 +72,17 @@ fn what_a_person_gets_wrong_is_said_with_what_to_do() {
         ),
         (
             |p| p.delta2 = Height::from(24),
-            "delta2 is 24 blocks: raise it to at least 25 (the lanes are entered within 2·delta1 and take time)",
+            "delta2 is 24 blocks: raise it to at least 613 (a lane is entered within delta1, each of its turns can take `turn` \
+             blocks, and then Slash has to be mined)",
+        ),
+        (
+            |p| p.turn = Height::from(6),
+            "turn is 6 blocks: raise it to at least 7 (what the other side has done may still be replaced when it is not \
+             `confirmations` deep)",
+        ),
+        (
+            |p| p.challenger_bond = Amount::from_sat(400_000),
+            "challenger_bond is 0.00400000 BTC: raise it to at least 0.00413900 BTC (it pays for a whole lane on chain)",
         ),
         (
             |p| p.confirmations = 0,
@@ -92,8 +102,8 @@ fn what_a_person_gets_wrong_is_said_with_what_to_do() {
         ),
         (
             |p| p.bond = Amount::from_sat(2_000),
-            "bond is 0.00002000 BTC: raise it to at least 0.00002577 BTC (it pays for Contest, with a connector for every \
-             challenger)",
+            "bond is 0.00002000 BTC: raise it to at least 0.00002491 BTC (it pays for Contest, with a connector for every \
+             challenger, and can be halved)",
         ),
         (
             |p| p.presigned_fee_rate = FeeRate::from_sat_per_kwu(249),
@@ -105,6 +115,13 @@ fn what_a_person_gets_wrong_is_said_with_what_to_do() {
     }
     let another = sha256::Hash::from_byte_array([1; 32]);
     assert_eq!(refused(|p| p.guest = another), ParametersError::Guest(another));
+    // A K for which no delta2 is long enough, and one that is far beyond.
+    for k in [255, u16::MAX - 1] {
+        let long = move |p: &mut BridgeParameters| {
+            (p.confirmations, p.delta1, p.turn, p.delta2) = (k, Height::MAX, Height::MAX, Height::MAX);
+        };
+        assert!(matches!(refused(long), ParametersError::TooShort { name: "delta2", .. }));
+    }
     assert!(matches!(refused(|p| p.grace = 5), ParametersError::TooShort { name: "grace", .. }));
     assert!(matches!(refused(|p| p.operator_window = 12), ParametersError::TooShort { name: "operator_window", .. }));
     assert!(matches!(
@@ -117,8 +134,8 @@ fn what_a_person_gets_wrong_is_said_with_what_to_do() {
 fn the_smallest_amounts_that_pass_make_transactions_that_can_be_built() {
     let s = Secrets::new(3, 3, |p| {
         p.deposit_fee = Amount::from_sat(1_181);
-        p.bond = Amount::from_sat(2_577);
-        p.challenger_bond = Amount::from_sat(2_247);
+        p.bond = Amount::from_sat(2_491);
+        p.challenger_bond = Amount::from_sat(413_900);
     });
     let terms = s.made_up_run(2);
     // What is left of the bond has to pay for FinalizeSlow too, and F.
@@ -130,7 +147,7 @@ fn the_smallest_amounts_that_pass_make_transactions_that_can_be_built() {
 fn every_parameter_is_part_of_the_digest() {
     let base = parameters().digest();
     let changes: [fn(&mut BridgeParameters); 6] = [
-        |p| p.delta2 = Height::from(61),
+        |p| p.delta2 = Height::from(641),
         |p| p.challengers.swap(0, 1),
         |p| p.signers.swap(0, 1),
         |p| p.connector = Amount::from_sat(331),

@@ -8,7 +8,7 @@ use members::{Secrets, key, outpoint, sign, verifies};
 use trestle_bridge::connector::{OperatorConnector, anchor, sign_key_path};
 use trestle_bridge::job::{DepositJob, Job, JobError, OpenSlots, RunJob, Signed, runway};
 use trestle_bridge::transactions::claim::Statement;
-use trestle_bridge::transactions::refund::Refund;
+use trestle_bridge::transactions::refund::refund;
 use trestle_bridge::transactions::{
     BuildError, Burn, CompleteError, CooperativeTerms, DepositTerms, FinalizeKind, Presigned, Reveal, RunError,
     RunGraph, TxKind, Vault, contest, cooperative, deal, payout, reimburse,
@@ -91,9 +91,9 @@ fn every_vsize_is_pinned() {
     let expected = [
         (TxKind::Confirm, 306),
         (TxKind::Claim, 436),
-        (TxKind::Contest, 344),
+        (TxKind::Contest, 301),
         (TxKind::FinalizeFast, 167),
-        (TxKind::FinalizeUnentered, 340),
+        (TxKind::FinalizeUnentered, 383),
         (TxKind::FinalizeSlow, 167),
         (TxKind::Retire, 124),
         (TxKind::RetireChallenger, 124),
@@ -102,7 +102,7 @@ fn every_vsize_is_pinned() {
     ];
     assert_eq!(sizes, expected);
     assert_eq!(payout_tx(&s).vsize(), 180);
-    let refund = Refund::new(&s.bridge, &deposit(&s), destination(), FeeRate::BROADCAST_MIN).unwrap();
+    let refund = refund(&s.bridge, &deposit(&s), destination(), FeeRate::BROADCAST_MIN).unwrap();
     let signature = sign(&s.user, refund.message());
     assert_eq!(refund.complete(&signature).vsize(), 137);
 }
@@ -124,7 +124,7 @@ fn an_uncontested_withdrawal_takes_952_vb_and_a_cooperative_one_202() {
 fn what_challengers_add_stays_within_the_limits_of_version_3() {
     let s = Secrets::new(2, trestle_bridge::parameters::MAX_CHALLENGERS, |_| {});
     let all = complete(&s);
-    assert_eq!((vsize(&all, TxKind::Contest), vsize(&all, TxKind::FinalizeUnentered)), (7_143, 9_367));
+    assert_eq!((vsize(&all, TxKind::Contest), vsize(&all, TxKind::FinalizeUnentered)), (7_100, 9_410));
     assert!(all.iter().all(|(_, tx)| tx.version.0 == 3 && tx.vsize() <= 10_000));
 }
 

@@ -80,6 +80,13 @@ impl LeafTree {
         self.levels.first().map_or(0, Vec::len)
     }
 
+    /// Where the leaf with this hash is.
+    #[must_use]
+    pub fn position(&self, leaf: TapLeafHash) -> Option<usize> {
+        let leaf = TapNodeHash::from(leaf);
+        self.levels.first()?.iter().position(|hash| *hash == leaf)
+    }
+
     /// How many levels below the root a leaf is; 0 if there is no such leaf.
     #[must_use]
     pub fn depth(&self, index: usize) -> usize {
@@ -162,6 +169,7 @@ mod tests {
             let (output, _) = tree.output_key(&secp, key());
             for (index, leaf) in leaves.iter().enumerate() {
                 let control = tree.control_block(&secp, key(), index).unwrap();
+                assert_eq!(tree.position(leaf_hash(&script(leaf))), Some(index));
                 assert!(control.verify_taproot_commitment(&secp, output.to_x_only_public_key(), &script(leaf)));
                 assert!(!control.verify_taproot_commitment(&secp, output.to_x_only_public_key(), &script(&(leaf + 1))));
             }

@@ -1,4 +1,5 @@
-//! The kill output of a claim: whoever spends it decides how the claim goes on.
+//! The kill output of a claim: whoever spends it decides how the claim goes on. And the no-show connector, which is the same:
+//! it is spent by the secret of the challenger that contested.
 
 use bitcoin::hashes::{Hash, hash160};
 use bitcoin::key::XOnlyPublicKey;
@@ -11,7 +12,8 @@ use bitcoin::{ScriptBuf, TapNodeHash, Witness};
 use super::{Leaf, script_pubkey, tree};
 
 /// `tr(P, {<P> CHECKSIGVERIFY HASH160 <h_j> EQUAL, …})`, a leaf a challenger. The key path is FinalizeFast's, a leaf is
-/// Contest by one challenger, who reveals the secret of which `h_j` is the hash.
+/// Contest by one challenger, who reveals the secret of which `h_j` is the hash. As the no-show connector of FinalizeUnentered a
+/// leaf is NoShow, by the operator that has read the secret in Contest.
 #[derive(Debug, Clone)]
 pub struct Kill {
     info: TaprootSpendInfo,
@@ -50,6 +52,9 @@ impl Kill {
     pub fn contest_leaves(&self) -> &[Leaf] {
         &self.leaves
     }
+
+    /// The lengths of the items of a leaf's witness.
+    pub const CONTEST_ITEMS: [usize; 2] = [32, 64];
 
     /// The items of Contest's witness, before script and control block.
     pub fn contest_items(committee: &Signature, secret: &[u8; 32]) -> Vec<Vec<u8>> {

@@ -3,9 +3,11 @@
 //! | type | output | spent by |
 //! | --- | --- | --- |
 //! | [`Deposit`] | a user's deposit | Confirm (committee leaf), Refund (user's leaf after `refund_delay`) |
-//! | [`Committee::script`] | vault, K′, lane entries, no-show, challenger's bond | whatever the committee signed, by the key path |
+//! | [`Committee::script`] | vault, K′, challenger's bond | whatever the committee signed, by the key path |
 //! | [`Bond`] | the bond of a slot | Claim (leaf), Retire (key path) |
-//! | [`Kill`] | K of a claim | FinalizeFast (key path), Contest (a leaf a challenger) |
+//! | [`Kill`] | K of a claim; the no-show connector | FinalizeFast (key path), Contest, NoShow (a leaf a challenger) |
+//! | [`Entry`] | E_j, a challenger's way into its lane | FinalizeUnentered (key path), Challenge (the challenger's leaf) |
+//! | [`Lost`] | what a disproof makes of a lane | Slash (key path), WinOnly (the challenger's leaf) |
 //! | [`Ticket`] | the ticket of a vault | the cooperative payout (key path), Burn (a leaf a signer) |
 //! | [`OperatorConnector`] | F, and the operator's refunds | Reimburse, the operator's wallet |
 //! | [`anchor`] | pay-to-anchor | anyone's fee-paying child |
@@ -16,15 +18,19 @@ mod bond;
 mod carrier;
 mod committee;
 mod deposit;
+mod entry;
 mod kill;
+mod lost;
 mod operator;
 mod ticket;
 
 pub use bond::Bond;
 pub use carrier::Carrier;
 pub use committee::{Committee, CommitteeError, Tweak};
-pub use deposit::Deposit;
+pub use deposit::{Deposit, NUMS};
+pub use entry::Entry;
 pub use kill::Kill;
+pub use lost::Lost;
 pub use operator::{OperatorConnector, sign_key_path};
 pub use ticket::Ticket;
 

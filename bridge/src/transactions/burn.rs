@@ -18,7 +18,8 @@ use bitcoin::sighash::SighashCache;
 use bitcoin::transaction::Version;
 use bitcoin::{Amount, ScriptBuf, Transaction, TxIn, TxOut, Witness};
 
-use super::presigned::{AT_ONCE, leaf_message};
+use super::draft::AT_ONCE;
+use super::presigned::leaf_message;
 use super::{BuildError, Vault};
 use crate::connector::{Leaf, anchor};
 use crate::parameters::Bridge;
@@ -64,7 +65,7 @@ impl Burn {
 
     /// What the signer signs with its key, untweaked.
     pub fn message(&self) -> [u8; 32] {
-        leaf_message(&mut SighashCache::new(&self.tx), 0, std::slice::from_ref(&self.prevout), &self.leaf)
+        leaf_message(&mut SighashCache::new(&self.tx), 0, std::slice::from_ref(&self.prevout), self.leaf.hash())
     }
 
     /// The transaction with the signer's signature.

@@ -11,7 +11,7 @@
 use bitcoin::absolute::Height;
 use bitcoin::{Amount, OutPoint, TxOut, XOnlyPublicKey};
 
-use super::presigned::{AT_ONCE, Draft};
+use super::draft::{AT_ONCE, Draft};
 use super::{BuildError, Presigned, TxKind};
 use crate::connector::OperatorConnector;
 use crate::parameters::Bridge;

@@ -11,7 +11,7 @@ use bitcoin::{BlockHash, OutPoint, TxOut};
 use trestle_rollup::SlotId;
 use trestle_taptree_trace::ots::{self, CLAIM, CLAIM_LANE, KeyId, OtsError};
 
-use super::presigned::Draft;
+use super::draft::Draft;
 use super::{BuildError, Presigned, TxKind};
 use crate::connector::{Bond, Kill};
 use crate::parameters::Bridge;

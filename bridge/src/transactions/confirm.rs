@@ -15,7 +15,7 @@ use bitcoin::{Amount, OutPoint, ScriptBuf, TxOut, XOnlyPublicKey};
 use serde::{Deserialize, Serialize};
 use trestle_rollup::{Account, Tag};
 
-use super::presigned::Draft;
+use super::draft::Draft;
 use super::{BuildError, Presigned, SignRequest, Tweak, TxKind, burn};
 use crate::connector::anchor;
 use crate::parameters::Bridge;

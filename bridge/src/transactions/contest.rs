@@ -3,7 +3,7 @@
 //! | | |
 //! | --- | --- |
 //! | spends | K, by the challenger's leaf: the committee's signature and the challenger's secret for the slot |
-//! | pays | 0: K′, the bond again; 1 … m: a lane entry E_j a challenger; m+1: the no-show connector; m+2: an anchor |
+//! | pays | 0: K′, the bond again; 1 … m: a lane entry E_j a challenger; m+1: an anchor |
 //! | published by | any one challenger, within Δ1 of Claim |
 //!
 //! Whoever contests, the transaction is the same but for its witness: what follows is signed once.
@@ -13,7 +13,7 @@ use bitcoin::{Amount, OutPoint, TxOut};
 use trestle_rollup::SlotId;
 use trestle_taptree_trace::ots::{KeyId, SecretSeed};
 
-use super::presigned::Draft;
+use super::draft::Draft;
 use super::{BuildError, Presigned, TxKind};
 use crate::connector::{Kill, anchor};
 use crate::parameters::Bridge;
@@ -53,17 +53,16 @@ pub(crate) fn cost(bridge: &Bridge) -> Amount {
     let nothing = TxOut { value: Amount::ZERO, script_pubkey: kill.script_pubkey() };
     let id = SlotId { operator: 0, denomination: 0, serial: 0 };
     let draft = draft(bridge, id, OutPoint::null(), nothing, &kill);
-    let connectors = bridge.parameters.connector * (bridge.parameters.challengers.len() as u64 + 1);
+    let connectors = bridge.parameters.connector * bridge.entries.len() as u64;
     draft.fee(bridge.parameters.presigned_fee_rate) + connectors + anchor::VALUE
 }
 
 fn draft(bridge: &Bridge, id: SlotId, outpoint: OutPoint, output: TxOut, kill: &Kill) -> Draft {
-    let script = bridge.committee.script();
     let mut draft = Draft::new(TxKind::Contest, id)
-        .leaves(outpoint, output, kill.contest_leaves().to_vec(), &[32, 64])
-        .output(script.clone(), Amount::ZERO);
-    for _ in 0..=bridge.parameters.challengers.len() {
-        draft = draft.output(script.clone(), bridge.parameters.connector);
+        .leaves(outpoint, output, kill.contest_leaves().to_vec(), &Kill::CONTEST_ITEMS)
+        .output(bridge.committee.script().clone(), Amount::ZERO);
+    for entry in &bridge.entries {
+        draft = draft.output(entry.script_pubkey(), bridge.parameters.connector);
     }
     draft.anchor()
 }

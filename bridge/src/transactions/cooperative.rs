@@ -13,7 +13,7 @@ use bitcoin::{Amount, OutPoint, ScriptBuf, TxOut};
 use serde::{Deserialize, Serialize};
 use trestle_rollup::{Tag, WithdrawalId};
 
-use super::presigned::{AT_ONCE, Draft};
+use super::draft::{AT_ONCE, Draft};
 use super::{BuildError, Presigned, TxKind, Vault, burn};
 use crate::connector::anchor;
 use crate::parameters::Bridge;

@@ -17,7 +17,8 @@ use bitcoin::{Amount, FeeRate, OutPoint, ScriptBuf, Transaction, TxIn, TxOut, We
 use trestle_rollup::Envelope;
 
 use super::BuildError;
-use super::presigned::{AT_ONCE, leaf_message};
+use super::draft::AT_ONCE;
+use super::presigned::leaf_message;
 use crate::connector::Carrier;
 use crate::parameters::Bridge;
 
@@ -109,7 +110,7 @@ impl Reveal {
             &mut SighashCache::new(&self.tx),
             0,
             std::slice::from_ref(&self.prevout),
-            self.carrier.reveal_leaf(),
+            self.carrier.reveal_leaf().hash(),
         )
     }
 

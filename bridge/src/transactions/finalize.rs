@@ -4,7 +4,9 @@
 //! | --- | --- | --- | --- |
 //! | spends | K, Δ1 after Claim | K′ and every E_j, Δ1 after Contest | K′, Δ2 after Contest |
 //! | pays 0 | the next slot's bond; after the last slot the operator | the operator | the operator |
-//! | pays 1, 2 | F; an anchor | F; an anchor | F; an anchor |
+//! | pays 1 | F | F | F |
+//! | pays 2 | an anchor | the no-show connector | an anchor |
+//! | pays 3 | | an anchor | |
 //! | published by | the operator | the operator | the operator |
 //!
 //! A contested claim ends its run: the next slot's Claim spends what FinalizeFast would have paid.
@@ -12,15 +14,17 @@
 use bitcoin::{Amount, OutPoint, ScriptBuf, Sequence, TapNodeHash, TxOut};
 use trestle_rollup::SlotId;
 
-use super::presigned::Draft;
+use super::draft::Draft;
 use super::{BuildError, Presigned, TxKind, contest};
-use crate::connector::OperatorConnector;
+use crate::connector::{Entry, Kill, OperatorConnector};
 use crate::parameters::Bridge;
 
 /// The output that carries the bond on, or back.
 pub const BOND: u32 = 0;
 /// The connector F.
 pub const CONNECTOR: u32 = 1;
+/// The no-show connector, of FinalizeUnentered alone.
+pub const NO_SHOW: u32 = 2;
 
 /// How a claim ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
@@ -56,15 +60,16 @@ pub(super) fn unentered(
     bridge: &Bridge,
     id: SlotId,
     contest: &Presigned,
+    kill: &Kill,
     operator: OperatorConnector,
 ) -> Result<Presigned, BuildError> {
     let delay = Sequence::from_height(bridge.parameters.delta1.value());
-    let entries = (0..bridge.parameters.challengers.len()).map(contest::entry);
-    let draft =
-        std::iter::once(contest::BOND).chain(entries).fold(Draft::new(TxKind::FinalizeUnentered, id), |draft, vout| {
-            draft.committee(contest.outpoint(vout), contest.tx.output[vout as usize].clone(), delay, None)
-        });
-    finish(bridge, draft, operator.script_pubkey(), operator)
+    let roots = std::iter::once(None).chain(bridge.entries.iter().map(Entry::merkle_root));
+    let draft = (contest::BOND..).zip(roots).fold(Draft::new(TxKind::FinalizeUnentered, id), |draft, (vout, root)| {
+        draft.committee(contest.outpoint(vout), contest.tx.output[vout as usize].clone(), delay, root)
+    });
+    let draft = outputs(bridge, draft, operator.script_pubkey(), operator);
+    complete(bridge, draft.output(kill.script_pubkey(), bridge.parameters.connector))
 }
 
 /// FinalizeSlow of this Contest.
@@ -86,11 +91,14 @@ fn finish(
     bond: ScriptBuf,
     operator: OperatorConnector,
 ) -> Result<Presigned, BuildError> {
+    complete(bridge, outputs(bridge, draft, bond, operator))
+}
+
+fn outputs(bridge: &Bridge, draft: Draft, bond: ScriptBuf, operator: OperatorConnector) -> Draft {
+    draft.output(bond, Amount::ZERO).output(operator.script_pubkey(), bridge.parameters.connector)
+}
+
+fn complete(bridge: &Bridge, draft: Draft) -> Result<Presigned, BuildError> {
     let rate = bridge.parameters.presigned_fee_rate;
-    draft
-        .output(bond, Amount::ZERO)
-        .output(operator.script_pubkey(), bridge.parameters.connector)
-        .anchor()
-        .change(BOND as usize, rate)?
-        .finish(&bridge.committee, rate)
+    draft.anchor().change(BOND as usize, rate)?.finish(&bridge.committee, rate)
 }

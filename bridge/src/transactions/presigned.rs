@@ -2,16 +2,15 @@
 
 use std::fmt;
 
-use bitcoin::absolute::LockTime;
 use bitcoin::hashes::Hash;
 use bitcoin::secp256k1::schnorr::Signature;
 use bitcoin::secp256k1::{Message, Secp256k1, XOnlyPublicKey};
 use bitcoin::sighash::{Prevouts, SighashCache, TapSighashType};
-use bitcoin::transaction::Version;
-use bitcoin::{Amount, FeeRate, OutPoint, ScriptBuf, Sequence, Transaction, TxIn, TxOut, Txid, Weight, Witness};
+use bitcoin::{Amount, OutPoint, TapLeafHash, TapNodeHash, Transaction, TxOut, Txid, Witness};
 use trestle_taptree_trace::ots;
 
-use crate::connector::{Bond, Committee, KEY_PATH_WEIGHT, Kill, Leaf, Tweak, anchor, key_path_witness};
+use super::CompleteError;
+use crate::connector::{Bond, Kill, Leaf, Tweak, anchor, key_path_witness};
 
 /// What a pre-signed transaction is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -36,6 +35,18 @@ pub enum TxKind {
     Reimburse,
     /// Pays a withdrawal from a vault.
     Cooperative,
+    /// Takes the bond of a challenger that contested and entered no lane.
+    NoShow,
+    /// Enters a lane.
+    Challenge,
+    /// Ends a turn of a lane.
+    Step,
+    /// Ends a lane by a disproof.
+    Disproved,
+    /// Pays a challenger whose lane is won, and burns half of the operator's bond.
+    Slash,
+    /// Pays an operator whose lane is won.
+    OperatorWins,
 }
 
 /// One signature that is asked of the committee.
@@ -60,19 +71,23 @@ pub struct Presigned {
     pub tx: Transaction,
     /// The outputs that it spends, in the order of its inputs.
     pub prevouts: Vec<TxOut>,
-    committee: XOnlyPublicKey,
-    spends: Vec<Spend>,
+    pub(super) committee: XOnlyPublicKey,
+    pub(super) spends: Vec<Spend>,
 }
 
 /// How an input is satisfied.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Spend {
     /// By the committee, on the key path.
-    Committee(Option<bitcoin::TapNodeHash>),
+    Committee(Option<TapNodeHash>),
     /// By the committee and one of these leaves.
     Leaves(Vec<Leaf>),
+    /// By the committee and one of the leaves with these hashes, which are made again when they are needed.
+    HashedLeaves(Vec<TapLeafHash>),
     /// By one party, on the key path, when the transaction is published.
     Party,
+    /// By one party, by a leaf in which the committee has no part.
+    PartyLeaf,
 }
 
 /// What completes a transaction besides the committee's signatures.
@@ -86,98 +101,8 @@ pub enum Reveal<'a> {
     Contest(usize, &'a [u8; 32]),
     /// Reimburse: the operator's signature of [`Presigned::party_message`].
     Party(&'a Signature),
-}
-
-/// A transaction cannot be built.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum BuildError {
-    /// The inputs do not cover the outputs, the fee and a change that is not dust.
-    #[error("{name}: the inputs carry {inputs}, it needs {needed}")]
-    TooSmall {
-        /// The transaction.
-        name: String,
-        /// What the inputs carry.
-        inputs: Amount,
-        /// What they would have to.
-        needed: Amount,
-    },
-    /// The parameters have no such denomination.
-    #[error("{name}: there is no denomination {index}")]
-    Denomination {
-        /// The transaction.
-        name: String,
-        /// The index asked for.
-        index: u8,
-    },
-    /// The parameters have no such operator.
-    #[error("{name}: there is no operator {index}")]
-    Operator {
-        /// The transaction.
-        name: String,
-        /// The index asked for.
-        index: u8,
-    },
-    /// The parameters have no such signer.
-    #[error("{name}: there is no signer {index}")]
-    Signer {
-        /// The transaction.
-        name: String,
-        /// The index asked for.
-        index: usize,
-    },
-    /// A slot is used for what it is not for.
-    #[error("{name}: the slot's denomination is {slot}, the vault's {vault}")]
-    Fungibility {
-        /// The transaction.
-        name: String,
-        /// The slot's denomination.
-        slot: u8,
-        /// The vault's denomination.
-        vault: u8,
-    },
-    /// Nodes would not relay an output.
-    #[error("{name}: {value} to {script} is dust, it has to be at least {least}")]
-    Dust {
-        /// The transaction.
-        name: String,
-        /// The output's value.
-        value: Amount,
-        /// The output's script.
-        script: ScriptBuf,
-        /// The least that is relayed.
-        least: Amount,
-    },
-}
-
-/// A transaction cannot be completed.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum CompleteError {
-    /// There are not as many signatures as [`Presigned::requests`].
-    #[error("{name}: {got} committee signatures, not {expected}")]
-    Count {
-        /// The transaction.
-        name: String,
-        /// Signatures needed.
-        expected: usize,
-        /// Signatures given.
-        got: usize,
-    },
-    /// A signature does not verify.
-    #[error("{name}: the signature for input {input} is wrong")]
-    Signature {
-        /// The transaction.
-        name: String,
-        /// The input that it is for.
-        input: usize,
-    },
-    /// The reveal is not the one that this kind of transaction needs.
-    #[error("{name}: input {input} needs another reveal")]
-    Reveal {
-        /// The transaction.
-        name: String,
-        /// The input that needs it.
-        input: usize,
-    },
+    /// NoShow, Challenge, Step: which of the leaves, the leaf, and the items below and above the committee's signature.
+    Leaf(usize, &'a Leaf, [&'a [Vec<u8>]; 2]),
 }
 
 impl Presigned {
@@ -218,16 +143,16 @@ impl Presigned {
                     };
                     requests.push(SignRequest { what, message, tweak: Tweak::KeyPath(*root) });
                 }
-                Spend::Leaves(leaves) => requests.extend(leaves.iter().enumerate().map(|(index, leaf)| {
-                    let what =
-                        if leaves.len() == 1 { self.name.clone() } else { format!("{}, leaf {index}", self.name) };
-                    SignRequest {
-                        what,
+                Spend::Leaves(_) | Spend::HashedLeaves(_) => {
+                    let leaves = spend.leaf_hashes();
+                    let one = leaves.len() == 1;
+                    requests.extend(leaves.into_iter().enumerate().map(|(index, leaf)| SignRequest {
+                        what: if one { self.name.clone() } else { format!("{}, leaf {index}", self.name) },
                         message: leaf_message(&mut cache, input, &self.prevouts, leaf),
                         tweak: Tweak::None,
-                    }
-                })),
-                Spend::Party => {}
+                    }));
+                }
+                Spend::Party | Spend::PartyLeaf => {}
             }
         }
         requests
@@ -242,6 +167,19 @@ impl Presigned {
     pub fn party_message(&self) -> Option<[u8; 32]> {
         let input = self.spends.iter().position(|spend| *spend == Spend::Party)?;
         Some(key_path_message(&mut SighashCache::new(&self.tx), input, &self.prevouts))
+    }
+
+    /// The leaves by which an input can be spent, if they are kept.
+    pub(crate) fn leaves(&self, input: usize) -> &[Leaf] {
+        match self.spends.get(input) {
+            Some(Spend::Leaves(leaves)) => leaves,
+            _ => &[],
+        }
+    }
+
+    /// What is signed for a leaf of an input, by the committee or by a party.
+    pub(crate) fn leaf_message(&self, input: usize, leaf: TapLeafHash) -> [u8; 32] {
+        leaf_message(&mut SighashCache::new(&self.tx), input, &self.prevouts, leaf)
     }
 
     /// The transaction with its witnesses. `signatures` answer [`Self::requests`], in order; every one that is used is verified.
@@ -296,9 +234,16 @@ impl Presigned {
                     (TxKind::Confirm, Reveal::Nothing) => (0, vec![own[0].serialize().to_vec()]),
                     _ => return Err(CompleteError::Reveal { name: self.name.clone(), input }),
                 };
-                let message = leaf_message(&mut cache, input, &self.prevouts, &leaves[index]);
+                let message = leaf_message(&mut cache, input, &self.prevouts, leaves[index].hash());
                 verify(&self.committee, message, &own[index])?;
                 Ok(leaves[index].witness(&items))
+            }
+            (Spend::HashedLeaves(leaves), Reveal::Leaf(index, leaf, [below, above]))
+                if leaves.get(index) == Some(&leaf.hash()) =>
+            {
+                let message = leaf_message(&mut cache, input, &self.prevouts, leaf.hash());
+                verify(&self.committee, message, &own[index])?;
+                Ok(leaf.witness(&[below, &[own[index].serialize().to_vec()], above].concat()))
             }
             _ => Err(CompleteError::Reveal { name: self.name.clone(), input }),
         }
@@ -331,8 +276,16 @@ impl Spend {
     fn request_count(&self) -> usize {
         match self {
             Spend::Committee(_) => 1,
-            Spend::Leaves(leaves) => leaves.len(),
-            Spend::Party => 0,
+            _ => self.leaf_hashes().len(),
+        }
+    }
+
+    /// Of the leaves that the committee signs.
+    fn leaf_hashes(&self) -> Vec<TapLeafHash> {
+        match self {
+            Spend::Leaves(leaves) => leaves.iter().map(Leaf::hash).collect(),
+            Spend::HashedLeaves(leaves) => leaves.clone(),
+            Spend::Committee(_) | Spend::Party | Spend::PartyLeaf => Vec::new(),
         }
     }
 }
@@ -348,132 +301,12 @@ pub(super) fn leaf_message(
     cache: &mut SighashCache<&Transaction>,
     input: usize,
     prevouts: &[TxOut],
-    leaf: &Leaf,
+    leaf: TapLeafHash,
 ) -> [u8; 32] {
     cache
-        .taproot_script_spend_signature_hash(input, &Prevouts::All(prevouts), leaf.hash(), TapSighashType::Default)
+        .taproot_script_spend_signature_hash(input, &Prevouts::All(prevouts), leaf, TapSighashType::Default)
         .expect("there is a prevout for every input")
         .to_byte_array()
-}
-
-/// A transaction in the making: inputs, outputs, and which output takes what is left after the fee.
-pub(super) struct Draft {
-    kind: TxKind,
-    name: String,
-    tx: Transaction,
-    prevouts: Vec<TxOut>,
-    spends: Vec<Spend>,
-    /// Weights of the longest witnesses.
-    witness_weights: Vec<usize>,
-}
-
-/// The sequence number of an input that waits for nothing.
-pub(super) const AT_ONCE: Sequence = Sequence::ENABLE_RBF_NO_LOCKTIME;
-
-impl Draft {
-    pub fn new(kind: TxKind, of: impl fmt::Display) -> Self {
-        let tx = Transaction { version: Version(3), lock_time: LockTime::ZERO, input: Vec::new(), output: Vec::new() };
-        let name = format!("{kind} {of}");
-        Draft { kind, name, tx, prevouts: Vec::new(), spends: Vec::new(), witness_weights: Vec::new() }
-    }
-
-    fn input(
-        mut self,
-        outpoint: OutPoint,
-        prevout: TxOut,
-        sequence: Sequence,
-        spend: Spend,
-        witness_weight: usize,
-    ) -> Self {
-        self.tx.input.push(TxIn {
-            previous_output: outpoint,
-            script_sig: ScriptBuf::new(),
-            sequence,
-            witness: Witness::new(),
-        });
-        self.prevouts.push(prevout);
-        self.spends.push(spend);
-        self.witness_weights.push(witness_weight);
-        self
-    }
-
-    /// An input that the committee signs on the key path.
-    pub fn committee(
-        self,
-        outpoint: OutPoint,
-        prevout: TxOut,
-        sequence: Sequence,
-        root: Option<bitcoin::TapNodeHash>,
-    ) -> Self {
-        self.input(outpoint, prevout, sequence, Spend::Committee(root), KEY_PATH_WEIGHT)
-    }
-
-    /// An input that a party signs on the key path when it publishes.
-    pub fn party(self, outpoint: OutPoint, prevout: TxOut) -> Self {
-        self.input(outpoint, prevout, AT_ONCE, Spend::Party, KEY_PATH_WEIGHT)
-    }
-
-    /// An input that the committee signs for each of `leaves`; the items of the longest witness have these lengths.
-    pub fn leaves(self, outpoint: OutPoint, prevout: TxOut, leaves: Vec<Leaf>, longest: &[usize]) -> Self {
-        let weight = leaves.iter().map(|leaf| leaf.witness_weight(longest.iter().copied())).max().unwrap_or(0);
-        self.input(outpoint, prevout, AT_ONCE, Spend::Leaves(leaves), weight)
-    }
-
-    pub fn output(mut self, script_pubkey: ScriptBuf, value: Amount) -> Self {
-        self.tx.output.push(TxOut { value, script_pubkey });
-        self
-    }
-
-    pub fn anchor(mut self) -> Self {
-        self.tx.output.push(anchor::output());
-        self
-    }
-
-    pub fn lock_time(mut self, height: bitcoin::absolute::Height) -> Self {
-        self.tx.lock_time = LockTime::from(height);
-        self
-    }
-
-    /// Weight of the transaction with its longest witnesses.
-    pub fn weight(&self) -> Weight {
-        // Marker and flag; an empty witness is counted by the witness's own weight.
-        self.tx.weight() + Weight::from_wu(2 + self.witness_weights.iter().sum::<usize>() as u64)
-    }
-
-    /// The fee that the whole transaction pays at `rate`.
-    pub fn fee(&self, rate: FeeRate) -> Amount {
-        rate.fee_wu(self.weight()).expect("a fee rate within bounds does not overflow")
-    }
-
-    /// Gives output `change` what the inputs leave after the other outputs and the fee at `rate`.
-    pub fn change(mut self, change: usize, rate: FeeRate) -> Result<Self, BuildError> {
-        let fee = self.fee(rate);
-        self.tx.output[change].value = Amount::ZERO;
-        let inputs = self.inputs();
-        let others: Amount = self.tx.output.iter().map(|output| output.value).sum();
-        let least = self.tx.output[change].script_pubkey.minimal_non_dust();
-        let needed = others + fee + least;
-        if inputs < needed {
-            return Err(BuildError::TooSmall { name: self.name, inputs, needed });
-        }
-        self.tx.output[change].value = inputs - others - fee;
-        Ok(self)
-    }
-
-    /// The finished transaction; it is checked that it pays at least `rate`.
-    pub fn finish(self, committee: &Committee, rate: FeeRate) -> Result<Presigned, BuildError> {
-        let paid: Amount = self.tx.output.iter().map(|output| output.value).sum();
-        let (inputs, needed) = (self.inputs(), paid + self.fee(rate));
-        if inputs < needed {
-            return Err(BuildError::TooSmall { name: self.name, inputs, needed });
-        }
-        let Draft { kind, name, tx, prevouts, spends, .. } = self;
-        Ok(Presigned { kind, name, tx, prevouts, committee: committee.key(), spends })
-    }
-
-    fn inputs(&self) -> Amount {
-        self.prevouts.iter().map(|output| output.value).sum()
-    }
 }
 
 impl fmt::Display for TxKind {
@@ -489,6 +322,12 @@ impl fmt::Display for TxKind {
             TxKind::RetireChallenger => "RetireChallenger",
             TxKind::Reimburse => "Reimburse",
             TxKind::Cooperative => "Cooperative",
+            TxKind::NoShow => "NoShow",
+            TxKind::Challenge => "Challenge",
+            TxKind::Step => "Step",
+            TxKind::Disproved => "Disproved",
+            TxKind::Slash => "Slash",
+            TxKind::OperatorWins => "OperatorWins",
         })
     }
 }

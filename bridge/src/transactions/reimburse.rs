@@ -10,7 +10,7 @@
 
 use bitcoin::Amount;
 
-use super::presigned::{AT_ONCE, Draft};
+use super::draft::{AT_ONCE, Draft};
 use super::{BuildError, FinalizeKind, Presigned, SlotGraph, TxKind, Vault, finalize};
 use crate::parameters::Bridge;
 

@@ -10,7 +10,7 @@ use bitcoin::absolute::Height;
 use bitcoin::{Amount, OutPoint, TapNodeHash, TxOut};
 use trestle_rollup::SlotId;
 
-use super::presigned::{AT_ONCE, Draft};
+use super::draft::{AT_ONCE, Draft};
 use super::{BuildError, Presigned, TxKind};
 use crate::connector::OperatorConnector;
 use crate::parameters::Bridge;

@@ -234,7 +234,7 @@ impl RunGraph {
             let contest = contest::build(bridge, id, kill_at, kill_output.clone(), &kill)?;
             let next = bonds.get(place + 1).map_or_else(|| operator.script_pubkey(), Bond::script_pubkey);
             let finalize_fast = finalize::fast(bridge, id, (kill_at, kill_output), kill.merkle_root(), next, operator)?;
-            let finalize_unentered = finalize::unentered(bridge, id, &contest, operator)?;
+            let finalize_unentered = finalize::unentered(bridge, id, &contest, &kill, operator)?;
             let finalize_slow = finalize::slow(bridge, id, &contest, operator)?;
             bond = (finalize_fast.outpoint(finalize::BOND), finalize_fast.tx.output[finalize::BOND as usize].clone());
             slots.push(SlotGraph { id, claim, contest, finalize_fast, finalize_unentered, finalize_slow, retire });

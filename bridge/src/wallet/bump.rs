@@ -18,8 +18,8 @@ const LEAST: FeeRate = FeeRate::BROADCAST_MIN;
 const MATURITY: u32 = 100;
 
 impl Wallet {
-    /// A version 3 transaction that spends output `vout` of `parent` so that the two together pay `target`, given the
-    /// parent's own fee; the value comes back to the wallet, which adds confirmed coins where the output alone does
+    /// A transaction of the parent's version that spends output `vout` of `parent` so that the two together pay `target`, given
+    /// the parent's own fee; the value comes back to the wallet, which adds confirmed coins where the output alone does
     /// not pay for it. The output is a pay-to-anchor one, one of the wallet's, or a taproot one of `key` (as BIP 86
     /// tweaks it, or untweaked). It is *held*, to be broadcast together with the parent.
     ///
@@ -49,7 +49,7 @@ impl Wallet {
 
         let mut chosen = vec![first];
         let child = loop {
-            let child = unsigned(&chosen, &change);
+            let child = unsigned(&chosen, &change, parent.version);
             let vsize = child.vsize() as u64;
             if vsize > CHILD_VSIZE {
                 return Err(WalletError::ChildTooLarge { vsize });
@@ -143,7 +143,7 @@ pub(super) fn fee_of(rate: FeeRate, vsize: u64) -> Amount {
 }
 
 /// The child with witnesses of the right size, and all value in its output.
-fn unsigned(coins: &[Coin], change: &ScriptBuf) -> Transaction {
+fn unsigned(coins: &[Coin], change: &ScriptBuf, version: Version) -> Transaction {
     let input = |coin: &Coin| TxIn {
         previous_output: coin.outpoint,
         sequence: Sequence::ENABLE_RBF_NO_LOCKTIME,
@@ -151,7 +151,7 @@ fn unsigned(coins: &[Coin], change: &ScriptBuf) -> Transaction {
         ..Default::default()
     };
     Transaction {
-        version: Version(3),
+        version,
         lock_time: bitcoin::absolute::LockTime::ZERO,
         input: coins.iter().map(input).collect(),
         output: vec![TxOut { value: Amount::ZERO, script_pubkey: change.clone() }],

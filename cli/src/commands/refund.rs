@@ -6,7 +6,7 @@ use serde_json::json;
 use trestle_bridge::chain::Chain;
 use trestle_bridge::parameters::{Bridge, ParametersError};
 use trestle_bridge::transactions::DepositTerms;
-use trestle_bridge::transactions::refund::Refund;
+use trestle_bridge::transactions::refund::refund;
 
 use super::error::Error;
 use super::session::{self, Session, open_home};
@@ -40,7 +40,7 @@ pub fn run(global: &Global, args: &RefundArgs) -> Result<Report, Error> {
     let mut journal = home.journal()?;
     let address = Coins::fresh_address(&home)?;
     let rate = chain.fee_rate(TARGET)?.max(FeeRate::BROADCAST_MIN);
-    let refund = Refund::new(&bridge, &terms, address.script_pubkey(), rate)?;
+    let refund = refund(&bridge, &terms, address.script_pubkey(), rate)?;
     let fee = refund.prevout.value - refund.tx.output[0].value;
     let signature = Secp256k1::new().sign_schnorr(&Message::from_digest(refund.message()), keys.refund_pair());
     let transaction = refund.complete(&signature);

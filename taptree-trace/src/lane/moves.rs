@@ -264,6 +264,19 @@ impl Move {
         if rest.is_empty() { Ok((signed, choices)) } else { Err(MoveError::Witness) }
     }
 
+    /// The lengths of the longest items of a witness: what a fee is reckoned with.
+    #[must_use]
+    pub fn longest_items(self) -> Vec<usize> {
+        let digits: usize = self.messages().iter().map(|id| id.layout().signed_digits()).sum();
+        let index = self.index().map_or(0, |id| id.layout().signed_digits());
+        let mut lengths = vec![20; self.checked().len()];
+        lengths.extend([20, 1].repeat(digits + index));
+        if !self.in_pairs() {
+            lengths.extend(std::iter::repeat_n(1, digits));
+        }
+        lengths
+    }
+
     /// Whether each digit takes two items instead of three: there would be too many.
     fn in_pairs(self) -> bool {
         3 * self.messages().iter().map(|id| id.layout().signed_digits()).sum::<usize>() > MAX_ITEMS

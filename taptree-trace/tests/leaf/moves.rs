@@ -73,6 +73,9 @@ fn every_move_is_accepted_and_read_back() {
             assert!(outcome.accepts() && outcome.alt.is_empty(), "{a_move:?}");
             assert!(outcome.peak <= 960, "{a_move:?}: {}", outcome.peak);
             assert!(accepts(&script, &items), "{a_move:?}");
+            let longest = a_move.longest_items();
+            assert_eq!(longest.len(), items.len(), "{a_move:?}");
+            assert!(items.iter().map(Vec::len).sum::<usize>() <= longest.iter().sum(), "{a_move:?}");
 
             let (messages, choices) = a_move.read(keys(), &items).unwrap();
             let mut again = Transcript::default();
