@@ -1,5 +1,7 @@
 //! The operator's side of a lane.
 
+use std::sync::Arc;
+
 use trestle_bridge::lane::{LaneTx, NodeId};
 use trestle_signer::store::Store;
 use trestle_taptree_trace::ots::{self, SecretSeed};
@@ -12,7 +14,7 @@ use crate::view::View;
 
 /// An operator whose claim may be disputed in a lane.
 pub struct LaneOperator<S> {
-    board: Board,
+    board: Arc<Board>,
     seed: SecretSeed,
     store: S,
     /// With the claim that it was opened with.
@@ -21,7 +23,7 @@ pub struct LaneOperator<S> {
 
 impl<S: Store + Clone> LaneOperator<S> {
     /// The operator's side. The store is its alone, and remembers what the one-time keys, which come from `seed`, have signed.
-    pub fn new(board: Board, seed: SecretSeed, store: S) -> Self {
+    pub fn new(board: Arc<Board>, seed: SecretSeed, store: S) -> Self {
         Self { board, seed, store, player: None }
     }
 

@@ -1,5 +1,7 @@
 //! The challenger's side of a lane.
 
+use std::sync::Arc;
+
 use bitcoin::secp256k1::{Keypair, Message, Secp256k1, rand};
 use bitcoin::{Amount, Transaction};
 use trestle_bridge::connector::OperatorConnector;
@@ -19,7 +21,7 @@ use crate::view::View;
 
 /// A challenger whose verdict on a claim is that it is false.
 pub struct LaneWatchtower<S> {
-    board: Board,
+    board: Arc<Board>,
     key: Keypair,
     seed: SecretSeed,
     store: S,
@@ -36,7 +38,7 @@ impl<S: Store + Clone> LaneWatchtower<S> {
     /// The challenger's side, of a claim that is false by its verdict. The store is its alone, and remembers what the one-time keys,
     /// which come from `seed`, have signed. When the operator has not answered for `patience` blocks it goes on chain; at the
     /// latest when half of Δ1 is over.
-    pub fn new(board: Board, key: Keypair, seed: SecretSeed, store: S, patience: u32) -> Self {
+    pub fn new(board: Arc<Board>, key: Keypair, seed: SecretSeed, store: S, patience: u32) -> Self {
         Self { board, key, seed, store, patience, player: None, horizon: None, quiet: None }
     }
 
@@ -98,7 +100,7 @@ impl<S: Store + Clone> LaneWatchtower<S> {
 
     /// Opens the player once the claim cannot give way to another. What is settled then; none while it is too early.
     fn sit_down(&mut self, view: &dyn View) -> Result<Option<Horizon>, Error> {
-        let Board { confirmations, checkpoint, .. } = self.board;
+        let Board { confirmations, checkpoint, .. } = *self.board;
         let tip = view.height();
         let claim = self.board.claim(view)?.filter(|claim| is_deep(claim.height, confirmations, tip));
         let Some(claim) = claim else {
@@ -170,7 +172,7 @@ impl<S: Store + Clone> LaneWatchtower<S> {
         truth: &mut T,
     ) -> Result<Option<(LaneTx, Transaction)>, Error> {
         let (Some((_, player)), Some(horizon)) = (&mut self.player, horizon) else { return Ok(None) };
-        let Board { graph, lane, signatures, .. } = &self.board;
+        let Board { graph, lane, signatures, .. } = &*self.board;
         let mut settled = Settled::new(truth, horizon);
         let action = match player.on_chain(graph.node(node).turn, shown, &mut settled) {
             Ok(action) => action,
