@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+pub mod dispute;
 mod error;
 pub mod lane;
 pub mod operator;

@@ -53,7 +53,7 @@ fn played(rng: &mut StdRng, n: u32, at: Cell, (fickle, stalls): (u32, u32), scri
     }
     let mut witnessed = Witnessed::default();
     let asked = *[0, 4, 12, 20, 45].choose(rng).unwrap();
-    wild.ask(&mut operator, asked, &mut witnessed);
+    wild.ask(|ask| operator.answer(ask).unwrap(), asked, &mut witnessed);
     let verdict = referee(&mut Watched { hand: &mut operator, witnessed: &mut witnessed }, &mut wild, scripts);
     assert_eq!(verdict.winner, Player::Operator, "{at:?}: {verdict:?}");
     assert_safe(&mut witnessed, n);

@@ -2,6 +2,7 @@
 #![allow(missing_docs, reason = "tests are named for the property they hold")]
 
 mod borrowed;
+mod dispute;
 mod games;
 mod honest;
 mod ledger;

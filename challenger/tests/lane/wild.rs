@@ -5,11 +5,10 @@ use std::collections::BTreeMap;
 use rand::rngs::StdRng;
 use rand::seq::SliceRandom;
 use rand::{Rng, SeedableRng};
-use trestle_challenger::lane::{Ask, Error, Play, Shown, leading, signed_by};
+use trestle_challenger::lane::{Answer, Ask, Error, Play, Shown, leading, signed_by};
 use trestle_taptree_trace::lane::{ChoiceId, Move, Search, SignedChoice, choose};
 use trestle_taptree_trace::turn::{Carried, Turn};
 
-use crate::games::Operator;
 use crate::referee::{Hand, Moved, Witnessed};
 use crate::toy::{CONFIRMATIONS, LANE, challenger_seed};
 
@@ -61,8 +60,13 @@ impl Wild {
         choose(&challenger_seed(), &LANE, id, option).unwrap()
     }
 
-    /// Asks for so many moves: the next ones mostly, and sometimes anything. Whatever it gets, the operator has signed.
-    pub fn ask(&mut self, operator: &mut Operator, moves: usize, witnessed: &mut Witnessed) {
+    /// Asks an operator for so many moves: the next ones mostly, and sometimes anything. Whatever it gets, the operator has signed.
+    pub fn ask(
+        &mut self,
+        mut operator: impl FnMut(&Ask) -> Result<Answer, Error>,
+        moves: usize,
+        witnessed: &mut Witnessed,
+    ) {
         let path = path(self.plan[&ChoiceId::Access]);
         let mut next = 0;
         for _ in 0..moves {
@@ -78,8 +82,7 @@ impl Wild {
                 2 => choices.extend(choices.clone()),
                 _ => {}
             }
-            let asked = operator.answer(&Ask { choices, wanted }).unwrap();
-            match asked {
+            match operator(&Ask { choices, wanted }) {
                 Ok(answer) => {
                     for (id, bytes) in signed_by(wanted).into_iter().zip(&answer.signatures) {
                         witnessed.message(id, &crate::wire::read(id, bytes));

@@ -1,0 +1,142 @@
+//! The operator's side of a lane.
+
+use std::sync::Arc;
+
+use trestle_bridge::lane::{LaneTx, NodeId};
+use trestle_signer::store::Store;
+use trestle_taptree_trace::ots::{self, SecretSeed};
+use trestle_taptree_trace::turn::Player;
+
+use super::duty::{Time, publish};
+use super::{Board, Duty, Error, Standing};
+use crate::lane::{self, Answer, Ask, Defender, Shown, Testimony};
+use crate::view::View;
+
+/// An operator whose claim may be disputed in a lane.
+pub struct LaneOperator<S> {
+    board: Arc<Board>,
+    seed: SecretSeed,
+    store: S,
+    /// With the claim that it was opened with.
+    player: Option<(ots::Signature, Defender<S>)>,
+}
+
+impl<S: Store + Clone> LaneOperator<S> {
+    /// The operator's side. The store is its alone, and remembers what the one-time keys, which come from `seed`, have signed.
+    pub fn new(board: Arc<Board>, seed: SecretSeed, store: S) -> Self {
+        Self { board, seed, store, player: None }
+    }
+
+    /// The lane.
+    pub fn board(&self) -> &Board {
+        &self.board
+    }
+
+    /// Answers the challenger, off chain.
+    ///
+    /// # Errors
+    /// [`Error::NotAsked`] if no claim of this slot was there at the last tip; those of [`Defender::answer`].
+    pub fn answer<T: Testimony>(&mut self, ask: &Ask, testimony: &mut T) -> Result<Answer, Error> {
+        let (_, player) = self.player.as_mut().ok_or(Error::NotAsked)?;
+        player.answer(ask, testimony).map_err(|why| self.stumble(why))
+    }
+
+    /// All that is to be done in this lane at the view's tip.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub fn tip<T: Testimony>(&mut self, view: &dyn View, testimony: &mut T) -> Result<Vec<Duty>, Error> {
+        let mut duties = Vec::new();
+        self.sit_down(view)?;
+        match Standing::of(&self.board, view)? {
+            Standing::Unentered { since } => self.no_show(view, since, &mut duties)?,
+            Standing::At { node, since, shown } => {
+                self.play(view.height(), node, since, &shown, testimony, &mut duties)?;
+            }
+            Standing::Ahead | Standing::Open { .. } | Standing::Disproved { .. } | Standing::Over { .. } => {}
+        }
+        Ok(duties)
+    }
+
+    /// Opens the player, once the claim is mined.
+    fn sit_down(&mut self, view: &dyn View) -> Result<(), Error> {
+        let Some(claim) = self.board.claim(view)? else {
+            self.player = None;
+            return Ok(());
+        };
+        if self.player.as_ref().is_none_or(|(of, _)| *of != claim.signature) {
+            let (lane, signed) = (self.board.lane.clone(), claim.signature.clone());
+            let player = Defender::open(lane, self.board.id, self.seed.clone(), signed, self.store.clone())?;
+            self.player = Some((claim.signature, player));
+        }
+        Ok(())
+    }
+
+    /// Takes the bond of a challenger that contested in vain.
+    fn no_show(&self, view: &dyn View, since: u32, duties: &mut Vec<Duty>) -> Result<(), Error> {
+        let Some(secret) = self.board.contest(view)?.and_then(|contest| self.board.secret(&contest)) else {
+            return Ok(());
+        };
+        if self.board.has_bond(view)? {
+            let tx = self.board.graph.no_show(&self.board.signatures, &secret)?;
+            self.publish(LaneTx::NoShow, tx, since, None, view.height(), duties);
+        }
+        Ok(())
+    }
+
+    /// Its own turn, or one that the challenger has let pass.
+    fn play<T: Testimony>(
+        &mut self,
+        tip: u32,
+        node: NodeId,
+        since: u32,
+        shown: &Shown,
+        testimony: &mut T,
+        duties: &mut Vec<Duty>,
+    ) -> Result<(), Error> {
+        let Some((_, player)) = &mut self.player else { return Ok(()) };
+        let (board, turn) = (&self.board, self.board.graph.node(node).turn);
+        let play = match player.on_chain(turn, shown, testimony) {
+            Ok(play) => play,
+            Err(why) => return Err(self.stumble(why)),
+        };
+        let over = since + board.turn;
+        let (what, tx, from, deadline) = match (turn.mover(), play) {
+            (Player::Operator, Some(play)) => {
+                let Some((to, (_, player))) = board.graph.next(node, play.to).zip(self.player.as_ref()) else {
+                    return Ok(());
+                };
+                let tx = board.graph.step(&board.lane, &board.signatures, to, player.transcript(), None)?;
+                (LaneTx::Step(to), tx, since, Some(over - 1))
+            }
+            (Player::Challenger, _) if tip + 1 >= over => {
+                let what = LaneTx::OperatorWins(node);
+                (what, board.graph.end(&board.signatures, what)?, over, None)
+            }
+            _ => return Ok(()),
+        };
+        self.publish(what, tx, from, deadline, tip, duties);
+        Ok(())
+    }
+
+    fn publish(
+        &self,
+        what: LaneTx,
+        tx: bitcoin::Transaction,
+        from: u32,
+        deadline: Option<u32>,
+        tip: u32,
+        duties: &mut Vec<Duty>,
+    ) {
+        if let Some(presigned) = self.board.graph.get(what) {
+            publish(duties, what, presigned, tx, Time { from, blocks: self.board.turn, deadline }, tip);
+        }
+    }
+    /// A store that has failed has to be read again.
+    fn stumble(&mut self, why: lane::Error) -> Error {
+        if matches!(why, lane::Error::Store(_)) {
+            self.player = None;
+        }
+        why.into()
+    }
+}

@@ -1,0 +1,1 @@
+//! Single situations: what is due, and what is not.

@@ -1,0 +1,143 @@
+//! Whole disputes on the chain, each run from one seed: the honest side never loses.
+
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
+use trestle_bridge::transactions::FinalizeKind;
+use trestle_challenger::dispute::End;
+use trestle_zkvm_adapter::{Fault, Kind, Place};
+
+use super::hands::{Challenger, Frailty, Operator, Tower};
+use super::world::{Outcome, Weather, World};
+use crate::honest;
+use crate::liar::{Forgery, Side};
+use crate::lies;
+use crate::wild::{Cell, Wild};
+
+/// How many games there are of each kind.
+const CAUGHT: u64 = 24;
+const ACCUSED: u64 = 20;
+
+fn weather(rng: &mut StdRng) -> Weather {
+    Weather {
+        dear: rng.gen_ratio(1, 4),
+        reorgs: *[0, 0, 10, 30].get(rng.gen_range(0..4)).unwrap(),
+        contests: rng.gen_ratio(3, 4),
+        ..Weather::fair()
+    }
+}
+
+fn frailty(rng: &mut StdRng) -> Frailty {
+    let percent = *[0, 0, 20].get(rng.gen_range(0..3)).unwrap();
+    Frailty::at(rng.r#gen(), percent)
+}
+
+fn liar(rng: &mut StdRng, n: u32) -> Side {
+    let fault = Fault { kind: Kind::ALL[rng.gen_range(0..Kind::ALL.len())], place: Place::Random(rng.r#gen()) };
+    let from = rng.gen_range(1..=n);
+    let forgery = match rng.gen_range(0..5) {
+        0 => Forgery::None,
+        1 => Forgery::Blocks(from, rng.gen_range(0..=2)),
+        _ => Forgery::Entries(from),
+    };
+    Side::liar(n, forgery, Some(fault))
+}
+
+/// An honest challenger and an operator that lies.
+fn caught(seed: u64) -> (Outcome, Weather) {
+    let mut rng = StdRng::seed_from_u64(seed);
+    let n = lies::claimed(&mut rng);
+    let mut operator = Operator::new(liar(&mut rng, n));
+    match rng.gen_range(0..6) {
+        0 => operator.answers = rng.gen_range(0..40),
+        1 => operator.moves = rng.gen_range(0..4),
+        2 => (operator.answers, operator.moves) = (rng.gen_range(0..35), rng.gen_range(0..40)),
+        3 => {
+            // The same claim, and another story.
+            let other = liar(&mut rng, n);
+            if other.block_hash() == operator.said.block_hash() {
+                operator.other = Some(other);
+            }
+        }
+        _ => {}
+    }
+    operator.frailty = frailty(&mut rng);
+    let mut tower = Tower::new(Side::honest(n), rng.gen_range(0..4));
+    tower.frailty = frailty(&mut rng);
+    let mut weather = weather(&mut rng);
+    weather.stake_gone = rng.gen_ratio(1, 5).then(|| rng.gen_range(1..60));
+    let challenger = Challenger::Tower(Box::new(tower));
+    (World::new(operator, challenger, weather, rng.r#gen()).play(), weather)
+}
+
+/// An honest operator, and a challenger that does what it likes.
+fn accused(seed: u64) -> (Outcome, Weather) {
+    let mut rng = StdRng::seed_from_u64(seed);
+    let n = honest::claimed(&mut rng);
+    let mut operator = Operator::new(Side::honest(n));
+    operator.frailty = frailty(&mut rng);
+    let mut weather = weather(&mut rng);
+    let challenger = match rng.gen_range(0..6) {
+        0 => Challenger::Absent,
+        1 => {
+            let mut tower = Tower::new(Side::doubting(n), rng.gen_range(0..4));
+            tower.frailty = frailty(&mut rng);
+            Challenger::Tower(Box::new(tower))
+        }
+        kind => {
+            let (last, any) = (u64::from(n), rng.gen_range(0..65536));
+            let cell = Cell {
+                j: [0, 1, last - 1, last, last + 1, 65535, any][rng.gen_range(0..7)],
+                k: [0, 3, 14, 170, (1 << 44) - 1][rng.gen_range(0..5)],
+                access: rng.gen_range(0..7),
+                level: rng.gen_range(0..64),
+            };
+            let fickle = [0, 5, 50][rng.gen_range(0..3)];
+            let stalls = [0, 20, 50][rng.gen_range(0..3)];
+            let mut wild = Wild::new(rng.r#gen(), cell, fickle, stalls);
+            wild.straight = kind == 2;
+            weather.late = if rng.r#gen() { rng.gen_range(0..30) } else { 0 };
+            Challenger::Wild(Box::new(wild))
+        }
+    };
+    (World::new(operator, challenger, weather, rng.r#gen()).play(), weather)
+}
+
+#[test]
+fn a_false_claim_is_slashed() {
+    for seed in 0..CAUGHT {
+        let (outcome, weather) = caught(seed);
+        println!("{seed}: {outcome:?}");
+        match weather.stake_gone {
+            // Before the lane was entered there was nothing to win, and it was not; or the bond came back.
+            Some(_) => {
+                assert!(matches!(outcome.end, None | Some(End::Taken | End::Slashed)), "seed {seed}: {outcome:?}")
+            }
+            None => {
+                assert_eq!((outcome.end, outcome.finalized), (Some(End::Slashed), None), "seed {seed}: {outcome:?}")
+            }
+        }
+    }
+}
+
+#[test]
+fn a_true_claim_stands() {
+    for seed in 1_000..1_000 + ACCUSED {
+        let (outcome, weather) = accused(seed);
+        println!("{seed}: {outcome:?}");
+        let Outcome { end, finalized, .. } = outcome;
+        match finalized {
+            Some(FinalizeKind::Unentered) if weather.contests => assert_eq!(end, Some(End::NoShow), "seed {seed}"),
+            Some(FinalizeKind::Unentered) => assert_eq!(end, None, "seed {seed}"),
+            Some(FinalizeKind::Slow) => assert_eq!(end, Some(End::OperatorWon), "seed {seed}"),
+            _ => panic!("seed {seed}: {outcome:?}"),
+        }
+    }
+}
+
+#[test]
+fn a_seed_replays() {
+    for seed in [3, 4] {
+        assert_eq!(caught(seed).0, caught(seed).0);
+        assert_eq!(accused(seed).0, accused(seed).0);
+    }
+}

@@ -1,0 +1,8 @@
+//! Both sides of a lane on a chain of real transactions, which Bitcoin Core's code judges.
+
+mod chain;
+mod edges;
+mod fates;
+mod hands;
+mod table;
+mod world;
