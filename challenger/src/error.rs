@@ -32,6 +32,9 @@ pub enum Error {
     /// A lane of a run cannot be made.
     #[error(transparent)]
     Lane(#[from] RunLaneError),
+    /// A lane that was entered stopped.
+    #[error(transparent)]
+    Dispute(#[from] Box<crate::dispute::Error>),
     /// A transaction cannot be completed.
     #[error(transparent)]
     Complete(#[from] CompleteError),

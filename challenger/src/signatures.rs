@@ -77,6 +77,13 @@ impl Signatures {
         Ok(self.tree.contains_key(name.key())?)
     }
 
+    /// The signatures of a lane, in the order in which the committee makes them; none while they are not all here.
+    pub fn lane(&self, name: &LaneName) -> Result<Option<Vec<Signature>>, Error> {
+        let Some(record) = self.tree.get(name.key())? else { return Ok(None) };
+        let read = record.chunks(64).map(Signature::from_slice).collect::<Result<_, _>>();
+        read.map(Some).map_err(|_| Error::Damaged("a lane's signatures"))
+    }
+
     fn get(&self, message: &[u8; 32]) -> Result<Option<Signature>, Error> {
         let Some(bytes) = self.tree.get(message)? else { return Ok(None) };
         Signature::from_slice(&bytes).map(Some).map_err(|_| Error::Damaged("a signature"))

@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use bitcoin::block::Header;
+use bitcoin::consensus::serialize;
 use bitcoin::hashes::Hash;
-use bitcoin::{OutPoint, Transaction, Txid};
+use bitcoin::{BlockHash, OutPoint, Transaction, Txid};
 use trestle_bridge::chain::Chain;
-use trestle_rollup::Ledger;
+use trestle_rollup::{Digest, Ledger};
 
 /// The world did not answer. Nothing was decided; the same event may be processed again.
 pub type ViewError = Box<dyn std::error::Error + Send + Sync>;
@@ -19,6 +20,9 @@ pub struct Mined {
     /// The height of its block.
     pub height: u32,
 }
+
+/// Gives the block with a hash, in Bitcoin's serialization; fails if the chain does not have it.
+pub type Blocks = Box<dyn FnMut(&Digest) -> Result<Vec<u8>, ViewError> + Send>;
 
 /// The chain as this node follows it, up to the ledger's tip. Mempools are not part of it.
 pub trait View {
@@ -42,6 +46,9 @@ pub trait View {
     /// # Errors
     /// If the chain cannot be read.
     fn confirmed(&self, txid: &Txid) -> Result<Option<u32>, ViewError>;
+
+    /// Where the blocks of the view's chain are found.
+    fn blocks(&self) -> Blocks;
 
     /// Height of the tip.
     fn height(&self) -> u32 {
@@ -78,5 +85,10 @@ impl View for ChainView {
     fn confirmed(&self, txid: &Txid) -> Result<Option<u32>, ViewError> {
         let found = self.chain.transaction(txid)?;
         Ok(found.and_then(|found| found.height).filter(|height| *height <= self.height()))
+    }
+
+    fn blocks(&self) -> Blocks {
+        let chain = Arc::clone(&self.chain);
+        Box::new(move |hash| Ok(serialize(&chain.block(&BlockHash::from_byte_array(*hash))?)))
     }
 }

@@ -262,6 +262,46 @@ pub struct DemoArgs {
     /// Where to write the report
     #[arg(long, default_value = "target/demo/report.json", value_name = "PATH")]
     pub report: PathBuf,
+    /// Play a dispute alone: an operator claims what it never paid, with this lie in the trace [instr, rs1, rs2, load, store, code,
+    /// pc, unhash, input, halt, root], or none in it [unpaid]
+    #[arg(long, value_name = "KIND", value_parser = lie)]
+    pub dispute: Option<DisputeKind>,
+    /// The step of the lie, or the first after it at which it can be told [default: by the seed]
+    #[arg(long, value_name = "STEP", requires = "dispute")]
+    pub at: Option<u64>,
+    /// Have the operator answer nobody off chain
+    #[arg(long, requires = "dispute")]
+    pub on_chain: bool,
+    /// Decides where the lie is
+    #[arg(long, value_name = "N", default_value_t = 1, requires = "dispute")]
+    pub seed: u64,
+}
+
+/// What a false claim rests on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DisputeKind {
+    /// Nothing: the trace ends in acceptance without a reason.
+    Unpaid,
+    /// A lie in the trace.
+    Trace(Kind),
+}
+
+impl DisputeKind {
+    /// The name on the command line.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Unpaid => "unpaid",
+            Self::Trace(kind) => kind.name(),
+        }
+    }
+}
+
+fn lie(text: &str) -> Result<DisputeKind, String> {
+    match text {
+        "unpaid" => Ok(DisputeKind::Unpaid),
+        _ => text.parse().map(DisputeKind::Trace),
+    }
 }
 
 /// `trestle devnet`

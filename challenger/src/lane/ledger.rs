@@ -29,7 +29,7 @@ pub struct LedgerTestimony<B> {
 struct Run {
     inputs: Inputs,
     oracle: Arc<Oracle>,
-    trace: Box<dyn Disputable>,
+    trace: Box<dyn Disputable + Send>,
 }
 
 impl<B: FnMut(&Digest) -> Result<Vec<u8>, TestimonyError>> LedgerTestimony<B> {
@@ -88,7 +88,7 @@ impl<B: FnMut(&Digest) -> Result<Vec<u8>, TestimonyError>> LedgerTestimony<B> {
         let limits = Limits { pages: guest::PAGE_LIMIT, ..Limits::default() };
         let preimages: SharedPreimages = oracle.clone();
         let honest = Trace::run(image, inputs.words(), preimages, &limits, &mut |_| {})?;
-        let trace: Box<dyn Disputable> = match self.fault {
+        let trace: Box<dyn Disputable + Send> = match self.fault {
             Some(fault) => Box::new(FaultyTrace::new(honest, fault)?),
             None => Box::new(honest),
         };

@@ -8,6 +8,9 @@ use trestle_bridge::transactions::{ChallengerInRun, RunTerms};
 use trestle_rollup::{SlotId, WithdrawalId};
 use trestle_signer::event::Delivery;
 
+use crate::dispute;
+use crate::lane::{Answer, Ask};
+
 /// Something happened. A run is named by its first slot. Every event may be given twice; one that has become pointless changes
 /// nothing.
 #[derive(Debug, Clone)]
@@ -52,6 +55,15 @@ pub enum Event {
         slot: SlotId,
         /// The signed transaction, which was not broadcast. It spends witness outputs that are in blocks.
         tx: Transaction,
+    },
+    /// A challenger asks for a move of its lane, off chain. The transport vouches for who asks.
+    Asked {
+        /// The slot whose claim is disputed.
+        slot: SlotId,
+        /// Index of the challenger.
+        challenger: u16,
+        /// What it asks.
+        ask: Box<Ask>,
     },
 }
 
@@ -118,6 +130,10 @@ pub enum Duty {
         /// The payout.
         tx: Transaction,
     },
+    /// Something in the lane of a claim that was contested. It asks nothing of anybody: that is the challenger's.
+    Dispute(dispute::Duty),
+    /// Answer a challenger, off chain.
+    Answer(Box<Answer>),
     /// Tell people. Comes again with every tip for as long as it is so.
     Alert(Alert),
 }

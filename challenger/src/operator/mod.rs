@@ -13,9 +13,11 @@
 //! one-time keys have signed.
 
 mod delivery;
+mod disputes;
 mod event;
 mod front;
 mod lanes;
+mod lie;
 mod policy;
 mod run;
 mod settle;
@@ -40,11 +42,13 @@ use crate::phase::Phase;
 use crate::signatures::Signatures;
 use crate::view::View;
 use crate::{Error, is_deep};
+use disputes::Disputes;
 use policy::Policy;
 use store::{RunRecord, Store};
 use vaults::Vaults;
 
 pub use event::{Alert, Child, Duty, Event};
+pub use lie::Lie;
 pub use status::{RunStage, RunStatus, SlotStage, SlotStatus, Status};
 pub use store::{Front, Loss, Outcome};
 
@@ -73,6 +77,9 @@ pub struct Operator {
     vaults: Vaults,
     /// From which vaults which slots can be reimbursed, in every variant.
     reimbursable: HashSet<(OutPoint, SlotId)>,
+    db: sled::Db,
+    disputes: Disputes,
+    lie: Option<Lie>,
 }
 
 impl Operator {
@@ -96,8 +103,23 @@ impl Operator {
         }
         let policy = Policy::new(&bridge.parameters);
         let (vaults, reimbursable, lanes) = (Vaults::default(), HashSet::new(), Arc::new(Lanes));
-        let mut operator =
-            Self { bridge, index, key, seed, lanes, policy, store, signatures, runs, vaults, reimbursable };
+        let (db, disputes, lie) = (db.clone(), Disputes::new(), None);
+        let mut operator = Self {
+            bridge,
+            index,
+            key,
+            seed,
+            lanes,
+            policy,
+            store,
+            signatures,
+            runs,
+            vaults,
+            reimbursable,
+            db,
+            disputes,
+            lie,
+        };
         for run in 0..operator.runs.len() {
             operator.is_signed(run)?;
         }
@@ -123,6 +145,8 @@ impl Operator {
             Event::AbandonRun { run } => self.abandon_run(run),
             Event::Delivered(delivery) => self.delivered(&delivery),
             Event::PayoutFunded { slot, tx } => self.payout_funded(view, slot, tx),
+            Event::Asked { .. } if self.lie.is_some_and(|lie| lie.silent) => Ok(Vec::new()),
+            Event::Asked { slot, challenger, ask } => self.asked(slot, challenger, &ask),
         }
     }
 
@@ -189,6 +213,7 @@ impl Operator {
                 }
                 Phase::Contested { since, entered } => {
                     duties.push(Duty::Alert(Alert::Contested { slot: slot.id, since }));
+                    self.defend(view, graph, slot, duties)?;
                     return self.finalize_contested(view, slot, since, entered, duties);
                 }
                 Phase::Finalized { kind, since } => {
@@ -203,6 +228,10 @@ impl Operator {
                 }
             };
             let goes_on = kind == Some(FinalizeKind::Fast);
+            // A lane goes on when its claim is over, and a challenger that entered none can be made to pay.
+            if !goes_on {
+                self.defend(view, graph, slot, duties)?;
+            }
             if over && place == self.runs[run].over && is_deep(since, confirmations, tip) {
                 self.runs[run].over = if goes_on { place + 1 } else { graph.slots.len() };
             }

@@ -23,7 +23,7 @@ impl Operator {
     ) -> Result<(), Error> {
         // Whoever fulfilled it. One whose key has signed is not used again, even if a deep reorganization has undone it.
         let used = view.ledger().state_at_tip().slot(slot.id)?.is_some() || self.store.statement(slot.id)?.is_some();
-        if used && self.claim(view, graph, slot, duties)? {
+        if (used || self.lie.is_some()) && self.claim(view, graph, slot, duties)? {
             return Ok(());
         }
         let end = graph.terms.end()?.to_consensus_u32();
@@ -48,6 +48,13 @@ impl Operator {
     ) -> Result<bool, Error> {
         let fixed = match self.store.statement(slot.id)? {
             Some(_) => true,
+            None if self.lie.is_some() => match self.false_statement(view, graph)? {
+                Some(statement) => {
+                    self.store.fix_statement(slot.id, statement)?;
+                    true
+                }
+                None => return Ok(true),
+            },
             None => match self.first_true_statement(view, graph, slot.id, duties)? {
                 Found::Yes(statement) => {
                     self.store.fix_statement(slot.id, statement)?;
@@ -110,7 +117,7 @@ impl Operator {
         if !is_deep(height, confirmations, view.height()) {
             return Ok(None); // in the middle of a reorganization, or behind
         }
-        if !holds(view, slot, checkpoint, statement, confirmations)? {
+        if self.lie.is_none() && !holds(view, slot, checkpoint, statement, confirmations)? {
             duties.push(Duty::Alert(Alert::ClaimFalse { slot, height }));
             return Ok(None);
         }

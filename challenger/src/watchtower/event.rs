@@ -7,6 +7,10 @@ use serde::{Deserialize, Serialize};
 use trestle_bridge::transactions::{ChallengerInRun, RunTerms};
 use trestle_rollup::SlotId;
 use trestle_signer::Delivery;
+use trestle_taptree_trace::lane::Move;
+
+use crate::dispute;
+use crate::lane::Answer;
 
 /// Something happened to a watchtower. Every event may be given twice. A run is named by its first slot.
 #[derive(Debug, Clone, PartialEq)]
@@ -33,6 +37,15 @@ pub enum Event {
     LaneKeys(Vec<u8>),
     /// The committee's signatures of a run came.
     Delivered(Box<Delivery>),
+    /// An operator has answered what [`crate::dispute::Duty::Ask`] asked. The transport vouches for who answers.
+    Answered {
+        /// The slot whose claim is disputed.
+        slot: SlotId,
+        /// What was asked for.
+        wanted: Move,
+        /// The answer.
+        answer: Box<Answer>,
+    },
 }
 
 /// What a transaction to be broadcast is.
@@ -105,6 +118,13 @@ pub enum Duty {
         anchor: Option<OutPoint>,
         /// Height of the block by which it should be mined, if there is such a height.
         deadline: Option<u32>,
+    },
+    /// Something in this challenger's lane of a claim that is false.
+    Dispute {
+        /// The slot claimed.
+        slot: SlotId,
+        /// What is to be done.
+        duty: dispute::Duty,
     },
 }
 

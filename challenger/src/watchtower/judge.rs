@@ -15,7 +15,7 @@ impl Watchtower {
     /// Judges a claim, reports it, and contests it if it is false and still can be.
     #[expect(clippy::too_many_arguments, reason = "what it looks at is just that much")]
     pub(super) fn look_at(
-        &self,
+        &mut self,
         view: &dyn View,
         run: usize,
         graph: &RunGraph,
@@ -27,9 +27,15 @@ impl Watchtower {
         let Some(report) = self.judge(view, graph, slot, claim)? else { return Ok(()) };
         let verdict = report.verdict;
         duties.push(Duty::Report(report));
-        let may_contest = matches!(phase, Phase::Claimed { .. }) && self.runs[run].has_part(self.index);
-        if !may_contest || verdict == Verdict::True {
+        if verdict == Verdict::True || !self.runs[run].has_part(self.index) {
             return Ok(());
+        }
+        if !matches!(phase, Phase::Claimed { .. }) {
+            let place = (slot.id.serial - graph.terms.first_serial) as usize;
+            return match Statement::read(&graph.terms.claim_keys[place], &claim.tx) {
+                Ok(statement) => self.dispute(view, graph, slot, statement, duties),
+                Err(_) => Ok(()),
+            };
         }
         if let Some(tx) = self.contest(slot)? {
             let deadline = claim.height + u32::from(self.bridge.parameters.delta1.value());

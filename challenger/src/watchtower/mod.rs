@@ -2,12 +2,13 @@
 //!
 //! ```text
 //! a run:    Invited ─▶ FundBond ─▶ BondFunded ─▶ Join ─▶ Proposed ─▶ Consent ─▶ Delivered ─▶ bond broadcast ┈▶ bond retired
-//! a claim:  judged ─▶ Report, and if it is false Contest
+//! a claim:  judged ─▶ Report, and if it is false Contest, and its lane ([`crate::dispute`])
 //! ```
 //!
 //! A claim is judged once the block that it speaks of is K deep; that is long before Δ1 is over, for a claim about a block
 //! that was not there when it was made is false at once. The verdict is on disk before anything is done about it.
 
+mod disputes;
 mod event;
 mod judge;
 mod lanes;
@@ -37,6 +38,7 @@ use crate::phase::Phase;
 use crate::signatures::Signatures;
 use crate::view::View;
 use crate::{Error, is_deep};
+use disputes::Disputes;
 use store::{RunRecord, Store};
 
 /// A run as far as it is known.
@@ -74,6 +76,8 @@ pub struct Watchtower {
     store: Store,
     signatures: Signatures,
     runs: Vec<Run>,
+    db: sled::Db,
+    disputes: Disputes,
 }
 
 impl Watchtower {
@@ -92,7 +96,9 @@ impl Watchtower {
         let signatures = Signatures::open(db, "watchtower/signatures", bridge.committee.clone())?;
         let records = store.runs()?;
         let (lanes, bad_keys, runs) = (Arc::new(Lanes), HashSet::new(), Vec::new());
-        let mut tower = Self { bridge, index, key, seed, lanes, bad_keys, patience, store, signatures, runs };
+        let (db, disputes) = (db.clone(), Disputes::new());
+        let mut tower =
+            Self { bridge, index, key, seed, lanes, bad_keys, patience, store, signatures, runs, db, disputes };
         for record in records {
             let terms = record.terms.clone();
             let graph = terms.map(|terms| RunGraph::build(&tower.bridge, terms)).transpose()?.map(Arc::new);
@@ -119,6 +125,7 @@ impl Watchtower {
             Event::Proposed(terms) => self.proposed(*terms)?,
             Event::Delivered(delivery) => self.delivered(*delivery)?,
             Event::LaneKeys(keys) => self.keys_came(&keys)?,
+            Event::Answered { slot, wanted, answer } => return self.answered(slot, wanted, &answer),
         }
         let mut duties = Vec::new();
         for run in 0..self.runs.len() {

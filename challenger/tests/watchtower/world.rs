@@ -23,6 +23,7 @@ use trestle_bridge::transactions::slot_run::bond_output;
 use trestle_bridge::transactions::{
     ChallengerInRun, Checkpoint, LanePlace, Presigned, Reveal, RunGraph, RunTerms, SignRequest, contest, payout,
 };
+use trestle_challenger::view::Blocks;
 use trestle_challenger::watchtower::{Duty, Event, Purpose, Watchtower};
 use trestle_challenger::{Error, Mined, View, ViewError};
 use trestle_rollup::envelope::Kind;
@@ -107,6 +108,10 @@ impl View for Chain {
 
     fn confirmed(&self, txid: &Txid) -> Result<Option<u32>, ViewError> {
         Ok(self.find(|tx| tx.compute_txid() == *txid).map(|mined| mined.height))
+    }
+
+    fn blocks(&self) -> Blocks {
+        Box::new(|_| Err("no lane is entered on this chain".into()))
     }
 
     fn height(&self) -> u32 {

@@ -12,7 +12,7 @@ use trestle_rollup::{Event, Ledger};
 use super::Error;
 use crate::runtime::{self, Runtime};
 
-fn check(holds: bool, what: impl FnOnce() -> String) -> Result<(), Error> {
+pub(super) fn check(holds: bool, what: impl FnOnce() -> String) -> Result<(), Error> {
     if holds { Ok(()) } else { Err(Error::Check(what())) }
 }
 
@@ -41,6 +41,19 @@ pub fn claims_were_judged_true(runtime: &Runtime) -> Result<(), Error> {
         let reports = challenger.reports()?;
         let all_true = !reports.is_empty() && reports.iter().all(|report| report.verdict == Verdict::True);
         check(all_true, || format!("{} judged every claim true: {reports:?}", challenger.role.name))?;
+    }
+    Ok(())
+}
+
+/// Every challenger has judged a claim to be false.
+///
+/// # Errors
+/// It does not hold, or could not be looked at.
+pub fn claim_was_judged_false(runtime: &Runtime) -> Result<(), Error> {
+    for challenger in &runtime.challengers {
+        let reports = challenger.reports()?;
+        let one_false = reports.iter().any(|report| report.verdict != Verdict::True);
+        check(one_false, || format!("{} judged a claim false: {reports:?}", challenger.role.name))?;
     }
     Ok(())
 }

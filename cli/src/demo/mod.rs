@@ -1,21 +1,25 @@
 //! The demo: a whole bridge on regtest goes through everything it does, and every step is checked.
 
 pub mod checks;
+mod dispute;
 mod report;
 mod stage;
 
 use std::path::Path;
 
 use serde_json::Value;
+use trestle_zkvm_adapter::Kind;
 
-use crate::args::DemoArgs;
+use crate::args::{DemoArgs, DisputeKind};
 use crate::commands;
 use crate::devnet;
 use crate::figures;
 use crate::output::{Output, Report};
 use crate::regtest::RegtestError;
 use crate::runtime;
+use dispute::Plan;
 
+pub use dispute::Dispute;
 pub use stage::Stage;
 
 /// Index of the denomination that the demo moves: 0.1 BTC.
@@ -77,7 +81,10 @@ impl From<RegtestError> for Error {
 pub fn run(args: &DemoArgs, output: &Output) -> Result<Report, commands::Error> {
     let failed = |error: Error| commands::Error::Bridge(error.to_string());
     let directory = tempfile::tempdir().map_err(|e| failed(Error::file(Path::new("a temporary directory"), e)))?;
-    let outcome = play(directory.path(), output);
+    let outcome = match args.dispute {
+        Some(kind) => play_dispute(directory.path(), output, args, kind),
+        None => play(directory.path(), output),
+    };
     let json = report::json(&outcome);
     report::write(&args.report, &json).map_err(failed)?;
     let done = outcome.map_err(failed)?;
@@ -150,13 +157,34 @@ fn play(directory: &Path, output: &Output) -> Result<report::Done, Error> {
     let vaults = checks::vaults_cover_supply(&stage.world().runtime)?;
     stage.say(&format!("   {vaults} vault holds what the Layer 2 owes"));
 
-    stage.title("8. Figures");
+    stage.title(
+        "8. An operator claims what it paid nobody. The challenger contests; Bitcoin Script judges one step of the machine",
+    );
+    let kind = DisputeKind::Trace(Kind::Instr);
+    let dispute = dispute::play(&mut stage, Plan { kind, at: None, seed: 1, on_chain: false })?;
+    stage.show();
+    stage.say(&dispute.summary());
+
+    stage.title("9. Figures");
     let progress = |line: &str| output.progress(line);
     let figures = figures::measure(&progress).map_err(|e| Error::Figures(e.to_string()))?;
     for figure in &figures {
         stage.say(&format!("   {:<40} {:>14} {}", figure.name, figure.value, figure.unit));
     }
-    stage.done(figures)
+    stage.done(figures, vec![dispute])
+}
+
+/// A dispute alone: nobody deposits anything, and an operator claims all the same.
+fn play_dispute(directory: &Path, output: &Output, args: &DemoArgs, kind: DisputeKind) -> Result<report::Done, Error> {
+    let mut stage = Stage::open(directory, *output)?;
+    stage.title("The bridge is set up: operators bond their runs, the committee signs every slot and every lane");
+    stage.world().open_runs(&[DENOMINATION], 1)?;
+    stage.title("An operator claims what it paid nobody; the challenger contests");
+    let plan = Plan { kind, at: args.at, seed: args.seed, on_chain: args.on_chain };
+    let dispute = dispute::play(&mut stage, plan)?;
+    stage.show();
+    stage.say(&dispute.summary());
+    stage.done(Vec::new(), vec![dispute])
 }
 
 /// A text of a command's answer.

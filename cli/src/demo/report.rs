@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use super::Error;
+use super::{Dispute, Error};
 use crate::figures::Figure;
 use crate::runtime::TimelineStep;
 
@@ -16,6 +16,8 @@ pub struct Done {
     pub bitcoind: String,
     /// Every transaction that somebody of the bridge sent.
     pub steps: Vec<TimelineStep>,
+    /// The disputes that were played.
+    pub disputes: Vec<Dispute>,
     /// What was measured.
     pub figures: Vec<Figure>,
 }
@@ -26,7 +28,7 @@ pub fn json(outcome: &Result<Done, Error>) -> Value {
         Ok(done) => {
             let figures = done.figures.iter().map(|figure| (figure.name.to_string(), json!(figure.value)));
             let figures: serde_json::Map<String, Value> = figures.collect();
-            json!({ "ok": true, "bitcoind": done.bitcoind, "steps": done.steps, "figures": figures })
+            json!({ "ok": true, "bitcoind": done.bitcoind, "steps": done.steps, "disputes": done.disputes, "figures": figures })
         }
         Err(error) => json!({ "ok": false, "error": error.to_string() }),
     }

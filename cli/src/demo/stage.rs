@@ -12,7 +12,7 @@ use serde_json::Value;
 use trestle_bridge::chain::Chain;
 
 use super::report::Done;
-use super::{Error, text};
+use super::{Dispute, Error, text};
 use crate::args::Cli;
 use crate::commands;
 use crate::devnet::{Served, World};
@@ -250,11 +250,11 @@ impl Stage {
     ///
     /// # Errors
     /// bitcoind.
-    pub fn done(&mut self, figures: Vec<Figure>) -> Result<Done, Error> {
+    pub fn done(&mut self, figures: Vec<Figure>, disputes: Vec<Dispute>) -> Result<Done, Error> {
         self.show();
         let world = self.world();
         let info: Value = world.node().call("getnetworkinfo", &[])?;
         let bitcoind = text(&info["subversion"])?.trim_matches('/').to_owned();
-        Ok(Done { bitcoind, steps: world.runtime.timeline().steps(), figures })
+        Ok(Done { bitcoind, steps: world.runtime.timeline().steps(), disputes, figures })
     }
 }

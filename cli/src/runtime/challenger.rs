@@ -5,12 +5,15 @@ use std::path::Path;
 use std::sync::Arc;
 
 use bitcoin::hashes::sha256;
+use bitcoin::secp256k1::Keypair;
 use bitcoin::secp256k1::schnorr::Signature;
 use bitcoin::{OutPoint, Transaction, Txid};
 use trestle_bridge::chain::Chain;
 use trestle_bridge::parameters::Bridge;
 use trestle_bridge::transactions::ChallengerInRun;
 use trestle_bridge::wallet::{Funding, Wallet, WalletError};
+use trestle_challenger::dispute;
+use trestle_challenger::lane::Ask;
 use trestle_challenger::watchtower::{Duty, Event, Purpose, Report, Watchtower};
 use trestle_rollup::SlotId;
 
@@ -47,12 +50,20 @@ pub enum Answer {
     },
     /// It lacks the signatures of the run with this bond.
     Lacks(OutPoint),
+    /// It asks the operator for a move in its lane.
+    Asks {
+        /// The slot whose claim is disputed.
+        slot: SlotId,
+        /// What it asks.
+        ask: Box<Ask>,
+    },
 }
 
 /// A watchtower that runs.
 pub struct ChallengerRole {
     /// What it has for itself.
     pub role: Role,
+    key: Keypair,
     machine: Watchtower,
     wallet: Wallet,
 }
@@ -67,7 +78,7 @@ impl ChallengerRole {
         let (key, seed) = (role.secrets.key()?, role.secrets.seed()?);
         let machine = Watchtower::open(&role.db, Bridge::clone(bridge), key, seed, PATIENCE)?;
         let wallet = role.wallet(&bridge.parameters)?;
-        Ok(Self { role, machine, wallet })
+        Ok(Self { role, key, machine, wallet })
     }
 
     /// Its Bitcoin wallet.
@@ -131,6 +142,16 @@ impl ChallengerRole {
                     Duty::FetchLaneKeys { operator, digest } => answers.push(Answer::LacksKeys { operator, digest }),
                     Duty::Consent { run, consent } => answers.push(Answer::Consented { run, consent }),
                     Duty::RequestSignatures { bond, .. } => answers.push(Answer::Lacks(bond)),
+                    Duty::Dispute { slot, duty: dispute::Duty::Ask(ask) } => {
+                        answers.push(Answer::Asks { slot, ask: Box::new(ask) });
+                    }
+                    Duty::Dispute { duty: dispute::Duty::Broadcast { name, tx, .. }, .. } => {
+                        sender.send(&self.role.name, &name, &tx)?;
+                    }
+                    Duty::Dispute { duty: dispute::Duty::Bump { name, tx, child, .. }, .. } => {
+                        let handle = Handle { vout: child.vout, fee: child.fee, key: Some(&self.key) };
+                        sender.send_with_child(&self.role.name, &name, &tx, handle, &mut self.wallet)?;
+                    }
                     Duty::Report(report) => tracing::info!(challenger = self.role.name, ?report, "judged a claim"),
                     Duty::Broadcast { purpose, tx } => self.broadcast(sender, purpose, &tx)?,
                     Duty::Bump { purpose, tx, fee, anchor, .. } => {

@@ -6,6 +6,7 @@
 
 mod challenger;
 mod committee;
+mod disputes;
 mod lane_keys;
 mod operator;
 mod role;
@@ -287,6 +288,7 @@ impl Runtime {
             let key = match &request {
                 Request::Challengers { run, .. } => (operator, *run, false),
                 Request::Run { terms, .. } => (operator, terms.slot(0), true),
+                Request::Answer(_) => continue,
             };
             if !seen.insert(key) {
                 continue;
@@ -294,6 +296,7 @@ impl Runtime {
             match request {
                 Request::Challengers { run, slots } => self.invite(operator, run, slots, &mut wanted)?,
                 Request::Run { terms, consent } => self.sign_run(operator, &terms, consent, &mut wanted)?,
+                Request::Answer(_) => {}
             }
             self.deliver(&mut wanted)?;
         }
@@ -394,6 +397,7 @@ impl Runtime {
                         self.give_challenger(challenger, watchtower::Event::LaneKeys(keys))?;
                     }
                 }
+                Answer::Asks { slot, ask } => self.play(challenger, *slot, ask.clone())?,
                 Answer::Joined { .. } | Answer::Consented { .. } => {}
             }
         }

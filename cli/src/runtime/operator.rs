@@ -10,7 +10,9 @@ use trestle_bridge::chain::Chain;
 use trestle_bridge::parameters::Bridge;
 use trestle_bridge::transactions::RunTerms;
 use trestle_bridge::wallet::{Funding, Wallet, WalletError};
-use trestle_challenger::operator::{Alert, Child, Duty, Event, Operator};
+use trestle_challenger::dispute;
+use trestle_challenger::lane::Answer;
+use trestle_challenger::operator::{Alert, Child, Duty, Event, Lie, Operator};
 use trestle_rollup::SlotId;
 
 use super::Error;
@@ -37,6 +39,8 @@ pub enum Request {
         /// The operator's consent.
         consent: Signature,
     },
+    /// Its answer to a challenger.
+    Answer(Box<Answer>),
 }
 
 /// An operator that runs.
@@ -75,6 +79,11 @@ impl OperatorRole {
     /// Its key.
     pub fn key(&self) -> &Keypair {
         &self.key
+    }
+
+    /// Has it lie from now on, for a demonstration.
+    pub fn lie(&mut self, lie: Lie) {
+        self.machine.lie(lie);
     }
 
     /// Its Bitcoin wallet.
@@ -119,6 +128,8 @@ impl OperatorRole {
                         let action = format!("Payout {slot}");
                         sender.send_with_child(&self.role.name, &action, &tx, handle, &mut self.wallet)?;
                     }
+                    Duty::Dispute(duty) => self.dispute(sender, duty)?,
+                    Duty::Answer(answer) => requests.push(Request::Answer(answer)),
                     Duty::Alert(alert) => self.alert(&alert),
                 }
             }
@@ -156,6 +167,14 @@ impl OperatorRole {
             self.wallet.sent(&tx.compute_txid())?;
         }
         Ok(())
+    }
+
+    /// Does what is due in a lane. What is to be bumped was broadcast with a child just before, where one is needed.
+    fn dispute(&mut self, sender: &Sender, duty: dispute::Duty) -> Result<(), Error> {
+        match duty {
+            dispute::Duty::Broadcast { name, tx, child, .. } => self.broadcast(sender, &name, &tx, Some(child)),
+            dispute::Duty::Bump { .. } | dispute::Duty::Ask(_) => Ok(()),
+        }
     }
 
     fn alert(&self, alert: &Alert) {

@@ -1,0 +1,88 @@
+//! The lanes of claims that were contested.
+
+use std::collections::BTreeMap;
+
+use trestle_bridge::transactions::{LanePlace, RunGraph, SlotGraph};
+use trestle_rollup::SlotId;
+
+use super::{Duty, Operator};
+use crate::Error;
+use crate::dispute::{self, LaneOperator};
+use crate::lane::{Ask, LedgerTestimony};
+use crate::signatures::LaneName;
+use crate::view::{Blocks, View};
+
+/// A lane that is played, by slot and challenger.
+pub(super) type Disputes = BTreeMap<(SlotId, u16), Dispute>;
+
+/// The operator's side of a lane, and what it says.
+pub(super) struct Dispute {
+    player: LaneOperator<sled::Tree>,
+    testimony: LedgerTestimony<Blocks>,
+}
+
+impl Operator {
+    /// Plays every lane of a claim that was contested. One that cannot go on now is no reason for the others to stop.
+    pub(super) fn defend(
+        &mut self,
+        view: &dyn View,
+        graph: &RunGraph,
+        slot: &SlotGraph,
+        duties: &mut Vec<Duty>,
+    ) -> Result<(), Error> {
+        for challenger in (0u16..).take(graph.terms.challengers.len()) {
+            let key = (slot.id, challenger);
+            if !self.disputes.contains_key(&key) {
+                let Some(dispute) = self.sit_down(view, graph, slot, challenger)? else { continue };
+                self.disputes.insert(key, dispute);
+            }
+            let Some(Dispute { player, testimony }) = self.disputes.get_mut(&key) else { continue };
+            match player.tip(view, testimony) {
+                Ok(due) => duties.extend(due.into_iter().map(Duty::Dispute)),
+                Err(error) => tracing::error!(slot = %slot.id, challenger, %error, "a lane does not go on"),
+            }
+        }
+        Ok(())
+    }
+
+    /// Answers a challenger. What it asks wrongly it is told, and nothing has changed.
+    pub(super) fn asked(&mut self, slot: SlotId, challenger: u16, ask: &Ask) -> Result<Vec<Duty>, Error> {
+        let Some(Dispute { player, testimony }) = self.disputes.get_mut(&(slot, challenger)) else {
+            return Err(Error::Refused(format!("no lane of challenger {challenger} about {slot} is played")));
+        };
+        let answer = player.answer(ask, testimony).map_err(Box::new)?;
+        Ok(vec![Duty::Answer(Box::new(answer))])
+    }
+
+    /// The side of a lane of which everything is signed.
+    fn sit_down(
+        &self,
+        view: &dyn View,
+        graph: &RunGraph,
+        slot: &SlotGraph,
+        challenger: u16,
+    ) -> Result<Option<Dispute>, Error> {
+        let at = LanePlace { slot: slot.id.serial - graph.terms.first_serial, challenger };
+        let Some(statement) = self.store.statement(slot.id)? else { return Ok(None) };
+        let Some(digest) = graph.terms.lane_digest(at) else { return Ok(None) };
+        let Some(signatures) = self.signatures.lane(&LaneName(graph.terms.digest(), at))? else { return Ok(None) };
+        let keys = self.store.lane_keys(&digest)?.ok_or(Error::Damaged("a run without the keys of its lanes"))?;
+        let lane = graph.terms.lane(&self.bridge, at, &keys)?;
+        let board = dispute::Board::new(&self.bridge, graph, slot.id, usize::from(challenger), lane, signatures);
+        let store = self.db.open_tree(format!("operator/lane/{}/{challenger}", slot.id))?;
+        let player = LaneOperator::new(board.map_err(Box::new)?.into(), self.seed.clone(), store);
+        let testimony = LedgerTestimony::new(
+            view.ledger().clone(),
+            view.blocks(),
+            graph.terms.checkpoint.height,
+            (statement.n, statement.block_prefix),
+            slot.id,
+            self.bridge.parameters.confirmations,
+        )?;
+        let testimony = match &self.lie {
+            Some(lie) => testimony.lying(lie.fault),
+            None => testimony,
+        };
+        Ok(Some(Dispute { player, testimony }))
+    }
+}

@@ -1,0 +1,86 @@
+//! This challenger's lanes of claims that are false.
+
+use std::collections::BTreeMap;
+
+use trestle_bridge::transactions::claim::Statement;
+use trestle_bridge::transactions::{LanePlace, RunGraph, SlotGraph};
+use trestle_rollup::SlotId;
+use trestle_taptree_trace::lane::Move;
+
+use super::{Duty, Watchtower};
+use crate::Error;
+use crate::dispute::{self, LaneWatchtower};
+use crate::lane::{Answer, LedgerTestimony};
+use crate::signatures::LaneName;
+use crate::view::{Blocks, View};
+
+/// A lane that is played, by slot.
+pub(super) type Disputes = BTreeMap<SlotId, Dispute>;
+
+/// This challenger's side of a lane, and what it knows.
+pub(super) struct Dispute {
+    /// What the claim says.
+    statement: Statement,
+    player: LaneWatchtower<sled::Tree>,
+    truth: LedgerTestimony<Blocks>,
+}
+
+impl Watchtower {
+    /// Plays the lane of a claim that is false. If it cannot go on now, that is no reason for others to stop.
+    pub(super) fn dispute(
+        &mut self,
+        view: &dyn View,
+        graph: &RunGraph,
+        slot: &SlotGraph,
+        statement: Statement,
+        duties: &mut Vec<Duty>,
+    ) -> Result<(), Error> {
+        if self.disputes.get(&slot.id).is_none_or(|dispute| dispute.statement != statement) {
+            let Some(dispute) = self.sit_down(view, graph, slot, statement)? else { return Ok(()) };
+            self.disputes.insert(slot.id, dispute);
+        }
+        let Some(Dispute { player, truth, .. }) = self.disputes.get_mut(&slot.id) else { return Ok(()) };
+        match player.tip(view, truth) {
+            Ok(due) => duties.extend(due.into_iter().map(|duty| Duty::Dispute { slot: slot.id, duty })),
+            Err(error) => tracing::error!(slot = %slot.id, %error, "the lane does not go on"),
+        }
+        Ok(())
+    }
+
+    /// Takes an answer in; returns what to ask next.
+    pub(super) fn answered(&mut self, slot: SlotId, wanted: Move, answer: &Answer) -> Result<Vec<Duty>, Error> {
+        let Some(Dispute { player, truth, .. }) = self.disputes.get_mut(&slot) else {
+            return Err(Error::Refused(format!("no lane about {slot} is played")));
+        };
+        let next = player.receive(wanted, answer, truth).map_err(Box::new)?;
+        Ok(next.into_iter().map(|ask| Duty::Dispute { slot, duty: dispute::Duty::Ask(ask) }).collect())
+    }
+
+    /// Its side of a lane of which everything is signed.
+    fn sit_down(
+        &self,
+        view: &dyn View,
+        graph: &RunGraph,
+        slot: &SlotGraph,
+        statement: Statement,
+    ) -> Result<Option<Dispute>, Error> {
+        let at = LanePlace { slot: slot.id.serial - graph.terms.first_serial, challenger: self.index };
+        let Some(digest) = graph.terms.lane_digest(at) else { return Ok(None) };
+        let signatures = self.signatures.lane(&LaneName(graph.terms.digest(), at))?;
+        let (Some(keys), Some(signatures)) = (self.store.lane_keys(&digest)?, signatures) else { return Ok(None) };
+        let lane = graph.terms.lane(&self.bridge, at, &keys)?;
+        let board = dispute::Board::new(&self.bridge, graph, slot.id, usize::from(self.index), lane, signatures);
+        let store = self.db.open_tree(format!("watchtower/lane/{}", slot.id))?;
+        let board = board.map_err(Box::new)?.into();
+        let player = LaneWatchtower::new(board, self.key, self.seed.clone(), store, self.patience);
+        let truth = LedgerTestimony::new(
+            view.ledger().clone(),
+            view.blocks(),
+            graph.terms.checkpoint.height,
+            (statement.n, statement.block_prefix),
+            slot.id,
+            self.bridge.parameters.confirmations,
+        )?;
+        Ok(Some(Dispute { statement, player, truth }))
+    }
+}
