@@ -104,7 +104,7 @@ impl Operator {
         Ok(operator)
     }
 
-    /// The same, with lanes that are made otherwise: for a simulation in which none is entered.
+    /// The same, with lanes that are made otherwise: less of them in a simulation, or once for several roles.
     pub fn with_lanes(self, lanes: Arc<dyn LaneWork>) -> Self {
         Self { lanes, ..self }
     }
