@@ -205,6 +205,10 @@ impl Operator {
             let goes_on = kind == Some(FinalizeKind::Fast);
             if over && place == self.runs[run].over && is_deep(since, confirmations, tip) {
                 self.runs[run].over = if goes_on { place + 1 } else { graph.slots.len() };
+                if self.runs[run].over == graph.slots.len() {
+                    // Nobody will make a lane of them any more.
+                    self.store.remove_lane_keys(graph.terms.lanes.iter().flatten())?;
+                }
             }
             if !goes_on {
                 return Ok(());
