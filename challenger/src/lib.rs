@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod error;
+pub mod lane;
 pub mod operator;
 mod phase;
 mod signatures;

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 use crate::ots::{CLAIM, Field, Layout};
 
 /// Digits of a digest that is cut to 24 bytes.
@@ -12,7 +14,7 @@ pub const DIGEST_DIGITS: usize = 64;
 pub const PLACES: u8 = 3;
 
 /// One of the searches of a lane. Every round cuts an interval into four.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Search {
     /// Over the entries of the history.
     History,

@@ -2,7 +2,7 @@
 //!
 //! The scripts here are the part of an output's leaf that takes the one-time signatures; who else has to sign, and when,
 //! is the bridge's. Each consumes its items and leaves nothing. The items below them must not be 20 bytes long
-//! ([`crate::ots::script_verify`]).
+//! ([`crate::ots::script_commit`]).
 //!
 //! An opening says where it is in its search: the script takes the index apart into base-4 digits and demands the
 //! challenger's secret for each of them. So the operator can open nothing that the challenger has not chosen, needs no
@@ -13,6 +13,7 @@
 
 use bitcoin::opcodes::all::*;
 use bitcoin::script::{Builder, ScriptBuf};
+use serde::{Deserialize, Serialize};
 
 use super::{
     ChoiceId, ChoiceKey, End, HeaderPart, LaneKeys, MessageId, PLACES, Place, Search, Side, SignedChoice, Transcript,
@@ -20,7 +21,7 @@ use super::{
 use crate::ots::{Link, OtsError, Signature, script_commit, script_commit_and_read, script_commit_pairs};
 
 /// A move of the operator.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Move {
     /// The values of one round.
     Round(Search, u8),

@@ -1,0 +1,17 @@
+//! The players of a lane, against each other and against anybody, in memory.
+#![allow(missing_docs, reason = "tests are named for the property they hold")]
+
+mod borrowed;
+mod games;
+mod honest;
+mod ledger;
+mod liar;
+mod lies;
+mod path;
+mod referee;
+mod restarts;
+mod simulation;
+mod store;
+mod toy;
+mod wild;
+mod wire;
