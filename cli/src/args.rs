@@ -319,6 +319,9 @@ pub struct DevnetArgs {
     /// Start an Electrum server too, and have user wallets read Bitcoin through it instead of through bitcoind
     #[arg(long)]
     pub electrum: bool,
+    /// Slots of each operator's runs, one run for each denomination; signing them takes about a second each
+    #[arg(long, default_value_t = 8, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..=100))]
+    pub slots: u32,
 }
 
 /// `trestle machine …`

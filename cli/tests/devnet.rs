@@ -65,7 +65,7 @@ impl Devnet {
 
     fn start_again(&mut self) {
         let mut command = trestle();
-        command.args(["devnet", "--block-time", "0.2", "--rpc-port", &self.port.to_string(), "--dir"]);
+        command.args(["devnet", "--block-time", "0.2", "--slots", "2", "--rpc-port", &self.port.to_string(), "--dir"]);
         command.arg(self.directory.path().join("devnet"));
         if self.electrum {
             command.arg("--electrum");

@@ -143,7 +143,7 @@ impl<S: Store + Clone> Signer<S> {
         Self { musig: self.musig.with_entropy(entropy), ..self }
     }
 
-    /// The same, with lanes that are made otherwise: for a simulation of signers, to whom they are lists of hashes.
+    /// The same, with lanes that are made otherwise: less of them in a simulation, or once for several roles.
     pub fn with_lanes(mut self, work: Arc<dyn LaneWork>) -> Self {
         self.lanes.work = work;
         self

@@ -7,8 +7,8 @@ use super::LaneGraph;
 use crate::parameters::Bridge;
 use crate::transactions::{LanePlace, RunGraph, RunLaneError, SignRequest};
 
-/// Makes the keys of lanes, and what is signed in them. [`Lanes`] does; a simulation of those who sign, to whom a
-/// lane is a list of hashes, may do with less.
+/// Makes the keys of lanes, and what is signed in them. [`Lanes`] does. A simulation of those who sign, to whom a
+/// lane is a list of hashes, may do with less; roles that run in one process may share the work.
 pub trait LaneWork: Send + Sync {
     /// The operator's public keys of a lane, as bytes ([`OperatorKeys::to_bytes`]).
     fn operator_keys(&self, bridge: &Bridge, seed: &SecretSeed, lane: &LaneId) -> Vec<u8>;

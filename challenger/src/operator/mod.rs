@@ -126,7 +126,7 @@ impl Operator {
         Ok(operator)
     }
 
-    /// The same, with lanes that are made otherwise: for a simulation in which none is entered.
+    /// The same, with lanes that are made otherwise: less of them in a simulation, or once for several roles.
     pub fn with_lanes(self, lanes: Arc<dyn LaneWork>) -> Self {
         Self { lanes, ..self }
     }
@@ -234,6 +234,10 @@ impl Operator {
             }
             if over && place == self.runs[run].over && is_deep(since, confirmations, tip) {
                 self.runs[run].over = if goes_on { place + 1 } else { graph.slots.len() };
+                if self.runs[run].over == graph.slots.len() {
+                    // Nobody will make a lane of them any more.
+                    self.store.remove_lane_keys(graph.terms.lanes.iter().flatten())?;
+                }
             }
             if !goes_on {
                 return Ok(());

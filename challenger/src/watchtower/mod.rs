@@ -108,7 +108,7 @@ impl Watchtower {
         Ok(tower)
     }
 
-    /// The same, with lanes that are made otherwise: for a simulation in which none is entered.
+    /// The same, with lanes that are made otherwise: less of them in a simulation, or once for several roles.
     pub fn with_lanes(self, lanes: Arc<dyn LaneWork>) -> Self {
         Self { lanes, ..self }
     }

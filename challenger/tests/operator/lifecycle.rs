@@ -1,7 +1,10 @@
 //! A withdrawal from its request to the operator's money, with a restart after every event, and with every duty lost once.
 
+use bitcoin::hashes::{Hash, sha256};
 use trestle_challenger::operator::{Duty, Event, RunStage, SlotStage};
 
+use crate::steps::Step::*;
+use crate::steps::{run, steps};
 use crate::world::{K, SLOTS, World};
 
 /// Gives an event, with a restart before and after, and does what follows.
@@ -87,4 +90,33 @@ fn duties_that_are_done_twice_change_nothing() {
             }
         }
     }));
+}
+
+#[test]
+fn the_keys_of_its_lanes_are_to_be_had_by_their_digest_while_they_may_be_needed() {
+    let mut world = World::new();
+    steps(&mut world, &[NewRun, Join, FundRun]);
+    let digests = world.operator.runs().next().unwrap().terms.lanes.concat();
+    assert_eq!(digests.len(), 4);
+    let are_there = |world: &World| digests.iter().all(|digest| world.operator.lane_keys(digest).unwrap().is_some());
+    for step in [Tip, DeliverRun, Tip] {
+        for digest in &digests {
+            assert_eq!(sha256::Hash::hash(&world.operator.lane_keys(digest).unwrap().unwrap()), *digest);
+        }
+        run(&mut world, step).unwrap();
+    }
+    assert!(are_there(&world));
+    assert_eq!(world.operator.lane_keys(&sha256::Hash::hash(b"another")).unwrap(), None);
+
+    let mut world = World::new();
+    steps(&mut world, &[NewRun, Join, FundRun]);
+    assert!(are_there(&world), "the same keys for the same lanes");
+    steps(&mut world, &[Abandon]);
+    assert!(!digests.iter().any(|digest| world.operator.lane_keys(digest).unwrap().is_some()));
+
+    let mut world = World::new();
+    steps(&mut world, &[Run, TakeBond, Blocks(K - 1), Tip]);
+    assert!(are_there(&world));
+    steps(&mut world, &[Blocks(1), Tip]);
+    assert!(!digests.iter().any(|digest| world.operator.lane_keys(digest).unwrap().is_some()), "the run is over");
 }

@@ -19,9 +19,6 @@ use crate::user::home;
 pub use backend::Served;
 pub use world::{Error, World};
 
-/// Slots in each run of the devnet's operators.
-const SLOTS: u32 = 8;
-
 /// Runs the devnet until it is interrupted.
 ///
 /// # Errors
@@ -36,7 +33,7 @@ pub fn run(args: &DevnetArgs, output: &Output) -> Result<Report, commands::Error
     let mut world = World::open(&directory, args.electrum, &progress).map_err(|e| failed(&e))?;
     progress("operators open the runs that they lack; the committee signs them");
     let denominations = 0..world.runtime.bridge().parameters.denominations.len() as u8;
-    world.open_runs(&denominations.collect::<Vec<_>>(), SLOTS).map_err(|e| failed(&e))?;
+    world.open_runs(&denominations.collect::<Vec<_>>(), args.slots).map_err(|e| failed(&e))?;
     let world = Arc::new(Mutex::new(world));
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, args.rpc_port));
     let serving = rpc::serve(address, Arc::new(Served(Arc::clone(&world)))).map_err(|e| failed(&e))?;

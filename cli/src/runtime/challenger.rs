@@ -9,6 +9,7 @@ use bitcoin::secp256k1::Keypair;
 use bitcoin::secp256k1::schnorr::Signature;
 use bitcoin::{OutPoint, Transaction, Txid};
 use trestle_bridge::chain::Chain;
+use trestle_bridge::lane::LaneWork;
 use trestle_bridge::parameters::Bridge;
 use trestle_bridge::transactions::ChallengerInRun;
 use trestle_bridge::wallet::{Funding, Wallet, WalletError};
@@ -73,10 +74,17 @@ impl ChallengerRole {
     ///
     /// # Errors
     /// Its files.
-    pub fn open(home: &Path, name: &str, bridge: &Arc<Bridge>, chain: &Arc<dyn Chain>) -> Result<Self, Error> {
+    pub fn open(
+        home: &Path,
+        name: &str,
+        bridge: &Arc<Bridge>,
+        chain: &Arc<dyn Chain>,
+        lanes: &Arc<dyn LaneWork>,
+    ) -> Result<Self, Error> {
         let role = Role::open(home, name, &bridge.parameters, chain)?;
         let (key, seed) = (role.secrets.key()?, role.secrets.seed()?);
         let machine = Watchtower::open(&role.db, Bridge::clone(bridge), key, seed, PATIENCE)?;
+        let machine = machine.with_lanes(Arc::clone(lanes));
         let wallet = role.wallet(&bridge.parameters)?;
         Ok(Self { role, key, machine, wallet })
     }

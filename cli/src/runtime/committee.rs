@@ -10,6 +10,7 @@ use bitcoin::secp256k1::schnorr::Signature;
 use bitcoin::{FeeRate, OutPoint, TxOut};
 use trestle_bridge::chain::Chain;
 use trestle_bridge::job::Job;
+use trestle_bridge::lane::LaneWork;
 use trestle_bridge::parameters::Bridge;
 use trestle_challenger::{ChainView, View as _};
 use trestle_rollup::{Assignment, Digest, Fulfilment, SlotId, Withdrawal, WithdrawalId};
@@ -52,12 +53,19 @@ impl Signers {
     ///
     /// # Errors
     /// Their files.
-    pub fn open(home: &Path, names: &[String], bridge: &Arc<Bridge>, chain: &Arc<dyn Chain>) -> Result<Self, Error> {
+    pub fn open(
+        home: &Path,
+        names: &[String],
+        bridge: &Arc<Bridge>,
+        chain: &Arc<dyn Chain>,
+        lanes: &Arc<dyn LaneWork>,
+    ) -> Result<Self, Error> {
         let mut signers = Vec::with_capacity(names.len());
         for name in names {
             let role = Role::open(home, name, &bridge.parameters, chain)?;
             let store = role.db.open_tree("signer").map_err(|e| Error::file(&role.directory, e))?;
-            let machine = Signer::open(store, &role.secrets.key()?, Bridge::clone(bridge))?;
+            let machine =
+                Signer::open(store, &role.secrets.key()?, Bridge::clone(bridge))?.with_lanes(Arc::clone(lanes));
             signers.push(SignerRole { role, machine, online: true, restarted: true });
         }
         Ok(Self {

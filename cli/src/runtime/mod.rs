@@ -12,6 +12,7 @@ mod operator;
 mod role;
 mod sender;
 mod sequencer;
+mod shared_lanes;
 mod timeline;
 
 use std::collections::{HashSet, VecDeque};
@@ -22,6 +23,7 @@ use bitcoin::secp256k1::schnorr::Signature;
 use trestle_bridge::chain::{Chain, ChainError};
 use trestle_bridge::follow::{FollowError, Step};
 use trestle_bridge::job::{Job, RunJob};
+use trestle_bridge::lane::LaneWork;
 use trestle_bridge::parameters::{Bridge, BridgeParameters, Genesis, Members, ParametersError};
 use trestle_bridge::transactions::envelope::PostingError;
 use trestle_bridge::transactions::{BuildError, RunTerms};
@@ -36,6 +38,7 @@ pub use operator::OperatorRole;
 pub use role::{Role, Secrets};
 pub use sender::Sender;
 pub use sequencer::SequencerRole;
+pub use shared_lanes::SharedLanes;
 pub use timeline::{Step as TimelineStep, Timeline};
 
 use challenger::Answer;
@@ -158,15 +161,16 @@ impl Runtime {
         let bridge = Arc::new(Bridge::new(parameters).map_err(Error::Parameters)?);
         let p = &bridge.parameters;
         let names = |role: &str, count: usize| (0u32..).take(count).map(|index| name(role, index)).collect::<Vec<_>>();
-        let signers = Signers::open(home, &names("signer", p.signers.len()), &bridge, &chain)?;
+        let lanes: Arc<dyn LaneWork> = Arc::new(SharedLanes::default());
+        let signers = Signers::open(home, &names("signer", p.signers.len()), &bridge, &chain, &lanes)?;
         let operators = (0u8..).zip(names("operator", p.operators.len()));
         let operators = operators
-            .map(|(index, name)| OperatorRole::open(home, &name, index, &bridge, &chain))
+            .map(|(index, name)| OperatorRole::open(home, &name, index, &bridge, &chain, &lanes))
             .collect::<Result<_, _>>()?;
         let challengers = names("challenger", p.challengers.len());
         let challengers = challengers
             .iter()
-            .map(|name| ChallengerRole::open(home, name, &bridge, &chain))
+            .map(|name| ChallengerRole::open(home, name, &bridge, &chain, &lanes))
             .collect::<Result<_, _>>()?;
         let sequencer = SequencerRole::open(home, &name("sequencer", 0), &bridge, &chain)?;
         let timeline = Arc::new(Timeline::default());

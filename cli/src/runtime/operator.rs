@@ -7,6 +7,7 @@ use bitcoin::secp256k1::Keypair;
 use bitcoin::secp256k1::schnorr::Signature;
 use bitcoin::{Transaction, TxOut, Txid};
 use trestle_bridge::chain::Chain;
+use trestle_bridge::lane::LaneWork;
 use trestle_bridge::parameters::Bridge;
 use trestle_bridge::transactions::RunTerms;
 use trestle_bridge::wallet::{Funding, Wallet, WalletError};
@@ -63,10 +64,11 @@ impl OperatorRole {
         index: u8,
         bridge: &Arc<Bridge>,
         chain: &Arc<dyn Chain>,
+        lanes: &Arc<dyn LaneWork>,
     ) -> Result<Self, Error> {
         let role = Role::open(home, name, &bridge.parameters, chain)?;
         let (key, seed) = (role.secrets.key()?, role.secrets.seed()?);
-        let machine = Operator::open(&role.db, index, key, seed, Arc::clone(bridge))?;
+        let machine = Operator::open(&role.db, index, key, seed, Arc::clone(bridge))?.with_lanes(Arc::clone(lanes));
         let wallet = role.wallet(&bridge.parameters)?;
         Ok(Self { role, key, machine, wallet })
     }
