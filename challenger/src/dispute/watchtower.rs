@@ -136,7 +136,7 @@ impl<S: Store + Clone> LaneWatchtower<S> {
         };
         let enters = match &next {
             Some(Next::Disprove(_) | Next::Force) => true,
-            Some(Next::Ask(_)) => tip >= latest || tip - *self.quiet.get_or_insert(tip) >= self.patience,
+            Some(Next::Ask(_)) => tip >= latest || tip.saturating_sub(*self.quiet.get_or_insert(tip)) >= self.patience,
             // Without a choice the lane can be entered as well.
             None => tip >= latest,
             Some(Next::Lost) => false,
