@@ -22,6 +22,10 @@ bench: setup
 guest: setup
 	@zkvm-adapter/guest/build.sh
 
-# Coverage-guided, needs nightly and cargo-fuzz; `make test` runs the same targets over the corpus without them.
+# Coverage-guided, needs nightly and cargo-fuzz; every target for SECONDS. `make test` runs those of taptree-trace on
+# random inputs without them.
 fuzz:
-	cd rollup && $(CARGO) +nightly fuzz run apply_block -- -max_total_time=$(or $(SECONDS),60)
+	cd rollup && for target in apply_block parse_transaction; do \
+		$(CARGO) +nightly fuzz run $$target -- -max_total_time=$(or $(SECONDS),60) || exit; done
+	cd taptree-trace && for target in read_witness judge_leaf compress; do \
+		$(CARGO) +nightly fuzz run $$target -- -max_total_time=$(or $(SECONDS),60) -max_len=1024 || exit; done

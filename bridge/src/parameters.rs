@@ -3,7 +3,7 @@
 //! [`BridgeParameters`] is what people write down and exchange (JSON). [`Bridge`] is the same, checked, with what follows from
 //! it worked out once; every builder of a transaction takes it.
 
-use std::collections::HashSet;
+mod check;
 
 use bitcoin::hashes::{Hash, sha256};
 use bitcoin::relative::Height;
@@ -11,12 +11,9 @@ use bitcoin::secp256k1::PublicKey;
 use bitcoin::{Amount, BlockHash, FeeRate, Network, ScriptBuf, XOnlyPublicKey};
 use serde::{Deserialize, Serialize};
 use trestle_rollup::parameters::ParametersError as RollupError;
-use trestle_taptree_trace::turn::Turn;
 use trestle_zkvm_adapter::guest;
 
 use crate::connector::{Committee, CommitteeError, Deposit, Entry, OperatorConnector, Ticket};
-use crate::lane;
-use crate::transactions::{confirm, contest, cooperative};
 
 /// The parameters of one bridge. Everybody who takes part has the same, to the byte.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -294,17 +291,17 @@ impl Bridge {
         if parameters.guest.to_byte_array() != guest::ROOT {
             return Err(ParametersError::Guest(parameters.guest));
         }
-        check_keys(&parameters)?;
+        check::keys(&parameters)?;
         let committee = parameters.committee()?;
         let rollup = parameters.rollup_of(&committee);
         rollup.check().map_err(ParametersError::Rollup)?;
         let (instance, tag) = (rollup.instance(), rollup.bridge_tag());
-        check_blocks(&parameters)?;
+        check::blocks(&parameters)?;
         let signers: Vec<_> = parameters.signers.iter().map(|key| key.x_only_public_key().0).collect();
         let ticket = Ticket::new(committee.key(), &signers);
         let entries = parameters.challengers.iter().map(|key| Entry::new(committee.key(), *key)).collect();
         let bridge = Bridge { parameters, committee, ticket, entries, rollup, instance, tag };
-        check_amounts(&bridge)?;
+        check::amounts(&bridge)?;
         Ok(bridge)
     }
 
@@ -332,108 +329,6 @@ impl Bridge {
     pub fn deposit_amount(&self, denomination: u8) -> Option<Amount> {
         Some(self.denomination(denomination)? + self.parameters.deposit_fee)
     }
-}
-
-fn check_keys(parameters: &BridgeParameters) -> Result<(), ParametersError> {
-    let count = |list, count, most| match (1..=most).contains(&count) {
-        true => Ok(()),
-        false => Err(ParametersError::Count { list, count, most }),
-    };
-    count("signers", parameters.signers.len(), 1_000)?;
-    count("operators", parameters.operators.len(), 255)?;
-    count("challengers", parameters.challengers.len(), MAX_CHALLENGERS)?;
-    count("sequencers", parameters.sequencers.len(), 255)?;
-    let signers: Vec<_> = parameters.signers.iter().map(|key| key.x_only_public_key().0).collect();
-    let operators: Vec<_> = parameters.operators.iter().map(|operator| operator.key).collect();
-    let lists = [
-        ("signer", &signers),
-        ("operator", &operators),
-        ("challenger", &parameters.challengers),
-        ("sequencer", &parameters.sequencers),
-    ];
-    for (list, keys) in lists {
-        let mut seen = HashSet::new();
-        if let Some(index) = keys.iter().position(|key| !seen.insert(key)) {
-            return Err(ParametersError::DuplicateKey { list, index });
-        }
-    }
-    Ok(())
-}
-
-fn check_blocks(p: &BridgeParameters) -> Result<(), ParametersError> {
-    let k = u32::from(p.confirmations);
-    let (delta1, turn) = (u32::from(p.delta1.value()), u32::from(p.turn.value()));
-    // A turn is longer than K, and there are more than K: with more than 255 no delta2 is long enough.
-    let turns = Turn::Entered.longest(p.confirmations.min(255));
-    let blocks = [
-        ("confirmations", k, 1, "a block that nothing was built on is not settled"),
-        (
-            "delta1",
-            delta1,
-            k + 1,
-            "a challenger looks at a claim when it is `confirmations` deep, and needs time to contest",
-        ),
-        ("turn", turn, k + 1, "what the other side has done may still be replaced when it is not `confirmations` deep"),
-        (
-            "delta2",
-            u32::from(p.delta2.value()),
-            delta1 + (turns + 2) * turn + 1,
-            "a lane is entered within delta1, each of its turns can take `turn` blocks, and then Slash has to be mined",
-        ),
-        (
-            "refund_delay",
-            u32::from(p.refund_delay.value()),
-            3 * k,
-            "a deposit is confirmed when it is `confirmations` deep",
-        ),
-        (
-            "operator_window",
-            u32::from(p.operator_window),
-            2 * k + 1,
-            "an operator fronts only what a reorganisation of `confirmations` blocks could not put before its turn",
-        ),
-        ("grace", u32::from(p.grace), k, "a payout made at the end of the window has to be mined"),
-    ];
-    for (name, got, least, why) in blocks {
-        if got < least {
-            return Err(ParametersError::TooShort { name, got, least, why });
-        }
-    }
-    Ok(())
-}
-
-fn check_amounts(bridge: &Bridge) -> Result<(), ParametersError> {
-    let p = &bridge.parameters;
-    let rates = FeeRate::from_sat_per_kwu(250)..=FeeRate::from_sat_per_kwu(250_000);
-    if !rates.contains(&p.presigned_fee_rate) {
-        return Err(ParametersError::FeeRate(p.presigned_fee_rate));
-    }
-    let dust = bridge.vault_script().minimal_non_dust();
-    let contest = contest::cost(bridge);
-    let amounts = [
-        ("connector", p.connector, dust, "less is dust, and not relayed"),
-        ("deposit_fee", p.deposit_fee, confirm::cost(bridge), "it pays for Confirm, its anchor and the ticket"),
-        (
-            "withdrawal_fee",
-            p.withdrawal_fee,
-            cooperative::fee(bridge, bridge.vault_script(), p.presigned_fee_rate),
-            "it pays for a cooperative payout",
-        ),
-        (
-            "bond",
-            p.bond,
-            contest + dust * 2,
-            "it pays for Contest, with a connector for every challenger, and can be halved",
-        ),
-        ("challenger_bond", p.challenger_bond, contest, "a challenger must not contest for nothing"),
-        ("challenger_bond", p.challenger_bond, lane::cost(bridge) + dust, "it pays for a whole lane on chain"),
-    ];
-    for (name, got, least, why) in amounts {
-        if got < least {
-            return Err(ParametersError::TooSmall { name, got, least, why });
-        }
-    }
-    Ok(())
 }
 
 /// Amounts as a list of satoshis.

@@ -11,7 +11,7 @@ use trestle_bridge::transactions::claim::Statement;
 use trestle_bridge::transactions::refund::refund;
 use trestle_bridge::transactions::{
     BuildError, Burn, CompleteError, CooperativeTerms, DepositTerms, FinalizeKind, Presigned, Reveal, RunError,
-    RunGraph, TxKind, Vault, contest, cooperative, deal, payout, reimburse,
+    RunGraph, TxKind, Vault, challenger_bond, contest, cooperative, deal, payout, reimburse,
 };
 use trestle_rollup::{Account, SlotId, WithdrawalId};
 
@@ -52,11 +52,12 @@ fn complete(s: &Secrets) -> Vec<(Presigned, Transaction)> {
     let last = s.challengers.len() - 1; // whose leaf is the deepest
     let (secret, _) = contest::secret(bridge, &s.challenger_seed(last), last as u16, SLOT);
     add(&slot.contest, Reveal::Contest(last, &secret));
-    for one in
-        [&slot.finalize_fast, &slot.finalize_unentered, &slot.finalize_slow, &slot.retire, &graph.challenger_retires[0]]
-    {
+    for one in [&slot.finalize_fast, &slot.finalize_unentered, &slot.finalize_slow, &slot.retire] {
         add(one, Reveal::Nothing);
     }
+    let (retire, entry) = (&graph.challenger_retires[0], &bridge.entries[0]);
+    let own = challenger_bond::sign_retire(retire, entry, &s.challengers[0]);
+    add(retire, Reveal::Leaf(0, entry.challenger_leaf(), [&[], &[own]]));
     let vault = deposit(s).vault(bridge, &mint).unwrap();
     let presigned = reimburse(bridge, &vault, slot, FinalizeKind::Fast).unwrap();
     add(&presigned, Reveal::Party(&sign_key_path(&s.operators[0], presigned.party_message().unwrap())));
@@ -90,13 +91,13 @@ fn every_vsize_is_pinned() {
     let sizes: Vec<_> = complete(&s).iter().map(|(presigned, tx)| (presigned.kind, tx.vsize())).collect();
     let expected = [
         (TxKind::Confirm, 306),
-        (TxKind::Claim, 436),
+        (TxKind::Claim, 457),
         (TxKind::Contest, 301),
         (TxKind::FinalizeFast, 167),
         (TxKind::FinalizeUnentered, 383),
         (TxKind::FinalizeSlow, 167),
         (TxKind::Retire, 124),
-        (TxKind::RetireChallenger, 124),
+        (TxKind::RetireChallenger, 166),
         (TxKind::Reimburse, 169),
         (TxKind::Cooperative, 202),
     ];
@@ -109,13 +110,13 @@ fn every_vsize_is_pinned() {
 
 /// docs/protocol.md, figures: at most 1 kvB pre-signed, at most 0.25 kvB cooperative.
 #[test]
-fn an_uncontested_withdrawal_takes_952_vb_and_a_cooperative_one_202() {
+fn an_uncontested_withdrawal_takes_973_vb_and_a_cooperative_one_202() {
     for challengers in [1, 3, 160] {
         let s = Secrets::new(2, challengers, |p| p.bond = Amount::from_sat(5_000_000));
         let all = complete(&s);
         let kinds = [TxKind::Claim, TxKind::FinalizeFast, TxKind::Reimburse];
         let presigned: usize = kinds.into_iter().map(|kind| vsize(&all, kind)).sum();
-        assert_eq!(payout_tx(&s).vsize() + presigned, 952);
+        assert_eq!(payout_tx(&s).vsize() + presigned, 973);
         assert_eq!(vsize(&all, TxKind::Cooperative), 202);
     }
 }
@@ -165,7 +166,7 @@ fn the_bond_shrinks_by_one_step_a_slot_and_comes_back_whole() {
     let graph = RunGraph::build(&s.bridge, s.made_up_run(5)).unwrap();
     let bonds: Vec<_> = graph.slots.iter().map(|slot| slot.claim.prevouts[0].value).collect();
     let step = bonds[0] - bonds[1];
-    assert_eq!(step, Amount::from_sat(2 * (436 + 167) + 2 * 240 + 330));
+    assert_eq!(step, Amount::from_sat(2 * (457 + 167) + 2 * 240 + 330));
     assert!(bonds.windows(2).all(|pair| pair[0] - pair[1] == step));
     let last = graph.slots.last().unwrap().finalize_fast.tx.output[0].clone();
     assert_eq!(

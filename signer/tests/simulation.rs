@@ -114,9 +114,10 @@ fn check(network: &mut Network) {
         assert_eq!(requests.len(), delivery.signatures[0].len());
         let own = &delivery.signatures[0][..graph.requests().len()];
         for (presigned, signatures) in deal(graph.presigned(), own).unwrap() {
-            // Claim and Contest are completed by their owners.
+            // These are completed by their owners.
             let result = presigned.complete(signatures, Reveal::Nothing);
-            let needs_reveal = ["Claim", "Contest"].iter().any(|kind| presigned.name.starts_with(kind));
+            let needs_reveal =
+                ["Claim", "Contest", "RetireChallenger"].iter().any(|kind| presigned.name.starts_with(kind));
             assert!(result.is_ok() || needs_reveal, "{}: {result:?}", presigned.name);
         }
         let run_bond = run.terms.bond;

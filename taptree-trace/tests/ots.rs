@@ -2,7 +2,7 @@
 
 use trestle_taptree_trace::ots::{
     CLAIM, CLAIM_LANE, Field, KeyId, Layout, Message, OtsError, PublicKey, SecretSeed, Signature, parse_witness,
-    script_verify, verify,
+    script_commit, verify,
 };
 
 const ID: KeyId = KeyId { instance: [1; 32], slot: [2; 6], lane: CLAIM_LANE, message: "claim" };
@@ -121,9 +121,9 @@ fn related_links_are_refused() {
 }
 
 #[test]
-fn the_verifier_takes_59_bytes_a_digit() {
+fn the_verifier_takes_65_bytes_a_digit() {
     let key = seed().public_key(&CLAIM, &ID);
-    assert_eq!(script_verify(&CLAIM, &key).len(), 827);
+    assert_eq!(script_commit(&CLAIM, &key).len(), 911);
     // A link, an index and a flag are 25 bytes at most; an index or a flag of 0 is an empty item, and this message has none.
     let witness = sign(&message(0x7776, 0x7777_7777)).witness();
     assert_eq!(witness.iter().map(|item| 1 + item.len()).sum::<usize>(), 14 * 25);

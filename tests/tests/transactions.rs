@@ -15,7 +15,7 @@ use trestle_bridge::connector::OperatorConnector;
 use trestle_bridge::transactions::claim::Statement;
 use trestle_bridge::transactions::envelope::Posting;
 use trestle_bridge::transactions::refund::refund;
-use trestle_bridge::transactions::{Burn, CooperativeTerms, FinalizeKind, Reveal, contest, payout};
+use trestle_bridge::transactions::{Burn, CooperativeTerms, FinalizeKind, Reveal, challenger_bond, contest, payout};
 use trestle_bridge::wallet::Funding;
 use trestle_rollup::{Envelope, SlotId, WithdrawalId, envelope};
 
@@ -133,11 +133,19 @@ fn bonds_go_back_when_the_run_is_over_and_not_before() {
         assert_eq!(retire.tx.lock_time.to_consensus_u32(), 1 << 16);
         retire.tx.lock_time = bitcoin::absolute::LockTime::from_height(end).unwrap();
     }
+    let (bridge, challengers) = (s.secrets.bridge.clone(), s.secrets.challengers.clone());
+    let leaf = bridge.entries[1].challenger_leaf();
+    let own = |signer: usize| [challenger_bond::sign_retire(&retires[1], &bridge.entries[1], &challengers[signer])];
+    // Nobody takes a challenger's bond back for it: it could enter no lane then.
+    let (own, others) = (own(1), own(0));
+    let [theirs, forged] = [&own, &others].map(|own| Reveal::Leaf(0, leaf, [&[], own]));
     s.mine(4);
     s.assert_refused(&s.complete(&retires[0], Reveal::Nothing), "non-final");
-    s.assert_refused(&s.complete(&retires[1], Reveal::Nothing), "non-final");
+    s.assert_refused(&s.complete(&retires[1], theirs), "non-final");
     s.mine(1);
-    retires.iter().for_each(|retire| drop(s.run(retire, Reveal::Nothing)));
+    s.assert_refused(&s.complete(&retires[1], forged), SCRIPT_FAILED);
+    s.run(&retires[0], Reveal::Nothing);
+    s.run(&retires[1], theirs);
 }
 
 #[test]

@@ -22,7 +22,7 @@ impl Bond {
     pub fn new(committee: XOnlyPublicKey, claim_key: &ots::PublicKey) -> Self {
         let check = Builder::new().push_x_only_key(&committee).push_opcode(OP_CHECKSIG).into_script();
         let script =
-            ScriptBuf::from_bytes([ots::script_verify(&CLAIM, claim_key).as_bytes(), check.as_bytes()].concat());
+            ScriptBuf::from_bytes([ots::script_commit(&CLAIM, claim_key).as_bytes(), check.as_bytes()].concat());
         let info = tree(committee, std::slice::from_ref(&script));
         let leaf = Leaf::new(&info, script);
         Bond { info, leaf }

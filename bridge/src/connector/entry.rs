@@ -1,4 +1,4 @@
-//! A challenger's way into its lane.
+//! A challenger's way into its lane, and its bond: what the committee and the challenger have to spend together.
 
 use bitcoin::key::XOnlyPublicKey;
 use bitcoin::opcodes::all::{OP_CHECKSIG, OP_CHECKSIGVERIFY};
@@ -8,8 +8,9 @@ use bitcoin::{ScriptBuf, TapNodeHash};
 
 use super::{Leaf, script_pubkey, tree};
 
-/// `tr(P, <challenger> CHECKSIGVERIFY <P> CHECKSIG)`: nobody enters a lane for its challenger. The key path is
-/// FinalizeUnentered's.
+/// `tr(P, <challenger> CHECKSIGVERIFY <P> CHECKSIG)`. As E_j: nobody enters a lane for its challenger; the key path is
+/// FinalizeUnentered's. As a bond: nobody takes it back for its challenger, who could enter no lane without it; the key path is that of
+/// Challenge and NoShow.
 #[derive(Debug, Clone)]
 pub struct Entry {
     info: TaprootSpendInfo,
@@ -40,8 +41,8 @@ impl Entry {
         self.info.merkle_root()
     }
 
-    /// Challenge's leaf.
-    pub fn challenge_leaf(&self) -> &Leaf {
+    /// The leaf of Challenge, and of RetireChallenger.
+    pub fn challenger_leaf(&self) -> &Leaf {
         &self.leaf
     }
 }

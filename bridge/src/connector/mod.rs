@@ -3,10 +3,11 @@
 //! | type | output | spent by |
 //! | --- | --- | --- |
 //! | [`Deposit`] | a user's deposit | Confirm (committee leaf), Refund (user's leaf after `refund_delay`) |
-//! | [`Committee::script`] | vault, K′, challenger's bond | whatever the committee signed, by the key path |
+//! | [`Committee::script`] | vault, K′ | whatever the committee signed, by the key path |
 //! | [`Bond`] | the bond of a slot | Claim (leaf), Retire (key path) |
 //! | [`Kill`] | K of a claim; the no-show connector | FinalizeFast (key path), Contest, NoShow (a leaf a challenger) |
 //! | [`Entry`] | E_j, a challenger's way into its lane | FinalizeUnentered (key path), Challenge (the challenger's leaf) |
+//! | [`Entry`] | a challenger's bond | Challenge, NoShow (key path), RetireChallenger (the challenger's leaf) |
 //! | [`Lost`] | what a disproof makes of a lane | Slash (key path), WinOnly (the challenger's leaf) |
 //! | [`Ticket`] | the ticket of a vault | the cooperative payout (key path), Burn (a leaf a signer) |
 //! | [`OperatorConnector`] | F, and the operator's refunds | Reimburse, the operator's wallet |
@@ -31,7 +32,7 @@ pub use deposit::{Deposit, NUMS};
 pub use entry::Entry;
 pub use kill::Kill;
 pub use lost::Lost;
-pub use operator::{OperatorConnector, sign_key_path};
+pub use operator::{OperatorConnector, sign_key_path, sign_leaf};
 pub use ticket::Ticket;
 
 use bitcoin::key::{Secp256k1, UntweakedPublicKey};

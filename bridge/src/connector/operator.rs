@@ -18,6 +18,11 @@ impl OperatorConnector {
     }
 }
 
+/// Signs `message` for a leaf that asks for the key: with the key as it is.
+pub fn sign_leaf(key: &Keypair, message: [u8; 32]) -> Signature {
+    Secp256k1::new().sign_schnorr_with_rng(&Message::from_digest(message), key, &mut rand::thread_rng())
+}
+
 /// Signs `message` for the key path of `tr(key)`: with the key as BIP 86 tweaks it.
 pub fn sign_key_path(key: &Keypair, message: [u8; 32]) -> Signature {
     let secp = Secp256k1::new();

@@ -1,8 +1,7 @@
 //! Completing the transactions of a lane.
 
-use bitcoin::key::{Keypair, Secp256k1};
+use bitcoin::key::Keypair;
 use bitcoin::secp256k1::schnorr::Signature;
-use bitcoin::secp256k1::{Message, rand};
 use bitcoin::sighash::TapSighashType;
 use bitcoin::{FeeRate, ScriptBuf, Transaction, taproot};
 use trestle_taptree_trace::lane::{Lane, Transcript};
@@ -12,9 +11,9 @@ use trestle_taptree_trace::turn::{Carried, Player};
 use super::leaf::items;
 use super::transactions::{LOST, output};
 use super::{LaneGraph, LaneGraphError, LaneTx, NodeId};
-use crate::connector::Lost;
+use crate::connector::{Lost, sign_leaf};
 use crate::transactions::draft::AT_ONCE;
-use crate::transactions::{OwnSpend, Reveal};
+use crate::transactions::{OwnSpend, Presigned, Reveal};
 
 /// Which disproof a challenger shows: what [`trestle_taptree_trace::leaf::Found`] says.
 #[derive(Debug, Clone)]
@@ -25,16 +24,17 @@ pub struct Shown {
     pub hints: Vec<Vec<u8>>,
 }
 
-/// In all of these `signatures` are the lane's, those that [`LaneGraph::requests`] asks for, in order; every one that is used is verified.
+/// In all of these `signatures` are the transaction's own, those that its [`Presigned::requests`] ask for; every one that is used is
+/// verified. Of all the lane's they are its [`LaneGraph::part`].
 impl LaneGraph {
     /// NoShow. `secret` is what Contest has revealed of this challenger.
     ///
     /// # Errors
     /// If a signature is missing or wrong.
     pub fn no_show(&self, signatures: &[Signature], secret: &[u8]) -> Result<Transaction, LaneGraphError> {
-        let (presigned, own) = self.signed(LaneTx::NoShow, signatures)?;
+        let presigned = self.presigned_as(LaneTx::NoShow)?;
         let reveal = Reveal::Leaf(0, &self.no_show_leaf, [&[secret.to_vec()], &[]]);
-        Ok(presigned.complete(own, reveal)?)
+        Ok(presigned.complete(signatures, reveal)?)
     }
 
     /// Challenge, signed by the challenger.
@@ -42,11 +42,11 @@ impl LaneGraph {
     /// # Errors
     /// If a signature is missing or wrong, or the key is another's.
     pub fn challenge(&self, signatures: &[Signature], challenger: &Keypair) -> Result<Transaction, LaneGraphError> {
-        let (presigned, own) = self.signed(LaneTx::Challenge, signatures)?;
+        let presigned = self.presigned_as(LaneTx::Challenge)?;
         let message = presigned.leaf_message(0, self.challenge_leaf.hash());
         let party = self.sign(LaneTx::Challenge, challenger, message)?;
         let reveal = Reveal::Leaf(0, &self.challenge_leaf, [&[], &[party.serialize().to_vec()]]);
-        Ok(presigned.complete(own, reveal)?)
+        Ok(presigned.complete(signatures, reveal)?)
     }
 
     /// The step that makes the output `to`, with what is signed in `transcript`. If it is the challenger's, it signs; of a step that can
@@ -63,7 +63,7 @@ impl LaneGraph {
         challenger: Option<&Keypair>,
     ) -> Result<Transaction, LaneGraphError> {
         let what = LaneTx::Step(to);
-        let (presigned, own) = self.signed(what, signatures)?;
+        let presigned = self.presigned_as(what)?;
         let from = self.previous(to).ok_or(LaneGraphError::NoSuch(what))?;
         let output = self.output(from);
         let turn = self.node(to).turn;
@@ -80,7 +80,7 @@ impl LaneGraph {
             match items(carried, transcript, party.as_ref()) {
                 Ok(items) => {
                     let leaf = output.step(carried, lane)?;
-                    return Ok(presigned.complete(own, Reveal::Leaf(index, &leaf, [&[], &items]))?);
+                    return Ok(presigned.complete(signatures, Reveal::Leaf(index, &leaf, [&[], &items]))?);
                 }
                 Err(why) => refused = why,
             }
@@ -101,7 +101,7 @@ impl LaneGraph {
         challenger: &Keypair,
     ) -> Result<Transaction, LaneGraphError> {
         let what = LaneTx::Disproved(on);
-        let presigned = self.get(what).ok_or(LaneGraphError::NoSuch(what))?;
+        let presigned = self.presigned_as(what)?;
         let (disproof, leaf) = self.output(on).disproof(shown.index, lane)?;
         let signature = self.sign(what, challenger, presigned.leaf_message(0, leaf.hash()))?;
         let signature = taproot::Signature { signature, sighash_type: TapSighashType::Default };
@@ -116,8 +116,8 @@ impl LaneGraph {
     /// # Errors
     /// If a signature is missing or wrong.
     pub fn end(&self, signatures: &[Signature], what: LaneTx) -> Result<Transaction, LaneGraphError> {
-        let (presigned, own) = self.signed(what, signatures)?;
-        Ok(presigned.complete(own, Reveal::Nothing)?)
+        let presigned = self.presigned_as(what)?;
+        Ok(presigned.complete(signatures, Reveal::Nothing)?)
     }
 
     /// WinOnly: the challenger takes what Disproved has made of the lane or, T_turn after an output at which it was the operator's turn,
@@ -135,7 +135,7 @@ impl LaneGraph {
             }
             Player::Challenger => {
                 let what = LaneTx::Disproved(at);
-                let disproved = self.get(what).ok_or(LaneGraphError::NoSuch(what))?;
+                let disproved = self.presigned_as(what)?;
                 let lost = Lost::new(self.committee, self.challenger_key);
                 (output(disproved, LOST), Some(lost.take_leaf().clone()), AT_ONCE)
             }
@@ -144,12 +144,15 @@ impl LaneGraph {
         Ok(OwnSpend::new(&name, spent, (leaf, sequence), destination, fee_rate)?)
     }
 
+    fn presigned_as(&self, what: LaneTx) -> Result<&Presigned, LaneGraphError> {
+        self.get(what).ok_or(LaneGraphError::NoSuch(what))
+    }
+
     /// The challenger's signature, if the key is its.
     fn sign(&self, what: LaneTx, key: &Keypair, message: [u8; 32]) -> Result<Signature, LaneGraphError> {
         if key.x_only_public_key().0 != self.challenger_key {
             return Err(LaneGraphError::Challenger(what));
         }
-        let message = Message::from_digest(message);
-        Ok(Secp256k1::new().sign_schnorr_with_rng(&message, key, &mut rand::thread_rng()))
+        Ok(sign_leaf(key, message))
     }
 }

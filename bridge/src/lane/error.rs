@@ -37,14 +37,6 @@ pub enum LaneGraphError {
     /// The lane has no such transaction.
     #[error("the lane has no {0:?}")]
     NoSuch(LaneTx),
-    /// There are fewer signatures than the lane needs.
-    #[error("{got} signatures, not {expected}")]
-    Signatures {
-        /// Signatures needed.
-        expected: usize,
-        /// Signatures given.
-        got: usize,
-    },
     /// A choice that the step needs is not made.
     #[error("the choice {0} is not made")]
     NotChosen(trestle_taptree_trace::lane::ChoiceId),

@@ -117,7 +117,7 @@ impl LaneGraph {
             challenger,
             committee: bridge.committee.key(),
             challenger_key: key,
-            challenge_leaf: entry.challenge_leaf().clone(),
+            challenge_leaf: entry.challenger_leaf().clone(),
             turn: Sequence::from_height(bridge.parameters.turn.value()),
             outputs: outputs(bridge, lane)?,
             nodes: Vec::new(),
@@ -248,15 +248,10 @@ impl LaneGraph {
         &self.outputs[&self.node(node).turn]
     }
 
-    /// A transaction, and its part of all the lane's signatures.
-    pub(super) fn signed<'s>(
-        &self,
-        what: LaneTx,
-        all: &'s [Signature],
-    ) -> Result<(&Presigned, &'s [Signature]), LaneGraphError> {
-        let made = &self.made[*self.places.get(&what).ok_or(LaneGraphError::NoSuch(what))?];
-        let wrong = || LaneGraphError::Signatures { expected: self.signature_count(), got: all.len() };
-        Ok((&made.presigned, all.get(made.signatures.clone()).ok_or_else(wrong)?))
+    /// What a transaction needs of all the lane's signatures, those that answer [`Self::requests`]. `None` if there is no such
+    /// transaction, or there are fewer.
+    pub fn part<'s>(&self, what: LaneTx, all: &'s [Signature]) -> Option<&'s [Signature]> {
+        all.get(self.made[*self.places.get(&what)?].signatures.clone())
     }
 }
 

@@ -59,8 +59,10 @@ impl Maker<'_> {
         Sequence::from_height(self.bridge.parameters.turn.value())
     }
 
-    fn bond_output(&self) -> TxOut {
-        challenger_bond::output(self.bridge)
+    /// The challenger's bond.
+    fn bond(&self, draft: Draft, bond: OutPoint) -> Draft {
+        let entry = &self.bridge.entries[self.challenger];
+        draft.committee(bond, challenger_bond::output(self.bridge, entry), AT_ONCE, entry.merkle_root())
     }
 
     /// NoShow, with the leaf that it spends.
@@ -68,24 +70,21 @@ impl Maker<'_> {
         let connector = output(&self.slot.finalize_unentered, finalize::NO_SHOW);
         // The challenger's secret and the committee's signature.
         let weight = leaf.witness_weight(Kill::CONTEST_ITEMS);
-        let draft = self
-            .draft(TxKind::NoShow, "")
-            .hashed_leaves(connector.0, connector.1, vec![leaf.hash()], weight)
-            .committee(bond, self.bond_output(), AT_ONCE, None)
-            .output(self.operator.script_pubkey(), Amount::ZERO);
-        self.finish(draft)
+        let draft = self.draft(TxKind::NoShow, "").hashed_leaves(connector.0, connector.1, vec![leaf.hash()], weight);
+        self.finish(self.bond(draft, bond).output(self.operator.script_pubkey(), Amount::ZERO))
     }
 
     /// Challenge, which pays the output of the first turn.
     pub fn challenge(&self, bond: OutPoint, entry: &Entry, first: &LaneOutput) -> Result<Presigned, BuildError> {
         let way_in = output(&self.slot.contest, contest::entry(self.challenger));
-        let leaf = entry.challenge_leaf();
-        let draft = self
-            .draft(TxKind::Challenge, "")
-            .hashed_leaves(way_in.0, way_in.1, vec![leaf.hash()], leaf.witness_weight([64, 64]))
-            .committee(bond, self.bond_output(), AT_ONCE, None)
-            .output(first.script_pubkey.clone(), Amount::ZERO);
-        self.finish(draft)
+        let leaf = entry.challenger_leaf();
+        let draft = self.draft(TxKind::Challenge, "").hashed_leaves(
+            way_in.0,
+            way_in.1,
+            vec![leaf.hash()],
+            leaf.witness_weight([64, 64]),
+        );
+        self.finish(self.bond(draft, bond).output(first.script_pubkey.clone(), Amount::ZERO))
     }
 
     /// A step, which pays the output of the next turn.

@@ -12,8 +12,11 @@
 //! bond 0 ─ Claim ─ K ─┬─ FinalizeFast ─┬─ F ───────────────┤
 //!                     │                └─ bond 1 ─ Claim … │
 //!                     └─ Contest ─┬─ FinalizeUnentered ─ F ┤
-//!                                 └─ FinalizeSlow ────── F ┘
+//!                                 ├─ FinalizeSlow ────── F ┘
+//!                                 └─ E_j ─ the lanes
 //! ```
+//!
+//! What a lane can come to is in [`crate::lane`].
 
 pub mod burn;
 pub mod challenger_bond;

@@ -101,7 +101,7 @@ pub enum Reveal<'a> {
     Contest(usize, &'a [u8; 32]),
     /// Reimburse: the operator's signature of [`Presigned::party_message`].
     Party(&'a Signature),
-    /// NoShow, Challenge, Step: which of the leaves, the leaf, and the items below and above the committee's signature.
+    /// RetireChallenger, NoShow, Challenge, Step: which of the leaves, the leaf, and the items below and above the committee's signature.
     Leaf(usize, &'a Leaf, [&'a [Vec<u8>]; 2]),
 }
 

@@ -239,9 +239,11 @@ impl RunGraph {
             bond = (finalize_fast.outpoint(finalize::BOND), finalize_fast.tx.output[finalize::BOND as usize].clone());
             slots.push(SlotGraph { id, claim, contest, finalize_fast, finalize_unentered, finalize_slow, retire });
         }
-        let retires = terms.challengers.iter().zip(&bridge.parameters.challengers);
-        let challenger_retires =
-            retires.map(|(own, key)| challenger_bond::retire(bridge, own.bond, end, *key)).collect::<Result<_, _>>()?;
+        let keys = bridge.entries.iter().zip(bridge.parameters.challengers.iter().copied());
+        let challenger_retires = terms.challengers.iter().zip(keys);
+        let challenger_retires = challenger_retires
+            .map(|(own, keys)| challenger_bond::retire(bridge, own.bond, end, keys))
+            .collect::<Result<_, _>>()?;
         Ok(RunGraph { terms, slots, challenger_retires })
     }
 

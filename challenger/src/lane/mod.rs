@@ -16,6 +16,9 @@
 //! lane's output waits for and what the lane's transactions have signed, and carries out what it says. What a side says, or
 //! knows, is its [`Testimony`]. Players wait for nothing and forget nothing: what they have signed is on disk before
 //! they return it, a question may be put again at any time, and the same signatures answer it.
+//!
+//! When to ask again, when to give up on an answer and go on chain, and whether block h0 + N is deep enough for a challenger to
+//! choose at all, is for the driver to decide: players know no time.
 
 mod challenger;
 mod defender;

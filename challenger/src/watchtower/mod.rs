@@ -18,6 +18,7 @@ use std::sync::Arc;
 use bitcoin::hashes::hash160;
 use bitcoin::secp256k1::Keypair;
 use bitcoin::{OutPoint, Transaction};
+use trestle_bridge::connector::Entry;
 use trestle_bridge::job::{Job, RunJob};
 use trestle_bridge::parameters::Bridge;
 use trestle_bridge::transactions::claim::Statement;
@@ -145,7 +146,7 @@ impl Watchtower {
     }
 
     fn bond_funded(&mut self, first: SlotId, tx: Transaction) -> Result<(), Error> {
-        if tx.output.first() != Some(&challenger_bond::output(&self.bridge)) {
+        if tx.output.first() != Some(&challenger_bond::output(&self.bridge, self.entry())) {
             return Err(Error::Refused("output 0 is not the bond".into()));
         }
         let Some(run) = self.runs.iter_mut().find(|run| run.record.first == first) else {
@@ -222,7 +223,7 @@ impl Watchtower {
     fn prepare(&self, run: usize, duties: &mut Vec<Duty>) {
         let RunRecord { first, slots, ref bond, .. } = self.runs[run].record;
         duties.push(match bond {
-            None => Duty::FundBond { run: first, output: challenger_bond::output(&self.bridge) },
+            None => Duty::FundBond { run: first, output: challenger_bond::output(&self.bridge, self.entry()) },
             Some(bond) => {
                 let bond = OutPoint::new(bond.compute_txid(), 0);
                 Duty::Join {
@@ -231,6 +232,11 @@ impl Watchtower {
                 }
             }
         });
+    }
+
+    /// What its bonds and its entries into lanes are.
+    fn entry(&self) -> &Entry {
+        &self.bridge.entries[usize::from(self.index)]
     }
 
     fn contest_hashes(&self, first: SlotId, slots: u32) -> Vec<hash160::Hash> {
@@ -299,7 +305,9 @@ impl Watchtower {
             }
         } else if view.spender(&bond)?.is_none()
             && let Some(waited) = view.height().checked_sub(graph.terms.end()?.to_consensus_u32())
-            && let Some(tx) = self.signatures.complete(retire, Reveal::Nothing)?
+            && let own = challenger_bond::sign_retire(retire, self.entry(), &self.key)
+            && let reveal = Reveal::Leaf(0, self.entry().challenger_leaf(), [&[], &[own]])
+            && let Some(tx) = self.signatures.complete(retire, reveal)?
         {
             self.broadcast(Purpose::Retire(first), retire, tx, waited >= self.patience, None, duties);
         }

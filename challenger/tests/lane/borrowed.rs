@@ -13,8 +13,8 @@ pub struct Borrowed {
 }
 
 impl Borrowed {
-    /// At the first addition from a step on, with the path of another access.
-    pub fn new(mut honest: Trace, from: u64, of: Access) -> Self {
+    /// At the first addition from a step on, with the path of another access. There may be none.
+    pub fn new(mut honest: Trace, from: u64, of: Access) -> Option<Self> {
         let lie = (from..honest.steps()).find_map(|t| {
             let mut opening = honest.opening(t).unwrap();
             let words = &mut opening.step.words;
@@ -28,7 +28,7 @@ impl Borrowed {
             opening.paths[Access::Rs1 as usize] = opening.paths[of as usize];
             fits.then_some(opening)
         });
-        Self { honest, lie: lie.unwrap() }
+        lie.map(|lie| Self { honest, lie })
     }
 
     const fn at(&self) -> u64 {

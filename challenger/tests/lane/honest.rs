@@ -72,7 +72,7 @@ fn assert_safe(witnessed: &mut Witnessed, n: u32) {
 
 #[test]
 fn an_honest_operator_loses_to_no_challenger() {
-    let (games, start) = (120, Instant::now());
+    let (games, start) = (crate::games::count(80), Instant::now());
     let mut turns = 0;
     for seed in 0..games {
         turns += game(seed, seed % 40 == 0).0.turns.len();

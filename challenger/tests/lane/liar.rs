@@ -166,7 +166,7 @@ impl Testimony for Side {
             let mut trace: Box<dyn Disputable> = match self.fault {
                 None if self.borrowed.is_some() => {
                     let (from, of) = self.borrowed.unwrap();
-                    Box::new(Borrowed::new(honest, from, of))
+                    Box::new(Borrowed::new(honest, from, of).ok_or("no step fits")?)
                 }
                 None => Box::new(honest),
                 Some(Fault { kind: Kind::Halt, place: Place::From(0) }) => {

@@ -2,13 +2,17 @@
 
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
+use trestle_challenger::lane::Next;
+use trestle_taptree_trace::lane::{Move, sign};
 use trestle_taptree_trace::turn::{Player, Turn};
 use trestle_zkvm_adapter::{Access, Fault, Kind, Place};
 
 use crate::games::{Honest, Operator, Played, Silence, play, truth};
 use crate::liar::{Forgery, Side};
 use crate::path::PathLie;
-use crate::toy::{entry, fulfilled};
+use crate::referee::referee;
+use crate::toy::{LANE, entry, fulfilled, operator_seed};
+use crate::wire::read;
 
 /// An N at which the slot is not fulfilled.
 pub fn claimed(rng: &mut StdRng) -> u32 {
@@ -174,5 +178,37 @@ fn silence_loses_at_every_turn() {
     for number in 0..3 {
         let played = lost(Operator::new(forked()).silent(Silence::OnChain(8 + 1 + number)), false);
         assert_eq!(played.verdict.turns.last(), Some(&Turn::Header(number as u16)));
+    }
+}
+
+/// Off chain no script says that an opening is of what was chosen.
+#[test]
+fn an_opening_of_something_else_is_forced_on_chain() {
+    let mut rng = StdRng::seed_from_u64(10);
+    for opening in [Move::Block, Move::Step, Move::ReadNode] {
+        let n = claimed(&mut rng);
+        let fault = Some(Fault { kind: Kind::Rs1, place: Place::Random(rng.r#gen()) });
+        let side = Side::liar(n, Forgery::Entries(n / 2), fault).with_path(PathLie::Bottom(9));
+        let mut operator = Operator::new(side);
+        let mut challenger = Honest::new(truth(&operator), &operator);
+        while let Next::Ask(ask) = challenger.next() {
+            let mut answer = operator.answer(&ask).unwrap().unwrap();
+            if ask.wanted == opening {
+                let index = opening.index().unwrap();
+                let said = read(index, answer.signatures.last().unwrap()).message(&index.layout()).unwrap();
+                let mut fields: Vec<Vec<u8>> = (0..index.layout().fields.len()).map(|at| said.field(at)).collect();
+                // The last digit of j, of k, and of the level.
+                let field = if opening == Move::ReadNode { &mut fields[1] } else { &mut fields[0] };
+                *field.last_mut().unwrap() ^= 1;
+                let fields: Vec<&[u8]> = fields.iter().map(Vec::as_slice).collect();
+                let signature = sign(&operator_seed(), &LANE, index, &fields).unwrap();
+                *answer.signatures.last_mut().unwrap() = (&signature).into();
+            }
+            challenger.receive(ask.wanted, &answer).unwrap();
+        }
+        assert_eq!(challenger.next(), Next::Force, "{opening:?}");
+        let verdict = referee(&mut operator, &mut challenger, true);
+        // The second signature, or what else is false of the first.
+        assert!(verdict.winner == Player::Challenger && verdict.leaf.is_some(), "{verdict:?}");
     }
 }

@@ -29,8 +29,10 @@ use crate::chain::{Chain, GENESIS, GENESIS_HASH, output, spend};
 pub const K: u32 = 3;
 /// Δ1.
 pub const DELTA1: u32 = 10;
-/// Δ2.
-pub const DELTA2: u32 = 25;
+/// T_turn.
+pub const TURN: u32 = 4;
+/// Δ2: a whole lane fits in it.
+pub const DELTA2: u32 = 311;
 /// Blocks in which a withdrawal is the committee's, an operator's, and then in its grace.
 pub const COOPERATIVE: u32 = 2;
 pub const WINDOW: u32 = 12;
@@ -63,6 +65,7 @@ pub fn bridge() -> Bridge {
         confirmations: blocks(K),
         delta1: Height::from(blocks(DELTA1)),
         delta2: Height::from(blocks(DELTA2)),
+        turn: Height::from(blocks(TURN)),
         cooperative_window: blocks(COOPERATIVE),
         operator_window: blocks(WINDOW),
         grace: blocks(GRACE),

@@ -154,7 +154,8 @@ impl World {
         for _ in 0..4 {
             chain.mine(Vec::new());
         }
-        let bond = spend(coin(1), vec![trestle_bridge::transactions::challenger_bond::output(&bridge)]);
+        let bond =
+            spend(coin(1), vec![trestle_bridge::transactions::challenger_bond::output(&bridge, &bridge.entries[1])]);
         let first_key = operator_seed().public_key(&CLAIM, &claim::key_id(&bridge, slot(0)));
         let funding = spend(coin(2), vec![bond_output(&bridge, &first_key, slots).unwrap()]);
         let terms = terms(&bridge, &chain, slots, &bond, &funding);

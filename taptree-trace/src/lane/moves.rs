@@ -2,7 +2,7 @@
 //!
 //! The scripts here are the part of an output's leaf that takes the one-time signatures; who else has to sign, and when,
 //! is the bridge's. Each consumes its items and leaves nothing. The items below them must not be 20 bytes long
-//! ([`crate::ots::script_verify`]).
+//! ([`crate::ots::script_commit`]).
 //!
 //! An opening says where it is in its search: the script takes the index apart into base-4 digits and demands the
 //! challenger's secret for each of them. So the operator can open nothing that the challenger has not chosen, needs no
@@ -269,7 +269,7 @@ impl Move {
     pub fn longest_items(self) -> Vec<usize> {
         let digits: usize = self.messages().iter().map(|id| id.layout().signed_digits()).sum();
         let index = self.index().map_or(0, |id| id.layout().signed_digits());
-        let mut lengths = vec![20; self.checked().len()];
+        let mut lengths = vec![20; self.checked().len() + usize::from(self.asked_for().is_some())];
         lengths.extend([20, 1].repeat(digits + index));
         if !self.in_pairs() {
             lengths.extend(std::iter::repeat_n(1, digits));

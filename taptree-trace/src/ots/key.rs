@@ -110,7 +110,7 @@ impl SecretSeed {
 impl PublicKey {
     /// Checks that the key fits `layout` and that no link lies on the chain of another one.
     ///
-    /// [`super::script_verify`] relies on the second: with related links a key's owner could let one digit's
+    /// [`super::script_commit`] relies on the second: with related links a key's owner could let one digit's
     /// value stand for another's, and sign in a form that a later script does not read. Whoever accepts
     /// a key from somebody else calls this. Keys made from a [`SecretSeed`] pass.
     ///

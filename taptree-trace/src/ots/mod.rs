@@ -5,8 +5,8 @@
 //! from the end. Whoever has seen one signature can raise digits (by hashing) but never lower one, and the checksum
 //! `Σ (15 − d)` has to fall when the others rise, so no second message can be signed.
 //!
-//! Script verifies in two ways: [`script_verify`] and [`script_commit`] drop what they have read, [`script_read`] leaves
-//! the digits for a disproof leaf.
+//! Script verifies in two ways: [`script_commit`] drops what it has read, [`script_read`] leaves the digits for
+//! a disproof leaf.
 //!
 //! One key signs one message. Keys come from a seed and a [`KeyId`]; equal ids are equal keys, so the caller
 //! makes ids that are used once (docs/protocol.md: "no key ever signs twice").
@@ -31,7 +31,7 @@ mod signature;
 pub(crate) use key::hash_times;
 pub use key::{CLAIM_LANE, KeyId, PublicKey, SecretSeed};
 pub use layout::{CLAIM, Field, Layout, Message};
-pub use script::{script_commit, script_commit_and_read, script_commit_pairs, script_read, script_verify};
+pub use script::{script_commit, script_commit_and_read, script_commit_pairs, script_read};
 pub use signature::{Signature, parse_witness, verify};
 
 /// Bits of one digit.
@@ -90,7 +90,7 @@ pub enum OtsError {
     /// A text is no public key.
     #[error("a one-time public key is hex digits, 40 for each of its links")]
     KeyText,
-    /// A witness does not hold what [`script_verify`] takes.
+    /// A witness does not hold what [`script_commit`] takes.
     #[error("the witness is not a signature: {0}")]
     Witness(&'static str),
     /// A witness is of the right form but the key did not sign it.

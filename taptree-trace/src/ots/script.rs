@@ -5,9 +5,10 @@ use bitcoin::script::{Builder, ScriptBuf};
 
 use super::{DIGIT_BITS, Layout, Link, MAX_DIGIT, PublicKey};
 
-/// A script that takes the items of [`super::Signature::witness`] and goes on only if `key` signed them.
+/// A script that takes the items of [`super::Signature::witness`] and goes on only if `key` signed them: what
+/// [`super::parse_witness`] reads, and nothing else.
 ///
-/// Stack effect: consumes the items, leaves nothing; the alternative stack is as before. Size: about 59
+/// Stack effect: consumes the items, leaves nothing; the alternative stack is as before. Size: about 65
 /// bytes a digit. Peak: 3 items a digit and 9 more.
 ///
 /// Digits out of range cannot pass. `far` is a boolean by the rule on OP_IF (BIP 342). An `index` below 0 stops
@@ -16,22 +17,24 @@ use super::{DIGIT_BITS, Layout, Link, MAX_DIGIT, PublicKey};
 /// last of those that reach for another's) has the end of somebody's chain for a link that leads to its own,
 /// which [`PublicKey::check`] excludes. Below the items the caller must have nothing that can be 20 bytes long.
 ///
-/// A link may be of any length here, and [`super::parse_witness`] reads those of 20 bytes alone: what somebody else has to read,
-/// or to show again, is verified with [`script_commit`].
+/// A link has 20 bytes. Otherwise any preimage of the right hash would do, and a signer that made its chains of values of more
+/// than 80 bytes would sign what no transaction of the default policy can show again.
 ///
 /// The sum of digits is checked as Σ w·(index + 8·(1 − far)) = 15·n, where w is 1 for the n digits of the message and
 /// 16^j for digit j of the checksum.
-pub fn script_verify(layout: &Layout, key: &PublicKey) -> ScriptBuf {
-    verify_and_drop(layout, key, false)
-}
-
-/// The same for a message that its signer sends in a transaction, to be shown to Script again by somebody else: no link
-/// is longer than 20 bytes. About 64 bytes a digit.
-///
-/// Any preimage of the right hash would do as a link. A signer that made its chains of values of more than 80 bytes would
-/// sign what no transaction of the default policy can repeat.
 pub fn script_commit(layout: &Layout, key: &PublicKey) -> ScriptBuf {
-    verify_and_drop(layout, key, true)
+    let count = key.0.len();
+    let mut script = Builder::new();
+    for (place, end) in key.0.iter().enumerate() {
+        script = hash_far_half(bound_link(script), place, weight(layout, place));
+        script = match_link(script, 8 + 3 * (count - 1 - place), end);
+    }
+    script = add_indices(script, layout);
+    let weights: i64 = (0..count).map(|place| weight(layout, place)).sum();
+    // Σ w·index − 8·Σ w·far = 15·n − 8·Σ w
+    script = script.push_opcode(OP_FROMALTSTACK);
+    script = double(script, 3).push_opcode(OP_SUB).push_int(sum(layout) - 8 * weights);
+    script.push_opcode(OP_NUMEQUALVERIFY).into_script()
 }
 
 /// [`script_commit`] with fewer items, and more bytes: it takes those of [`super::Signature::pairs`]. About 71 bytes a
@@ -87,23 +90,6 @@ pub fn script_read(messages: &[(Layout, &PublicKey)]) -> ScriptBuf {
         script = take_digits(script, layout);
     }
     script.into_script()
-}
-
-fn verify_and_drop(layout: &Layout, key: &PublicKey, bounded: bool) -> ScriptBuf {
-    let count = key.0.len();
-    let mut script = Builder::new();
-    for (place, end) in key.0.iter().enumerate() {
-        let weight = weight(layout, place);
-        script = if bounded { bound_link(script) } else { script };
-        script = hash_far_half(script, place, weight);
-        script = match_link(script, 8 + 3 * (count - 1 - place), end);
-    }
-    script = add_indices(script, layout);
-    let weights: i64 = (0..count).map(|place| weight(layout, place)).sum();
-    // Σ w·index − 8·Σ w·far = 15·n − 8·Σ w
-    script = script.push_opcode(OP_FROMALTSTACK);
-    script = double(script, 3).push_opcode(OP_SUB).push_int(sum(layout) - 8 * weights);
-    script.push_opcode(OP_NUMEQUALVERIFY).into_script()
 }
 
 /// The weight in the sum of the digit at `place`.

@@ -18,7 +18,7 @@ pub fn verify(key: &PublicKey, message: &Message, signature: &Signature) -> bool
 }
 
 impl Signature {
-    /// The items that [`super::script_verify`] and [`super::script_commit`] consume, the deepest first.
+    /// The items that [`super::script_commit`] consumes, the deepest first.
     ///
     /// A digit `d` is split in `far` (1 if d < 8: its link is at least 8 hashes from the end) and `index = d mod 8`. First
     /// every digit's index, in the order in which they are signed; then, from the last digit to the first, its link and
@@ -66,8 +66,7 @@ impl Signature {
     }
 }
 
-/// Reads back what a witness that [`super::script_commit`] accepts says, or one that [`super::script_verify`] accepts and whose
-/// links have 20 bytes. The items are the gadget's alone.
+/// Reads back what a witness that [`super::script_commit`] accepts says. The items are the gadget's alone.
 ///
 /// Whatever Bitcoin's consensus lets the script accept is read, so numbers that are not minimally encoded are too.
 ///
@@ -78,7 +77,7 @@ pub fn parse_witness<T: AsRef<[u8]>>(layout: &Layout, key: &PublicKey, items: &[
 }
 
 impl Signature {
-    /// The signature in a witness that [`super::script_commit`] accepts, or [`super::script_verify`] with links of 20 bytes.
+    /// The signature in a witness that [`super::script_commit`] accepts.
     ///
     /// # Errors
     /// As [`parse_witness`].

@@ -1,6 +1,7 @@
 //! What operators sign, rightly and wrongly, and a lie for every leaf.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::OnceLock;
 
 use rand::Rng;
 use rand::rngs::StdRng;
@@ -56,10 +57,15 @@ impl Case {
 
     /// The same with another message in one place.
     pub fn corrupted(&self, rng: &mut StdRng, id: MessageId) -> Self {
+        Self { said: replaced(&self.said, id, self.other(rng, id)), ..self.clone() }
+    }
+
+    /// Another message than the one that was signed.
+    fn other(&self, rng: &mut StdRng, id: MessageId) -> Message {
         let layout = id.layout();
         let message = self.said.message(id).unwrap();
         let mut fields: Vec<Vec<u8>> = (0..layout.fields.len()).map(|field| message.field(field)).collect();
-        let other = loop {
+        loop {
             // Of a position the opening's script binds all but the direction, the last.
             let position = matches!(id, MessageId::ReadPosition | MessageId::WritePosition);
             let at = if position { fields.len() - 1 } else { rng.gen_range(0..fields.len()) };
@@ -72,11 +78,10 @@ impl Case {
             };
             let slices: Vec<&[u8]> = fields.iter().map(Vec::as_slice).collect();
             match layout.encode(&slices) {
-                Ok(other) if other != *message => break other,
+                Ok(other) if other != *message => return other,
                 _ => fields[at] = before,
             }
-        };
-        Self { said: replaced(&self.said, id, other), ..self.clone() }
+        }
     }
 
     pub fn said(&self) -> Said<'_> {
@@ -109,29 +114,46 @@ pub fn bound() -> Vec<MessageId> {
     bound
 }
 
-/// A case for every leaf.
-pub fn satisfying(trees: &[Tree]) -> BTreeMap<String, Case> {
+/// A case for every leaf: a lie that satisfies it, of what it reads.
+pub fn satisfying() -> &'static BTreeMap<String, Case> {
+    static CASES: OnceLock<BTreeMap<String, Case>> = OnceLock::new();
+    CASES.get_or_init(|| find_cases(&Tree::ALL))
+}
+
+fn find_cases(trees: &[Tree]) -> BTreeMap<String, Case> {
     let mut rng = rng(11);
     let mut found: BTreeMap<String, Case> = BTreeMap::new();
     let all: Vec<_> = trees.iter().flat_map(|tree| tree.leaves(CONFIRMATIONS)).collect();
-    let mut missing: Vec<&dyn Disproof> = all.iter().map(Box::as_ref).collect();
+    let mut missing: Vec<(&dyn Disproof, Vec<MessageId>)> =
+        all.iter().map(|leaf| (leaf.as_ref(), leaf.reads())).collect();
     let twice = MessageId::all(CONFIRMATIONS);
     let mut step = vec![MessageId::StepLog; 8];
     step.extend([MessageId::StepAfter, MessageId::StepLeaf]);
     let ids = [bound(), step].concat();
     for round in 0.. {
-        let Some(first) = missing.first() else { break };
+        let Some((first, _)) = missing.first() else { break };
         assert!(round < 20_000, "{} is never satisfied", first.name());
         let honest = Case::honest(&mut rng);
-        let mut cases: Vec<Case> = ids.iter().map(|id| honest.corrupted(&mut rng, *id)).collect();
         let double = twice[round % twice.len()];
-        let mut both = honest.clone();
-        both.said.add(double, honest.corrupted(&mut rng, double).said.message(double).unwrap().clone());
-        cases.push(both);
-        for case in cases {
-            missing.retain(|leaf| match leaf.refutes(&case.said()) {
-                Some(_) => found.insert(leaf.name(), case.clone()).is_some(),
-                None => true,
+        for (id, both) in ids.iter().map(|id| (*id, false)).chain([(double, true)]) {
+            // What no missing leaf reads makes none satisfied, and no other message matters to those that read it.
+            let reads: BTreeSet<MessageId> =
+                missing.iter().filter(|(_, reads)| reads.contains(&id)).flat_map(|(_, reads)| reads).copied().collect();
+            if reads.is_empty() {
+                continue;
+            }
+            let mut said = Statements::default();
+            for read in reads.into_iter().filter(|read| both || *read != id) {
+                honest.said.message(read).into_iter().for_each(|message| said.add(read, message.clone()));
+            }
+            said.add(id, honest.other(&mut rng, id));
+            let wrong = Said { statements: &said, ..honest.said() };
+            missing.retain(|(leaf, reads)| {
+                let satisfied = reads.contains(&id) && leaf.refutes(&wrong).is_some();
+                if satisfied {
+                    found.insert(leaf.name(), Case { said: said.clone(), ..honest.clone() });
+                }
+                !satisfied
             });
         }
     }

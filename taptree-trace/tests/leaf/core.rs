@@ -2,11 +2,12 @@
 
 use bitcoin::absolute::LockTime;
 use bitcoin::consensus::serialize;
-use bitcoin::key::{Secp256k1, XOnlyPublicKey};
-use bitcoin::taproot::{LeafVersion, Signature, TaprootBuilder};
+use bitcoin::key::{Secp256k1, TweakedPublicKey, XOnlyPublicKey};
+use bitcoin::taproot::{ControlBlock, LeafVersion, Signature, TaprootBuilder};
 use bitcoin::transaction::Version;
 use bitcoin::{Amount, OutPoint, Script, ScriptBuf, Sequence, Transaction, TxIn, TxOut, Witness};
 use bitcoinconsensus::{Utxo, VERIFY_ALL_PRE_TAPROOT, VERIFY_TAPROOT, verify_with_flags};
+use trestle_taptree_trace::leaf::LaneTree;
 
 use crate::table::sign_transaction;
 
@@ -20,12 +21,36 @@ const NUMS: [u8; 32] = [
 /// the output that it spends.
 pub fn spend(script: &Script, witness: impl FnOnce(Signature) -> Vec<Vec<u8>>) -> (Transaction, TxOut) {
     let secp = Secp256k1::new();
-    let key = XOnlyPublicKey::from_slice(&NUMS).unwrap();
     let tree = TaprootBuilder::new().add_leaf(0, script.to_owned()).unwrap();
-    let info = tree.finalize(&secp, key).unwrap();
+    let info = tree.finalize(&secp, internal_key()).unwrap();
     let control = info.control_block(&(script.to_owned(), LeafVersion::TapScript)).unwrap();
-    let spent =
-        TxOut { value: Amount::from_sat(100_000), script_pubkey: ScriptBuf::new_p2tr_tweaked(info.output_key()) };
+    spend_output(info.output_key(), script, &control, witness)
+}
+
+/// The same for a leaf of a lane's tree, on the output that commits to all of them.
+pub fn spend_leaf(
+    tree: &LaneTree,
+    index: usize,
+    script: &Script,
+    witness: impl FnOnce(Signature) -> Vec<Vec<u8>>,
+) -> (Transaction, TxOut) {
+    let secp = Secp256k1::new();
+    let (output_key, _) = tree.hashes.output_key(&secp, internal_key());
+    let control = tree.hashes.control_block(&secp, internal_key(), index).unwrap();
+    spend_output(output_key, script, &control, witness)
+}
+
+fn internal_key() -> XOnlyPublicKey {
+    XOnlyPublicKey::from_slice(&NUMS).unwrap()
+}
+
+fn spend_output(
+    output_key: TweakedPublicKey,
+    script: &Script,
+    control: &ControlBlock,
+    witness: impl FnOnce(Signature) -> Vec<Vec<u8>>,
+) -> (Transaction, TxOut) {
+    let spent = TxOut { value: Amount::from_sat(100_000), script_pubkey: ScriptBuf::new_p2tr_tweaked(output_key) };
     let outpoint = OutPoint { vout: 0, ..OutPoint::null() };
     let input = TxIn { previous_output: outpoint, sequence: Sequence::ZERO, ..TxIn::default() };
     let output = TxOut { value: Amount::from_sat(1_000), script_pubkey: ScriptBuf::new_op_return([]) };

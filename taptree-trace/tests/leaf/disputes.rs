@@ -16,7 +16,7 @@ use crate::bodies::{Compiled, compiled, satisfied};
 use crate::world::{History, Step, corrupt, rng, say, say_step};
 
 /// An operator's lie: what it says of the step, and of every level of the path that it is asked for.
-struct Liar {
+pub struct Liar {
     /// What stands at levels 0 to 64.
     standing: Vec<([u8; 32], Option<[u8; 32]>)>,
     siblings: Vec<[u8; 32]>,
@@ -26,7 +26,7 @@ struct Liar {
 impl Liar {
     /// A path that is wrong in some way, but says at the bottom what the step opening says: without that no path is
     /// needed.
-    fn path(rng: &mut StdRng, truth: &Opening, said: &Opening, access: Access) -> Self {
+    pub fn path(rng: &mut StdRng, truth: &Opening, said: &Opening, access: Access) -> Self {
         let mut standing: Vec<_> = (0..=64).map(|level| truth.standing(access, level)).collect();
         let nodes: Vec<PathNode> = (0..64).map(|level| truth.node(access, level).node).collect();
         let mut siblings: Vec<_> = nodes.iter().map(|node| node.sibling).collect();
@@ -97,7 +97,7 @@ impl Liar {
     }
 
     /// Plays the rounds against a challenger, and opens.
-    fn play(&self, said: &mut Statements, truth: &Opening, access: Access) -> usize {
+    pub fn play(&self, said: &mut Statements, truth: &Opening, access: Access) -> usize {
         let written = matches!(access, Access::Write | Access::WritePc);
         let search = if written { Search::Write } else { Search::Read };
         let mut level = 0;
@@ -259,10 +259,10 @@ fn find(leaves: &[Arc<Compiled>], said: &Statements, truth: &Step) -> Vec<String
 }
 
 /// The path of a false step: at the bottom what the operator says that it read or wrote.
-fn with_bottom(truth: &Opening, said: &Opening, access: Access) -> Opening {
+pub fn with_bottom(truth: &Opening, said: &Opening, access: Access) -> Opening {
     let mut full = said.clone();
     let bottom = &mut full.paths[access as usize][0];
-    let at = access.address(&truth.step.words) as usize % 32 & !3;
+    let at = access.address(&truth.step.words) as usize % 32 / 4 * 4;
     let words = &said.step.words;
     let put = |leaf: &mut [u8; 32], word: u32| leaf[at..at + 4].copy_from_slice(&word.to_le_bytes());
     match access {

@@ -68,7 +68,7 @@ fn no_leaf_is_satisfied_by_the_opening_of_any_step() {
     for (number, (constants, said, step)) in steps(2, 1200).enumerate() {
         let leaves = compiled(&[Tree::Step], &constants);
         let said = Said { statements: &said, constants: &constants, preimage: Some(&step.preimage) };
-        assert_eq!(satisfied(&leaves, &said, number % 50 == 0), [""; 0], "{step:x?}");
+        assert_eq!(satisfied(&leaves, &said, number % 10 == 0), [""; 0], "{step:x?}");
     }
 }
 
@@ -79,13 +79,13 @@ fn no_leaf_is_satisfied_by_the_opening_of_any_node() {
         let leaves = compiled(&[Tree::ReadNode, Tree::WriteNode], &constants);
         for access in Access::ALL {
             for level in 0..64 {
-                let edge = matches!(level, 0 | 1 | 15 | 16 | 25..=28 | 31 | 32 | 62 | 63);
-                if !edge && rng.gen_ratio(5, 6) {
+                // The edges are cells of their own (cells.rs).
+                if rng.gen_ratio(5, 6) {
                     continue;
                 }
                 let mut said = said.clone();
                 say_node(&mut said, &step.opening, access, level);
-                none(&leaves, &said, &constants, number == 0 || level == 0);
+                none(&leaves, &said, &constants, number % 8 == 0);
             }
         }
     }

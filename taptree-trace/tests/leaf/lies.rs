@@ -3,7 +3,7 @@
 use trestle_taptree_trace::lane::{End, MessageId, Side};
 use trestle_taptree_trace::leaf::Tree;
 
-use crate::bodies::{compiled, satisfied};
+use crate::bodies::{compiled, satisfied, satisfied_since};
 use crate::cases::{Case, bound};
 use crate::world::{STEPS, rng};
 
@@ -45,13 +45,15 @@ fn whatever_is_signed_wrongly_in_an_opening_a_leaf_is_satisfied() {
     let mut rng = rng(10);
     for _ in 0..60 {
         let honest = Case::honest(&mut rng);
+        let honestly = compiled(&Tree::ALL, &honest.constants);
+        assert_eq!(satisfied(&honestly, &honest.said(), false), [""; 0], "{honest:?}");
         for id in bound() {
             let wrong = honest.corrupted(&mut rng, id);
             if is_free(&honest, id, &wrong) {
                 continue;
             }
             let leaves = compiled(&[tree_of(id)], &wrong.constants);
-            let found = satisfied(&leaves, &wrong.said(), false);
+            let found = satisfied_since(&leaves, &wrong.said(), id);
             assert!(!found.is_empty(), "{id}: {wrong:?}");
         }
     }

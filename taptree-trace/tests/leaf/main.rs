@@ -2,11 +2,16 @@
 
 mod bodies;
 mod cases;
+mod cells;
 mod core;
 mod disputes;
+mod fields;
+mod forgeries;
 mod honest;
+mod kinds;
 mod lies;
 mod moves;
+mod opcodes;
 mod scripts;
 mod semantics;
 mod semantics_core;

@@ -25,7 +25,7 @@ fn items(
 #[test]
 fn every_leaf_is_spent_by_whoever_has_the_lie_and_by_nobody_else() {
     let mut rng = rng(30);
-    let cases = satisfying(&Tree::ALL);
+    let cases = satisfying();
     let mut honest = Case::honest(&mut rng);
     // The leaves of the step tree that the semantics' own tests put through this are not repeated here.
     for tree in Tree::ALL {

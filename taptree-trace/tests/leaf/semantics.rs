@@ -59,10 +59,15 @@ pub fn corrupt(rng: &mut StdRng, step: &Honest) -> Signed {
     wrong
 }
 
+/// The digits of messages, as their signatures leave them.
+pub fn items(signed: &Signed, ids: &[MessageId]) -> Vec<Vec<u8>> {
+    ids.iter().flat_map(|id| digits(signed, *id)).map(item).collect()
+}
+
 /// A leaf's body.
 pub struct Compiled {
     pub leaf: Semantics,
-    reads: Vec<MessageId>,
+    pub reads: Vec<MessageId>,
     script: ScriptBuf,
     left: usize,
 }
@@ -91,6 +96,17 @@ impl Compiled {
             Err(Failure::Verify | Failure::NotANumber | Failure::TooFewItems) => false,
             Err(failure) => panic!("{:?}: {failure}", self.leaf),
         }
+    }
+
+    /// Whether it refuses what was signed before it has looked at any unsigned item: without them below, an opcode that
+    /// reaches for one has too few.
+    pub fn refuses_whatever_the_hints(&self, signed: &Signed) -> bool {
+        self.refuses_without_hints(&items(signed, &self.reads))
+    }
+
+    /// The same of the [`items`] of what it reads.
+    pub fn refuses_without_hints(&self, items: &[Vec<u8>]) -> bool {
+        run(&self.script, items, Rules::Consensus).is_err_and(|failure| failure != Failure::TooFewItems)
     }
 
     /// Asserts that it accepts if its mirror says so, and says whether it does.
@@ -185,7 +201,7 @@ fn judges(leaf: Semantics, instruction: Instruction) -> bool {
 }
 
 /// The class of the words that a leaf is about; `None` if of many.
-fn class(leaf: Semantics) -> Option<Class> {
+pub fn class(leaf: Semantics) -> Option<Class> {
     match leaf {
         Semantics::RejectsWrongly(class)
         | Semantics::Unknown(class)

@@ -42,16 +42,13 @@ fn rounds(stretch: Stretch) -> impl Iterator<Item = Turn> {
 }
 
 fn instruction_lie(desk: &crate::desk::Desk) -> Play {
-    Play::of_lie(desk, Tree::Step, "value.", &[MessageId::StepLog])
+    Play::of_lie(desk, Tree::Step, "value.add", &[MessageId::StepLog])
 }
 
 #[test]
 fn a_false_instruction_that_was_played_off_chain_costs_less_than_15_kvb() {
-    let (mut claimed, mut game, play) = Claimed::entered(instruction_lie);
-    let transcript = game.desk.transcript(&play);
-    for turn in [Turn::OpenStep, Turn::StepOpened] {
-        game.play(&mut claimed.s, turn, &transcript);
-    }
+    let (mut claimed, mut game, play, transcript) =
+        Claimed::played(instruction_lie, [Turn::OpenStep, Turn::StepOpened]);
     game.disprove(&mut claimed.s, &play, &transcript);
     slash(&mut claimed, &mut game);
     println!("{}: {} vB in {} transactions: {:?}", play.leaf, game.vbytes(), game.sizes.len(), game.sizes);
@@ -64,11 +61,10 @@ fn a_false_hash_that_was_played_off_chain_costs_less_than_45_kvb() {
         (Tree::ReadNode, "read.hash", MessageId::ReadSibling, trestle_taptree_trace::lane::Search::Read),
         (Tree::WriteNode, "write.new.hash", MessageId::WriteSibling, trestle_taptree_trace::lane::Search::Write),
     ] {
-        let (mut claimed, mut game, play) = Claimed::entered(|desk| Play::of_lie(desk, tree, family, &[lie]));
-        let transcript = game.desk.transcript(&play);
-        for turn in [Turn::OpenStep, Turn::StepOpened, Turn::OpenNode, Turn::NodeOpened(node)] {
-            game.play(&mut claimed.s, turn, &transcript);
-        }
+        let (mut claimed, mut game, play, transcript) = Claimed::played(
+            |desk| Play::of_lie(desk, tree, family, &[lie]),
+            [Turn::OpenStep, Turn::StepOpened, Turn::OpenNode, Turn::NodeOpened(node)],
+        );
         game.disprove(&mut claimed.s, &play, &transcript);
         slash(&mut claimed, &mut game);
         println!("{}: {} vB in {} transactions: {:?}", play.leaf, game.vbytes(), game.sizes.len(), game.sizes);
@@ -125,23 +121,15 @@ fn a_fork_of_headers_without_work_or_without_sense_is_disproved() {
 #[test]
 fn a_lie_about_a_block_is_disproved_before_any_step_of_a_machine() {
     let lies = [MessageId::BlockRoot(trestle_taptree_trace::lane::End::Previous)];
-    let (mut claimed, mut game, play) = Claimed::entered(|desk| Play::of_lie(desk, Tree::Block, "", &lies));
-    let transcript = game.desk.transcript(&play);
-    for turn in [Turn::OpenBlock, Turn::BlockOpened] {
-        game.play(&mut claimed.s, turn, &transcript);
-    }
+    let (mut claimed, mut game, play, transcript) =
+        Claimed::played(|desk| Play::of_lie(desk, Tree::Block, "", &lies), [Turn::OpenBlock, Turn::BlockOpened]);
     game.disprove(&mut claimed.s, &play, &transcript);
     slash(&mut claimed, &mut game);
 }
 
-/// Two that are signed with one key.
 #[test]
 fn a_disproof_is_nobodys_but_the_challengers_and_for_nothing_but_what_it_signed() {
-    let (mut claimed, mut game, play) = Claimed::entered(instruction_lie);
-    let transcript = game.desk.transcript(&play);
-    for turn in [Turn::OpenStep, Turn::StepOpened] {
-        game.play(&mut claimed.s, turn, &transcript);
-    }
+    let (claimed, game, play, transcript) = Claimed::played(instruction_lie, [Turn::OpenStep, Turn::StepOpened]);
     let s: &Setup = &claimed.s;
     let disproved = game.disproved(s, &play, &transcript);
     assert_eq!(s.refusal(&disproved), None);
@@ -153,7 +141,7 @@ fn a_disproof_is_nobodys_but_the_challengers_and_for_nothing_but_what_it_signed(
     let refused = game.graph.disproved(&game.desk.lane, game.at, play.shown.clone(), &transcript, &stranger);
     assert!(refused.is_err());
     // Slash waits for it.
-    let slash = game.graph.end(&game.signatures, LaneTx::Slash(game.at)).unwrap();
+    let slash = game.graph.end(game.part(LaneTx::Slash(game.at)), LaneTx::Slash(game.at)).unwrap();
     s.assert_refused(&slash, "missing-inputs");
     assert!(s.fits_in_a_block(&disproved));
     assert_eq!(s.refusal(&slash), None);

@@ -11,14 +11,12 @@ use crate::game::{Claimed, DELTAS, Game, TURN};
 use crate::setup::SCRIPT_FAILED;
 
 fn lie(desk: &Desk) -> Play {
-    Play::of_lie(desk, Tree::Step, "value.", &[MessageId::StepLog])
+    Play::of_lie(desk, Tree::Step, "value.add", &[MessageId::StepLog])
 }
 
 #[test]
 fn an_operator_that_is_silent_is_slashed() {
-    let (mut claimed, mut game, play) = Claimed::entered(lie);
-    let transcript = game.desk.transcript(&play);
-    game.play(&mut claimed.s, Turn::OpenStep, &transcript);
+    let (mut claimed, mut game, _, transcript) = Claimed::played(lie, [Turn::OpenStep]);
     let late = game.let_pass(&mut claimed.s);
     let tx = game.end(&mut claimed.s, late);
     let read = game.graph.read(&game.desk.lane, &tx).unwrap();
@@ -56,14 +54,14 @@ fn a_challenger_that_contests_and_does_not_enter_loses_its_bond() {
     let play = lie(&game.desk);
     claimed.contested(&mut game, &play);
     let slot = claimed.slot().clone();
-    let no_show = game.graph.no_show(&game.signatures, &claimed.secret(1)).unwrap();
+    let no_show = game.graph.no_show(game.part(LaneTx::NoShow), &claimed.secret(1)).unwrap();
     claimed.s.assert_refused(&no_show, "missing-inputs");
     claimed.s.run_after(&slot.finalize_unentered, u32::from(DELTAS.0));
     // Who did not contest loses nothing: nobody knows its secret.
     let s = &claimed.s;
-    assert_eq!(s.refusal(&other.graph.no_show(&other.signatures, &claimed.secret(0)).unwrap()), None);
-    s.assert_refused(&other.graph.no_show(&other.signatures, &claimed.secret(1)).unwrap(), SCRIPT_FAILED);
-    s.assert_refused(&game.graph.no_show(&game.signatures, &[7; 32]).unwrap(), SCRIPT_FAILED);
+    assert_eq!(s.refusal(&other.graph.no_show(other.part(LaneTx::NoShow), &claimed.secret(0)).unwrap()), None);
+    s.assert_refused(&other.graph.no_show(other.part(LaneTx::NoShow), &claimed.secret(1)).unwrap(), SCRIPT_FAILED);
+    s.assert_refused(&game.graph.no_show(game.part(LaneTx::NoShow), &[7; 32]).unwrap(), SCRIPT_FAILED);
     let presigned = game.graph.get(LaneTx::NoShow).unwrap().clone();
     assert_eq!(presigned.tx.input[0].previous_output, slot.finalize_unentered.outpoint(finalize::NO_SHOW));
     claimed.s.mine_with_child(&no_show, presigned.fee(), presigned.anchor().unwrap().vout, None);
@@ -77,13 +75,13 @@ fn a_lane_that_is_entered_keeps_the_claim_from_being_finalized_as_unentered() {
     claimed.s.mine(u32::from(DELTAS.0));
     let unentered = claimed.s.complete(&claimed.slot().finalize_unentered, Reveal::Nothing);
     claimed.s.assert_refused(&unentered, "missing-inputs");
-    let no_show = game.graph.no_show(&game.signatures, &claimed.secret(1)).unwrap();
+    let no_show = game.graph.no_show(game.part(LaneTx::NoShow), &claimed.secret(1)).unwrap();
     claimed.s.assert_refused(&no_show, "missing-inputs");
 }
 
 /// K′ is gone: WinOnly is mined, and Slash never can be.
 fn wins_only(claimed: &mut Claimed, game: &mut Game) {
-    let slash = game.graph.end(&game.signatures, LaneTx::Slash(game.at)).unwrap();
+    let slash = game.graph.end(game.part(LaneTx::Slash(game.at)), LaneTx::Slash(game.at)).unwrap();
     claimed.s.assert_refused(&slash, "missing-inputs");
     let tx = game.win_only(&claimed.s, game.desk.challenger);
     assert_eq!(claimed.s.refusal(&tx), None);
@@ -94,11 +92,7 @@ fn wins_only(claimed: &mut Claimed, game: &mut Game) {
 
 #[test]
 fn a_disproof_after_finalize_slow_still_gets_the_challengers_bond_back() {
-    let (mut claimed, mut game, play) = Claimed::entered(lie);
-    let transcript = game.desk.transcript(&play);
-    for turn in [Turn::OpenStep, Turn::StepOpened] {
-        game.play(&mut claimed.s, turn, &transcript);
-    }
+    let (mut claimed, mut game, play, transcript) = Claimed::played(lie, [Turn::OpenStep, Turn::StepOpened]);
     let slow = claimed.slot().finalize_slow.clone();
     claimed.s.mine(u32::from(DELTAS.1));
     claimed.s.run(&slow, Reveal::Nothing);
@@ -136,16 +130,16 @@ fn nobody_plays_for_the_challenger() {
     // Another challenger, the operator and a signer have the committee's signatures, and all that was played off chain.
     let strangers = [claimed.s.secrets.challengers[0], claimed.s.secrets.operators[0], claimed.s.secrets.signers[0]];
     for stranger in &strangers {
-        assert!(game.graph.challenge(&game.signatures, stranger).is_err());
+        assert!(game.graph.challenge(game.part(LaneTx::Challenge), stranger).is_err());
     }
     let own = claimed.s.secrets.challengers[1];
-    let challenge = game.graph.challenge(&game.signatures, &own).unwrap();
+    let challenge = game.graph.challenge(game.part(LaneTx::Challenge), &own).unwrap();
     forged(&claimed, &challenge, 1);
     game.enter(&mut claimed.s);
     for turn in [Turn::OpenStep, Turn::OpenBlock] {
         let to = game.graph.next(game.at, turn).unwrap();
         for stranger in strangers.iter().map(Some).chain([None]) {
-            assert!(game.graph.step(&game.desk.lane, &game.signatures, to, &transcript, stranger).is_err());
+            assert!(game.graph.step(&game.desk.lane, game.part(LaneTx::Step(to)), to, &transcript, stranger).is_err());
         }
         let (_, step) = game.step_to(&claimed.s, turn, &transcript);
         assert_eq!(claimed.s.refusal(&step), None);

@@ -90,6 +90,19 @@ impl Claimed {
         (claimed, game, play)
     }
 
+    /// All of that, and what both sides play up to the last of these turns, having signed everything off chain.
+    pub fn played(
+        play: impl FnOnce(&Desk) -> Play,
+        turns: impl IntoIterator<Item = Turn>,
+    ) -> (Self, Game, Play, Transcript) {
+        let (mut claimed, mut game, play) = Self::entered(play);
+        let transcript = game.desk.transcript(&play);
+        for turn in turns {
+            game.play(&mut claimed.s, turn, &transcript);
+        }
+        (claimed, game, play, transcript)
+    }
+
     /// The secret by which a challenger contests.
     pub fn secret(&self, challenger: usize) -> [u8; 32] {
         let own = self.s.secrets.challenger_seed(challenger);
@@ -98,6 +111,11 @@ impl Claimed {
 }
 
 impl Game {
+    /// The committee's signatures of a transaction.
+    pub fn part(&self, what: LaneTx) -> &[Signature] {
+        self.graph.part(what, &self.signatures).unwrap()
+    }
+
     fn presigned(&self, what: LaneTx) -> &Presigned {
         self.graph.get(what).unwrap()
     }
@@ -118,7 +136,8 @@ impl Game {
     }
 
     pub fn enter(&mut self, s: &mut Setup) {
-        let tx = self.graph.challenge(&self.signatures, &s.secrets.challengers[self.desk.challenger]).unwrap();
+        let tx =
+            self.graph.challenge(self.part(LaneTx::Challenge), &s.secrets.challengers[self.desk.challenger]).unwrap();
         self.mine(s, LaneTx::Challenge, &tx);
         assert_eq!(tx.output[0], self.graph.node(self.at).output);
     }
@@ -130,7 +149,7 @@ impl Game {
             Player::Operator => None,
             Player::Challenger => Some(&s.secrets.challengers[self.desk.challenger]),
         };
-        (to, self.graph.step(&self.desk.lane, &self.signatures, to, transcript, key).unwrap())
+        (to, self.graph.step(&self.desk.lane, self.part(LaneTx::Step(to)), to, transcript, key).unwrap())
     }
 
     /// Plays the step to `turn`, and reads it off the chain.
@@ -167,7 +186,7 @@ impl Game {
 
     /// Slash or OperatorWins is mined. Returns it.
     pub fn end(&mut self, s: &mut Setup, what: LaneTx) -> Transaction {
-        let tx = self.graph.end(&self.signatures, what).unwrap();
+        let tx = self.graph.end(self.part(what), what).unwrap();
         self.mine(s, what, &tx);
         tx
     }
@@ -189,7 +208,7 @@ impl Game {
             Player::Operator => LaneTx::Slash(self.at),
             Player::Challenger => LaneTx::OperatorWins(self.at),
         };
-        let mut ends = vec![self.graph.end(&self.signatures, what).unwrap()];
+        let mut ends = vec![self.graph.end(self.part(what), what).unwrap()];
         if let LaneTx::Slash(_) = what {
             ends.push(self.win_only(s, self.desk.challenger));
         }

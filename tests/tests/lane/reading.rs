@@ -56,7 +56,11 @@ fn every_step_is_read_and_no_witness_is_too_strange() {
         let Some(from) = graph.previous(node) else { continue };
         let key = (graph.node(from).turn.mover() == Player::Challenger).then_some(key);
         // On the way to a node that is written nothing is signed here.
-        let Ok(tx) = graph.step(&desk.lane, &signatures, node, &transcript, key) else { continue };
+        let Ok(tx) =
+            graph.step(&desk.lane, graph.part(LaneTx::Step(node), &signatures).unwrap(), node, &transcript, key)
+        else {
+            continue;
+        };
         let read = graph.read(&desk.lane, &tx).unwrap();
         assert_eq!(read.spent, from);
         let LaneSpend::Step { to, said: Ok(said) } = &read.how else { panic!("{:?}", read.how) };
@@ -99,7 +103,7 @@ fn a_transaction_that_is_not_the_lanes_is_none_of_it() {
 fn a_disproof_that_pays_something_else_is_told_apart() {
     let s = secrets();
     let (_, desk, graph) = made_up(&s);
-    let play = Play::of_lie(&desk, Tree::Step, "value.", &[MessageId::StepLog]);
+    let play = Play::of_lie(&desk, Tree::Step, "value.add", &[MessageId::StepLog]);
     let transcript = desk.transcript(&play);
     let opened =
         graph.next(NodeId::ENTERED, Turn::OpenStep).and_then(|node| graph.next(node, Turn::StepOpened)).unwrap();
@@ -128,7 +132,8 @@ fn of_two_paths_the_operator_plays_the_one_that_it_has_signed() {
     }
     for (tree, family, lie, search) in ways {
         let transcript = desk.transcript(&Play::of_lie(&desk, tree, family, &[lie]));
-        let tx = graph.step(&desk.lane, &signatures, at, &transcript, None).unwrap();
+        let tx =
+            graph.step(&desk.lane, graph.part(LaneTx::Step(at), &signatures).unwrap(), at, &transcript, None).unwrap();
         let LaneSpend::Step { said, .. } = graph.read(&desk.lane, &tx).unwrap().how else { panic!("no step") };
         let is_of = |id: &MessageId| match search {
             Search::Read => matches!(id, MessageId::Read(_)),

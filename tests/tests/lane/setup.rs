@@ -132,7 +132,7 @@ impl Setup {
     pub fn graph(&mut self, slots: u32) -> RunGraph {
         let bridge = self.secrets.bridge.clone();
         let bonds: Vec<_> =
-            bridge.parameters.challengers.iter().map(|_| self.pay(&challenger_bond::output(&bridge))).collect();
+            bridge.entries.iter().map(|entry| self.pay(&challenger_bond::output(&bridge, entry))).collect();
         let mut terms = self.secrets.run(slots, 0, OutPoint::null(), &bonds);
         terms.bond = self.pay(&terms.bond_output(&bridge).unwrap());
         RunGraph::build(&bridge, terms).unwrap()
