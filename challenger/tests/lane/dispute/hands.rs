@@ -195,8 +195,9 @@ impl Tower {
 pub fn wild_step(wild: &mut Wild, chain: &Chain) -> Option<bitcoin::Transaction> {
     let table = Table::get();
     let (graph, key) = (&table.board.graph, challenger_key());
+    let part = |what| graph.part(what, &table.signatures).unwrap();
     match Standing::of(&table.board, chain).unwrap() {
-        Standing::Open { .. } => Some(graph.challenge(&table.signatures, &key).unwrap()),
+        Standing::Open { .. } => Some(graph.challenge(part(LaneTx::Challenge), &key).unwrap()),
         Standing::At { node, shown, .. } if graph.node(node).turn.mover() == Player::Challenger => {
             let Moved::Play(play) = wild.act(graph.node(node).turn, &shown)? else { return None };
             let to = graph.next(node, play.to)?;
@@ -206,7 +207,7 @@ pub fn wild_step(wild: &mut Wild, chain: &Chain) -> Option<bitcoin::Transaction>
                 let choice = lane().keys.choice(*id).unwrap().read(secret).unwrap();
                 transcript.choose(&lane().keys, *id, choice).unwrap();
             }
-            Some(graph.step(lane(), &table.signatures, to, &transcript, Some(&key)).unwrap())
+            Some(graph.step(lane(), part(LaneTx::Step(to)), to, &transcript, Some(&key)).unwrap())
         }
         _ => None,
     }
