@@ -4,7 +4,7 @@ use bitcoin::hashes::hash160;
 use bitcoin::secp256k1::schnorr::Signature;
 use bitcoin::{FeeRate, OutPoint};
 use trestle_bridge::connector::Kill;
-use trestle_bridge::lane::LaneGraph;
+use trestle_bridge::lane::{LaneGraph, LaneGraphError, LaneTx};
 use trestle_bridge::parameters::Bridge;
 use trestle_bridge::transactions::{RunGraph, SlotGraph, contest};
 use trestle_rollup::SlotId;
@@ -25,7 +25,7 @@ pub struct Board {
     /// The transactions of its slot.
     pub slot: SlotGraph,
     /// The committee's, in the order of [`LaneGraph::requests`].
-    pub(super) signatures: Vec<Signature>,
+    signatures: Vec<Signature>,
     /// The challenger's bond of the run.
     pub(super) bond: OutPoint,
     contest_hash: hash160::Hash,
@@ -88,6 +88,11 @@ impl Board {
             delta2: p.delta2.value().into(),
             fee_rate: p.presigned_fee_rate,
         })
+    }
+
+    /// The committee's signatures of a transaction.
+    pub(super) fn part(&self, what: LaneTx) -> Result<&[Signature], Error> {
+        Ok(self.graph.part(what, &self.signatures).ok_or(LaneGraphError::NoSuch(what))?)
     }
 
     /// The claim, if it is mined.

@@ -78,7 +78,7 @@ impl<S: Store + Clone> LaneOperator<S> {
             return Ok(());
         };
         if self.board.has_bond(view)? {
-            let tx = self.board.graph.no_show(&self.board.signatures, &secret)?;
+            let tx = self.board.graph.no_show(self.board.part(LaneTx::NoShow)?, &secret)?;
             self.publish(LaneTx::NoShow, tx, since, None, view.height(), duties);
         }
         Ok(())
@@ -106,12 +106,13 @@ impl<S: Store + Clone> LaneOperator<S> {
                 let Some((to, (_, player))) = board.graph.next(node, play.to).zip(self.player.as_ref()) else {
                     return Ok(());
                 };
-                let tx = board.graph.step(&board.lane, &board.signatures, to, player.transcript(), None)?;
-                (LaneTx::Step(to), tx, since, Some(over - 1))
+                let what = LaneTx::Step(to);
+                let tx = board.graph.step(&board.lane, board.part(what)?, to, player.transcript(), None)?;
+                (what, tx, since, Some(over - 1))
             }
             (Player::Challenger, _) if tip + 1 >= over => {
                 let what = LaneTx::OperatorWins(node);
-                (what, board.graph.end(&board.signatures, what)?, over, None)
+                (what, board.graph.end(board.part(what)?, what)?, over, None)
             }
             _ => return Ok(()),
         };

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use bitcoin::secp256k1::{Keypair, Message, Secp256k1, rand};
+use bitcoin::secp256k1::Keypair;
 use bitcoin::{Amount, Transaction};
-use trestle_bridge::connector::OperatorConnector;
+use trestle_bridge::connector::{OperatorConnector, sign_leaf};
 use trestle_bridge::lane::{self as tree, LaneTx, NodeId};
 use trestle_signer::store::Store;
 use trestle_taptree_trace::lane::{Move, Transcript};
@@ -136,13 +136,13 @@ impl<S: Store + Clone> LaneWatchtower<S> {
         };
         let enters = match &next {
             Some(Next::Disprove(_) | Next::Force) => true,
-            Some(Next::Ask(_)) => tip >= latest || tip - *self.quiet.get_or_insert(tip) >= self.patience,
+            Some(Next::Ask(_)) => tip >= latest || tip.saturating_sub(*self.quiet.get_or_insert(tip)) >= self.patience,
             // Without a choice the lane can be entered as well.
             None => tip >= latest,
             Some(Next::Lost) => false,
         };
         if enters && self.board.has_bond(view)? {
-            let tx = self.board.graph.challenge(&self.board.signatures, &self.key)?;
+            let tx = self.board.graph.challenge(self.board.part(LaneTx::Challenge)?, &self.key)?;
             let time = Time { from: latest, blocks: delta1 - delta1 / 2, deadline: Some(contested + delta1 - 1) };
             self.publish(LaneTx::Challenge, tx, time, tip, duties);
         } else if let Some(Next::Ask(ask)) = next {
@@ -172,7 +172,7 @@ impl<S: Store + Clone> LaneWatchtower<S> {
         truth: &mut T,
     ) -> Result<Option<(LaneTx, Transaction)>, Error> {
         let (Some((_, player)), Some(horizon)) = (&mut self.player, horizon) else { return Ok(None) };
-        let Board { graph, lane, signatures, .. } = &*self.board;
+        let Board { graph, lane, .. } = &*self.board;
         let mut settled = Settled::new(truth, horizon);
         let action = match player.on_chain(graph.node(node).turn, shown, &mut settled) {
             Ok(action) => action,
@@ -188,8 +188,9 @@ impl<S: Store + Clone> LaneWatchtower<S> {
             }
             Some(Action::Play(play)) => {
                 let Some(to) = graph.next(node, play.to) else { return Ok(None) };
-                let tx = graph.step(lane, signatures, to, &self.chosen(&play)?, Some(&self.key))?;
-                Some((LaneTx::Step(to), tx))
+                let what = LaneTx::Step(to);
+                let tx = graph.step(lane, self.board.part(what)?, to, &self.chosen(&play)?, Some(&self.key))?;
+                Some((what, tx))
             }
         })
     }
@@ -211,7 +212,7 @@ impl<S: Store + Clone> LaneWatchtower<S> {
         let Some(gone) = self.board.stake_gone(view)? else {
             let what = LaneTx::Slash(at);
             let deadline = self.board.contest(view)?.map(|contest| contest.height + self.board.delta2 - 1);
-            let tx = self.board.graph.end(&self.board.signatures, what)?;
+            let tx = self.board.graph.end(self.board.part(what)?, what)?;
             self.publish(what, tx, self.turn(from, deadline), view.height(), duties);
             return Ok(());
         };
@@ -228,8 +229,7 @@ impl<S: Store + Clone> LaneWatchtower<S> {
         let spend = self.board.graph.win_only(at, own, self.board.fee_rate)?;
         let paid: Amount = spend.tx.output.iter().map(|output| output.value).sum();
         let child = Child { vout: 0, fee: spend.prevout.value - paid };
-        let message = Message::from_digest(spend.message());
-        let signature = Secp256k1::new().sign_schnorr_with_rng(&message, &self.key, &mut rand::thread_rng());
+        let signature = sign_leaf(&self.key, spend.message());
         let name = format!("WinOnly {}, lane {}", self.board.slot.id, self.board.graph.challenger);
         let tx = spend.complete(&signature);
         push(duties, Purpose::WinOnly(at), name, tx, child, self.turn(from, None), tip);

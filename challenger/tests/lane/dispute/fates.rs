@@ -1,5 +1,6 @@
 //! Whole disputes on the chain, each run from one seed: the honest side never loses.
 
+use bitcoin::Amount;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use trestle_bridge::transactions::FinalizeKind;
@@ -7,6 +8,7 @@ use trestle_challenger::dispute::End;
 use trestle_zkvm_adapter::{Fault, Kind, Place};
 
 use super::hands::{Challenger, Frailty, Operator, Tower};
+use super::table::Table;
 use super::world::{Outcome, Weather, World};
 use crate::honest;
 use crate::liar::{Forgery, Side};
@@ -104,33 +106,38 @@ fn accused(seed: u64) -> (Outcome, Weather) {
 
 #[test]
 fn a_false_claim_is_slashed() {
+    let parameters = &Table::get().bridge.parameters;
     for seed in 0..CAUGHT {
         let (outcome, weather) = caught(seed);
         println!("{seed}: {outcome:?}");
-        match weather.stake_gone {
-            // Before the lane was entered there was nothing to win, and it was not; or the bond came back.
-            Some(_) => {
-                assert!(matches!(outcome.end, None | Some(End::Taken | End::Slashed)), "seed {seed}: {outcome:?}")
-            }
-            None => {
-                assert_eq!((outcome.end, outcome.finalized), (Some(End::Slashed), None), "seed {seed}: {outcome:?}")
-            }
+        let [_, paid] = outcome.paid;
+        match (outcome.end, weather.stake_gone) {
+            (Some(End::Slashed), _) => assert!(paid > parameters.bond / 2, "seed {seed}: {outcome:?}"),
+            (Some(End::Taken), Some(_)) => assert!(paid > Amount::ZERO, "seed {seed}: {outcome:?}"),
+            // Before the lane was entered there was nothing to win any more.
+            (None, Some(_)) => assert_eq!(outcome.steps, 0, "seed {seed}: {outcome:?}"),
+            _ => panic!("seed {seed}: {outcome:?}"),
         }
+        assert_eq!(outcome.finalized, None, "seed {seed}: {outcome:?}");
     }
 }
 
 #[test]
 fn a_true_claim_stands() {
+    let parameters = &Table::get().bridge.parameters;
     for seed in 1_000..1_000 + ACCUSED {
         let (outcome, weather) = accused(seed);
         println!("{seed}: {outcome:?}");
-        let Outcome { end, finalized, .. } = outcome;
-        match finalized {
-            Some(FinalizeKind::Unentered) if weather.contests => assert_eq!(end, Some(End::NoShow), "seed {seed}"),
-            Some(FinalizeKind::Unentered) => assert_eq!(end, None, "seed {seed}"),
-            Some(FinalizeKind::Slow) => assert_eq!(end, Some(End::OperatorWon), "seed {seed}"),
+        let end = match outcome.finalized {
+            Some(FinalizeKind::Unentered) => weather.contests.then_some(End::NoShow),
+            Some(FinalizeKind::Slow) => Some(End::OperatorWon),
             _ => panic!("seed {seed}: {outcome:?}"),
-        }
+        };
+        assert_eq!(outcome.end, end, "seed {seed}: {outcome:?}");
+        // Contest's fee and connectors are the operator's loss, if nobody plays.
+        let least = if end.is_some() { parameters.bond } else { parameters.bond - Amount::from_sat(10_000) };
+        assert!(outcome.paid[0] > least, "seed {seed}: {outcome:?}");
+        assert_eq!(outcome.paid[1], Amount::ZERO, "seed {seed}: {outcome:?}");
     }
 }
 

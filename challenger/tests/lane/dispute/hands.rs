@@ -58,6 +58,7 @@ impl Frailty {
 /// An operator on the chain.
 pub struct Operator {
     pub said: Side,
+    pub claim: Signature,
     /// What it says on chain, if that is something else.
     pub other: Option<Side>,
     disks: [Disk; 2],
@@ -73,6 +74,7 @@ pub struct Operator {
 impl Operator {
     pub fn new(said: Side) -> Self {
         Self {
+            claim: claim(said.claimed as u16, &said.block_hash()),
             said,
             other: None,
             disks: Default::default(),
@@ -82,10 +84,6 @@ impl Operator {
             frailty: Frailty::at(0, 0),
             played: Vec::new(),
         }
-    }
-
-    pub fn claim(&self) -> Signature {
-        claim(self.said.claimed as u16, &self.said.block_hash())
     }
 
     fn with<R>(
@@ -157,6 +155,11 @@ impl Tower {
         Self { truth, disk: Disk::default(), player: None, patience, frailty: Frailty::at(0, 0) }
     }
 
+    /// The same store, and another truth.
+    pub fn about(self, truth: Side) -> Self {
+        Self { truth, player: None, ..self }
+    }
+
     fn with<R>(
         &mut self,
         mut act: impl FnMut(&mut LaneWatchtower<Disk>, &mut Side) -> Result<R, Error>,
@@ -192,8 +195,9 @@ impl Tower {
 pub fn wild_step(wild: &mut Wild, chain: &Chain) -> Option<bitcoin::Transaction> {
     let table = Table::get();
     let (graph, key) = (&table.board.graph, challenger_key());
+    let part = |what| graph.part(what, &table.signatures).unwrap();
     match Standing::of(&table.board, chain).unwrap() {
-        Standing::Open { .. } => Some(graph.challenge(&table.signatures, &key).unwrap()),
+        Standing::Open { .. } => Some(graph.challenge(part(LaneTx::Challenge), &key).unwrap()),
         Standing::At { node, shown, .. } if graph.node(node).turn.mover() == Player::Challenger => {
             let Moved::Play(play) = wild.act(graph.node(node).turn, &shown)? else { return None };
             let to = graph.next(node, play.to)?;
@@ -203,7 +207,7 @@ pub fn wild_step(wild: &mut Wild, chain: &Chain) -> Option<bitcoin::Transaction>
                 let choice = lane().keys.choice(*id).unwrap().read(secret).unwrap();
                 transcript.choose(&lane().keys, *id, choice).unwrap();
             }
-            Some(graph.step(lane(), &table.signatures, to, &transcript, Some(&key)).unwrap())
+            Some(graph.step(lane(), part(LaneTx::Step(to)), to, &transcript, Some(&key)).unwrap())
         }
         _ => None,
     }
@@ -212,5 +216,5 @@ pub fn wild_step(wild: &mut Wild, chain: &Chain) -> Option<bitcoin::Transaction>
 /// The operator's Claim.
 pub fn claim_tx(operator: &Operator) -> bitcoin::Transaction {
     let table = Table::get();
-    table.complete(&table.slot().claim, Reveal::Claim(&operator.claim()))
+    table.complete(&table.slot().claim, Reveal::Claim(&operator.claim))
 }

@@ -78,7 +78,8 @@ impl Table {
             challengers: (0..=LANE.challenger).map(part).collect(),
         };
         let mut coins = vec![(terms.bond, terms.bond_output(&bridge).unwrap())];
-        coins.extend(terms.challengers.iter().map(|part| (part.bond, challenger_bond::output(&bridge))));
+        let bonds = terms.challengers.iter().zip(&bridge.entries);
+        coins.extend(bonds.map(|(part, entry)| (part.bond, challenger_bond::output(&bridge, entry))));
         let run = RunGraph::build(&bridge, terms).unwrap();
         let bond = run.terms.challengers[challenger()].bond;
         let graph = LaneGraph::build(&bridge, &run.slots[0], challenger(), bond, lane()).unwrap();

@@ -4,7 +4,7 @@ use bitcoin::{Amount, Transaction, Txid};
 use rand::rngs::StdRng;
 use rand::seq::SliceRandom;
 use rand::{Rng, SeedableRng};
-use trestle_bridge::connector::{Tweak, key_path_witness};
+use trestle_bridge::connector::{OperatorConnector, Tweak, key_path_witness};
 use trestle_bridge::transactions::{FinalizeKind, Reveal, SignRequest, contest};
 use trestle_challenger::View;
 use trestle_challenger::dispute::{Duty, End, Purpose, Standing};
@@ -13,7 +13,7 @@ use trestle_taptree_trace::turn::Turn;
 
 use super::chain::{Chain, Fit};
 use super::hands::{Challenger, Operator, claim_tx, wild_step};
-use super::table::{CHECKPOINT, DELTA1, DELTA2, TURN, Table, sign};
+use super::table::{CHECKPOINT, DELTA1, DELTA2, TURN, Table, challenger_key, sign};
 use crate::referee::Witnessed;
 use crate::toy::CONFIRMATIONS;
 
@@ -51,12 +51,12 @@ pub struct World {
     pub chain: Chain,
     pub operator: Operator,
     pub challenger: Challenger,
-    weather: Weather,
+    pub weather: Weather,
     rng: StdRng,
     pool: Vec<Waiting>,
     reorganized: u32,
-    claim: Transaction,
-    contest: Transaction,
+    pub claim: Transaction,
+    pub contest: Transaction,
     /// What K′ is taken by.
     thief: Option<Transaction>,
     worth: Amount,
@@ -74,6 +74,8 @@ pub struct Outcome {
     pub blocks: u32,
     /// The last turn of the lane.
     pub turn: Option<Turn>,
+    /// What the operator and the challenger have in the end.
+    pub paid: [Amount; 2],
 }
 
 impl World {
@@ -253,8 +255,8 @@ impl World {
                     break;
                 }
                 Standing::Unentered { since } if height > since + TURN => break,
-                // Who entered no lane can enter none any more.
-                Standing::Open { .. } if self.finalized().is_some() => break,
+                // K′ was taken before somebody entered, so nobody does.
+                Standing::Open { since } if height > since + DELTA1 + 2 * TURN && self.is_stake_gone() => break,
                 _ => {}
             }
         }
@@ -264,7 +266,8 @@ impl World {
         let until = ended.map_or(self.chain.height(), |(_, since)| since);
         let blocks = until - contested.unwrap();
         self.finish();
-        Outcome { end: ended.map(|(end, _)| end), finalized: self.finalized(), steps, blocks, turn }
+        let (end, finalized) = (ended.map(|(end, _)| end), self.finalized());
+        Outcome { end, finalized, steps, blocks, turn, paid: self.paid() }
     }
 
     /// The rest of the claim's time, in which nothing comes of the lane.
@@ -280,6 +283,17 @@ impl World {
         assert_eq!(std::mem::discriminant(&self.standing()), std::mem::discriminant(&before));
     }
 
+    fn is_stake_gone(&self) -> bool {
+        self.chain.spender(&Table::get().slot().contest.outpoint(contest::BOND)).unwrap().is_some()
+    }
+
+    /// What is the operator's, and what the lane's challenger's.
+    fn paid(&self) -> [Amount; 2] {
+        let operator = Table::get().bridge.operator(Table::get().slot().id.operator).unwrap();
+        let challenger = OperatorConnector(challenger_key().x_only_public_key().0);
+        [operator, challenger].map(|own| self.chain.balance(&own.script_pubkey()))
+    }
+
     /// How the claim was finalized.
     pub fn finalized(&self) -> Option<FinalizeKind> {
         let is_mined = |kind: &FinalizeKind| {
@@ -291,7 +305,7 @@ impl World {
 }
 
 /// Another lane's Slash, as far as this one can tell.
-fn thief() -> Transaction {
+pub fn thief() -> Transaction {
     let table = Table::get();
     let slow = &table.slot().finalize_slow;
     let mut presigned = slow.clone();
