@@ -8,6 +8,7 @@ use bitcoin::{
     Amount, Block, BlockHash, CompactTarget, OutPoint, ScriptBuf, Sequence, Transaction, TxIn, TxMerkleNode, TxOut,
     Txid, Witness, transaction,
 };
+use trestle_challenger::view::Blocks;
 use trestle_challenger::{Mined, View, ViewError};
 use trestle_rollup::{Ledger, tagged_hash};
 
@@ -40,6 +41,10 @@ impl View for Chain {
 
     fn confirmed(&self, txid: &Txid) -> Result<Option<u32>, ViewError> {
         Ok(self.find(|tx| tx.compute_txid() == *txid).map(|mined| mined.height))
+    }
+
+    fn blocks(&self) -> Blocks {
+        Box::new(|_| Err("no lane is entered on this chain".into()))
     }
 
     fn height(&self) -> u32 {
