@@ -46,7 +46,7 @@ fn the_default_policy_relays_every_disproof() {
     let secp = Secp256k1::new();
     let internal: XOnlyPublicKey = "50929b74c1a04954b78b4b6035e97a5e078a5a0f28ec96d547bfee9ace803ac0".parse().unwrap();
     let lane = table::lane(CLAIMED.constants());
-    let cases = satisfying(&Tree::ALL);
+    let cases = satisfying();
     let mut largest: Option<Transaction> = None;
 
     for tree in Tree::ALL {
