@@ -3,6 +3,7 @@
 
 // What is signed in these tests, and by whom, is that of taptree-trace's own.
 #[path = "../../taptree-trace/tests/leaf/cases.rs"]
+#[expect(dead_code, reason = "nothing is corrupted here")]
 mod cases;
 #[path = "../../taptree-trace/tests/leaf/table.rs"]
 #[expect(dead_code, reason = "no challenger chooses here")]

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, OnceLock};
 
-use bitcoin::hashes::Hash as _;
+use bitcoin::hashes::{Hash, sha256};
 use bitcoin::secp256k1::schnorr::Signature;
 use bitcoin::secp256k1::{Keypair, Message, Secp256k1, SecretKey};
 use bitcoin::{BlockHash, OutPoint, Transaction, TxOut, Txid};
@@ -15,7 +15,7 @@ use trestle_bridge::transactions::{
 };
 use trestle_challenger::dispute::Board;
 use trestle_rollup::{SlotId, tagged_hash};
-use trestle_taptree_trace::lane::MessageId;
+use trestle_taptree_trace::lane::{LaneId, MessageId, challenger_keys};
 use trestle_taptree_trace::ots::SecretSeed;
 
 use crate::toy::{CONFIRMATIONS, LANE, entry, lane};
@@ -66,6 +66,7 @@ impl Table {
         let part = |index: u16| ChallengerInRun {
             bond: outpoint(10 + index as u8),
             contest_hashes: vec![contest::secret(&bridge, &secrets(index), index, id).1],
+            choice_keys: vec![challenger_keys(&secrets(index), &LaneId { challenger: index, ..LANE })],
         };
         let terms = RunTerms {
             operator: id.operator,
@@ -76,6 +77,9 @@ impl Table {
             checkpoint: Checkpoint { height: CHECKPOINT, entry: entry(0).digest() },
             claim_keys: vec![lane().keys.message(MessageId::Claim).unwrap().clone()],
             challengers: (0..=LANE.challenger).map(part).collect(),
+            target: lane().constants.target,
+            // Keys are handed over elsewhere.
+            lanes: vec![(0..=LANE.challenger).map(|index| sha256::Hash::hash(&index.to_be_bytes())).collect()],
         };
         let mut coins = vec![(terms.bond, terms.bond_output(&bridge).unwrap())];
         let bonds = terms.challengers.iter().zip(&bridge.entries);
