@@ -23,18 +23,15 @@ pub(super) struct Dispute {
 
 impl Operator {
     /// Plays every lane of a claim that was contested. One that cannot go on now is no reason for the others to stop.
-    pub(super) fn defend(
-        &mut self,
-        view: &dyn View,
-        graph: &RunGraph,
-        slot: &SlotGraph,
-        duties: &mut Vec<Duty>,
-    ) -> Result<(), Error> {
+    pub(super) fn defend(&mut self, view: &dyn View, graph: &RunGraph, slot: &SlotGraph, duties: &mut Vec<Duty>) {
         for challenger in (0u16..).take(graph.terms.challengers.len()) {
             let key = (slot.id, challenger);
             if !self.disputes.contains_key(&key) {
-                let Some(dispute) = self.sit_down(view, graph, slot, challenger)? else { continue };
-                self.disputes.insert(key, dispute);
+                match self.sit_down(view, graph, slot, challenger) {
+                    Ok(Some(dispute)) => drop(self.disputes.insert(key, dispute)),
+                    Ok(None) => {}
+                    Err(error) => tracing::error!(slot = %slot.id, challenger, %error, "a lane cannot be played"),
+                }
             }
             let Some(Dispute { player, testimony }) = self.disputes.get_mut(&key) else { continue };
             match player.tip(view, testimony) {
@@ -42,7 +39,6 @@ impl Operator {
                 Err(error) => tracing::error!(slot = %slot.id, challenger, %error, "a lane does not go on"),
             }
         }
-        Ok(())
     }
 
     /// Answers a challenger. What it asks wrongly it is told, and nothing has changed.

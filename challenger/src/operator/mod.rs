@@ -213,7 +213,7 @@ impl Operator {
                 }
                 Phase::Contested { since, entered } => {
                     duties.push(Duty::Alert(Alert::Contested { slot: slot.id, since }));
-                    self.defend(view, graph, slot, duties)?;
+                    self.defend(view, graph, slot, duties);
                     return self.finalize_contested(view, slot, since, entered, duties);
                 }
                 Phase::Finalized { kind, since } => {
@@ -230,7 +230,7 @@ impl Operator {
             let goes_on = kind == Some(FinalizeKind::Fast);
             // A lane goes on when its claim is over, and a challenger that entered none can be made to pay.
             if !goes_on {
-                self.defend(view, graph, slot, duties)?;
+                self.defend(view, graph, slot, duties);
             }
             if over && place == self.runs[run].over && is_deep(since, confirmations, tip) {
                 self.runs[run].over = if goes_on { place + 1 } else { graph.slots.len() };

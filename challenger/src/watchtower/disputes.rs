@@ -34,17 +34,21 @@ impl Watchtower {
         slot: &SlotGraph,
         statement: Statement,
         duties: &mut Vec<Duty>,
-    ) -> Result<(), Error> {
+    ) {
         if self.disputes.get(&slot.id).is_none_or(|dispute| dispute.statement != statement) {
-            let Some(dispute) = self.sit_down(view, graph, slot, statement)? else { return Ok(()) };
-            self.disputes.insert(slot.id, dispute);
+            // A reorganization can put another claim in a claim's place.
+            self.disputes.remove(&slot.id);
+            match self.sit_down(view, graph, slot, statement) {
+                Ok(Some(dispute)) => drop(self.disputes.insert(slot.id, dispute)),
+                Ok(None) => {}
+                Err(error) => tracing::error!(slot = %slot.id, %error, "the lane cannot be played"),
+            }
         }
-        let Some(Dispute { player, truth, .. }) = self.disputes.get_mut(&slot.id) else { return Ok(()) };
+        let Some(Dispute { player, truth, .. }) = self.disputes.get_mut(&slot.id) else { return };
         match player.tip(view, truth) {
             Ok(due) => duties.extend(due.into_iter().map(|duty| Duty::Dispute { slot: slot.id, duty })),
             Err(error) => tracing::error!(slot = %slot.id, %error, "the lane does not go on"),
         }
-        Ok(())
     }
 
     /// Takes an answer in; returns what to ask next.

@@ -32,10 +32,10 @@ impl Watchtower {
         }
         if !matches!(phase, Phase::Claimed { .. }) {
             let place = (slot.id.serial - graph.terms.first_serial) as usize;
-            return match Statement::read(&graph.terms.claim_keys[place], &claim.tx) {
-                Ok(statement) => self.dispute(view, graph, slot, statement, duties),
-                Err(_) => Ok(()),
-            };
+            if let Ok(statement) = Statement::read(&graph.terms.claim_keys[place], &claim.tx) {
+                self.dispute(view, graph, slot, statement, duties);
+            }
+            return Ok(());
         }
         if let Some(tx) = self.contest(slot)? {
             let deadline = claim.height + u32::from(self.bridge.parameters.delta1.value());

@@ -237,6 +237,7 @@ impl World {
                 None
             }
             Duty::Bump { .. } => None,
+            Duty::Dispute(_) | Duty::Answer(_) => unreachable!("no lane is entered here"),
             Duty::Alert(alert) => {
                 self.alerts.push(*alert);
                 None
@@ -389,6 +390,8 @@ pub fn shown(duties: &[Duty]) -> Vec<String> {
         Duty::Broadcast { name, .. } => name.clone(),
         Duty::Bump { slot, .. } => format!("bump {slot}"),
         Duty::Cancel { slot, .. } => format!("cancel {slot}"),
+        Duty::Dispute(duty) => format!("{duty:?}"),
+        Duty::Answer(answer) => format!("{answer:?}"),
         Duty::Alert(alert) => format!("! {alert}"),
     };
     duties.iter().map(show).collect()

@@ -319,6 +319,7 @@ pub fn shown(duties: &[Duty]) -> Vec<String> {
         Duty::Report(report) => format!("{} is {:?}", report.slot.serial, report.verdict),
         Duty::Broadcast { purpose: of, .. } => format!("broadcast {}", purpose(of)),
         Duty::Bump { purpose: of, .. } => format!("bump {}", purpose(of)),
+        Duty::Dispute { slot, duty } => format!("{slot}: {duty:?}"),
     };
     duties.iter().map(show).collect()
 }
