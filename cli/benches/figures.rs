@@ -12,7 +12,13 @@ use trestle_cli::figures::{self, Figure, FiguresError};
 type Measure = fn(&dyn Fn(&str)) -> Result<Vec<Figure>, FiguresError>;
 
 fn main() -> ExitCode {
-    let parts: [Measure; 4] = [figures::measure, figures::measure_scripts, measure_speed, figures::measure_machine];
+    let parts: [Measure; 5] = [
+        figures::measure,
+        figures::measure_scripts,
+        trestle_cli::demo::measure_disputes,
+        measure_speed,
+        figures::measure_machine,
+    ];
     for measure in parts {
         match measure(&|what| eprintln!("measuring {what}")) {
             Ok(figures) => {

@@ -13,7 +13,7 @@ use trestle_zkvm_adapter::Kind;
 use crate::args::{DemoArgs, DisputeKind};
 use crate::commands;
 use crate::devnet;
-use crate::figures;
+use crate::figures::{self, Figure, FiguresError};
 use crate::output::{Output, Report};
 use crate::regtest::RegtestError;
 use crate::runtime;
@@ -26,6 +26,10 @@ pub use stage::Stage;
 const DENOMINATION: u8 = 1;
 /// The denomination, as a person types it.
 const TENTH: &str = "0.1BTC";
+/// What a dispute about an instruction takes in BitVMX, in virtual bytes.
+const INSTRUCTION_ANCHOR: f64 = 90_000.0;
+/// What one about memory takes there.
+const READ_ANCHOR: f64 = 156_000.0;
 /// Slots in each operator's run.
 const SLOTS: u32 = 6;
 
@@ -82,7 +86,10 @@ pub fn run(args: &DemoArgs, output: &Output) -> Result<Report, commands::Error> 
     let failed = |error: Error| commands::Error::Bridge(error.to_string());
     let directory = tempfile::tempdir().map_err(|e| failed(Error::file(Path::new("a temporary directory"), e)))?;
     let outcome = match args.dispute {
-        Some(kind) => play_dispute(directory.path(), output, args, kind),
+        Some(kind) => {
+            let plan = Plan { kind, at: args.at, seed: args.seed, on_chain: args.on_chain };
+            play_dispute(directory.path(), output, plan)
+        }
         None => play(directory.path(), output),
     };
     let json = report::json(&outcome);
@@ -175,16 +182,45 @@ fn play(directory: &Path, output: &Output) -> Result<report::Done, Error> {
 }
 
 /// A dispute alone: nobody deposits anything, and an operator claims all the same.
-fn play_dispute(directory: &Path, output: &Output, args: &DemoArgs, kind: DisputeKind) -> Result<report::Done, Error> {
+fn play_dispute(directory: &Path, output: &Output, plan: Plan) -> Result<report::Done, Error> {
     let mut stage = Stage::open(directory, *output)?;
     stage.title("The bridge is set up: operators bond their runs, the committee signs every slot and every lane");
     stage.world().open_runs(&[DENOMINATION], 1)?;
     stage.title("An operator claims what it paid nobody; the challenger contests");
-    let plan = Plan { kind, at: args.at, seed: args.seed, on_chain: args.on_chain };
     let dispute = dispute::play(&mut stage, plan)?;
     stage.show();
     stage.say(&dispute.summary());
     stage.done(Vec::new(), vec![dispute])
+}
+
+/// Measures what disputes take on Bitcoin: each is played on a bitcoind of its own.
+///
+/// # Errors
+/// One does not end in Slash.
+pub fn measure_disputes(progress: &dyn Fn(&str)) -> Result<Vec<Figure>, FiguresError> {
+    let disputes = [
+        ("instr", Kind::Instr, false, INSTRUCTION_ANCHOR),
+        ("hash", Kind::Unhash, false, READ_ANCHOR),
+        ("memory", Kind::Store, false, READ_ANCHOR),
+        ("onchain", Kind::Store, true, READ_ANCHOR),
+    ];
+    let mut figures = Vec::new();
+    for (name, kind, on_chain, anchor) in disputes {
+        progress(&format!("a dispute, {name}"));
+        let directory = tempfile::tempdir()?;
+        let plan = Plan { kind: DisputeKind::Trace(kind), at: None, seed: 1, on_chain };
+        let played = play_dispute(directory.path(), &Output::new(true), plan);
+        let played = played.map_err(|error| FiguresError::Unexpected(error.to_string()))?;
+        for dispute in played.disputes {
+            let blocks = dispute.blocks as usize;
+            figures.extend([
+                Figure::count(format!("dispute.{name}.vbytes"), dispute.vbytes, "vB").against(anchor),
+                Figure::count(format!("dispute.{name}.txs"), dispute.txs.len(), "transactions"),
+                Figure::count(format!("dispute.{name}.blocks"), blocks, "blocks"),
+            ]);
+        }
+    }
+    Ok(figures)
 }
 
 /// A text of a command's answer.

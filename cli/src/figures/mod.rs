@@ -1,7 +1,7 @@
 //! The figures that the project publishes about itself, measured where this runs (docs/figures.md, PROTOCOL §11).
 //!
 //! Sizes and counts are exact and are taken from transactions and jobs that were really built and signed; times are the median
-//! of several runs. Nothing here needs a node: `make bench` prints the figures, `trestle demo` puts them into its report.
+//! of several runs. Nothing here needs a node (disputes, which do, are measured by [`crate::demo`]): `make bench` prints the figures, `trestle demo` puts them into its report.
 
 mod committee;
 mod guest;
@@ -52,12 +52,12 @@ impl Figure {
         Self { name: name.into(), value, unit, baseline: None, ratio: None }
     }
 
-    fn count(name: impl Into<Cow<'static, str>>, value: usize, unit: &'static str) -> Self {
+    pub(crate) fn count(name: impl Into<Cow<'static, str>>, value: usize, unit: &'static str) -> Self {
         #[allow(clippy::cast_precision_loss, reason = "counts here are far below 2^52")]
         Self::new(name, value as f64, unit)
     }
 
-    fn against(self, baseline: f64) -> Self {
+    pub(crate) fn against(self, baseline: f64) -> Self {
         Self { baseline: Some(baseline), ratio: Some(self.value / baseline), ..self }
     }
 }

@@ -1,0 +1,55 @@
+//! False claims on a real bitcoind, as `trestle demo --dispute` plays them: committee, operators and challenger as they run.
+
+use std::process::{Command, Stdio};
+
+use serde_json::Value;
+
+/// Plays a dispute; returns what the report says of it.
+fn dispute(kind: &str, more: &[&str]) -> Value {
+    let directory = tempfile::tempdir().unwrap();
+    let report = directory.path().join("report.json");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_trestle"));
+    command.args(["demo", "--dispute", kind, "--report"]).arg(&report).args(more).stdin(Stdio::null());
+    let output = command.env_remove("RUST_LOG").output().unwrap();
+    assert!(output.status.success(), "{kind}: {}", String::from_utf8_lossy(&output.stderr));
+    let report: Value = serde_json::from_slice(&std::fs::read(report).unwrap()).unwrap();
+    assert_eq!(report["ok"], true);
+    report["disputes"][0].clone()
+}
+
+/// What the transactions of a dispute do, less what they are of.
+fn actions(dispute: &Value) -> Vec<String> {
+    let first = |step: &Value| step["action"].as_str().unwrap().split(' ').next().unwrap().to_string();
+    dispute["txs"].as_array().unwrap().iter().map(first).collect()
+}
+
+#[test]
+fn a_false_claim_is_slashed_by_six_transactions_when_the_operator_plays_off_chain() {
+    for (kind, most) in [("unpaid", 15_000), ("instr", 15_000), ("input", 15_000), ("unhash", 45_000)] {
+        let dispute = dispute(kind, &[]);
+        assert_eq!(actions(&dispute), ["Contest", "Challenge", "Step", "Step", "Disproved", "Slash"], "{kind}");
+        assert_eq!(dispute["winner"], "challenger");
+        assert!(dispute["vbytes"].as_u64().unwrap() <= most, "{kind}: {}", dispute["vbytes"]);
+    }
+}
+
+#[test]
+fn a_lie_about_memory_takes_a_node_opening_more() {
+    for kind in ["rs1", "store"] {
+        let dispute = dispute(kind, &["--seed", "3"]);
+        let expected = ["Contest", "Challenge", "Step", "Step", "Step", "Step", "Disproved", "Slash"];
+        assert_eq!(actions(&dispute), expected, "{kind}");
+        assert!(dispute["vbytes"].as_u64().unwrap() <= 45_000, "{kind}: {}", dispute["vbytes"]);
+    }
+}
+
+#[test]
+fn an_operator_that_answers_nobody_is_slashed_by_the_chain_alone() {
+    let dispute = dispute("code", &["--on-chain"]);
+    let actions = actions(&dispute);
+    let steps = actions.iter().filter(|action| *action == "Step").count();
+    // Every round and its choice, the way in, three openings, and what was named between.
+    assert_eq!((steps, actions.len()), (2 * (8 + 22 + 3) + 1 + 3 + 2, 76));
+    assert_eq!(dispute["on_chain"], true);
+    assert!(dispute["vbytes"].as_u64().unwrap() <= 180_000, "{}", dispute["vbytes"]);
+}
