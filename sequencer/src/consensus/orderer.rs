@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 
 use bitcoin::secp256k1::Keypair;
-use commonware_cryptography::{Digestible as _, sha256};
+use commonware_cryptography::{Digested, Digestible as _, sha256};
 use trestle_rollup::{Account, AccountState, Batch, Digest, Draft, Ledger, SignedTransaction, View};
 
 use super::block::{Anchor, Block};
@@ -88,7 +88,7 @@ pub struct Orderer {
     ledger: Ledger,
     confirmations: u32,
     store: Store,
-    genesis: Block,
+    genesis: Digested<Block>,
     head: Head,
     /// The state after a block, with its anchor, by its digest.
     drafts: HashMap<sha256::Digest, Draft>,
@@ -114,8 +114,8 @@ impl Orderer {
         let parameters = ledger.parameters();
         let instance = parameters.instance();
         let hash = ledger.state(parameters.genesis_height)?.entry().block_hash;
-        let genesis = Block::genesis(&instance, Anchor { height: parameters.genesis_height, hash }, 0);
-        let head = store.head()?.unwrap_or_else(|| Head::of(&genesis, genesis.digest()));
+        let genesis = digested(Block::genesis(&instance, Anchor { height: parameters.genesis_height, hash }, 0));
+        let head = store.head()?.unwrap_or_else(|| Head::of(&genesis));
         let mut open = Vec::new();
         for number in store.open_numbers()? {
             open.push(store.batch(number)?.ok_or(StoreError::Damaged("an open batch"))?);
@@ -135,7 +135,7 @@ impl Orderer {
 
     /// The block before the first.
     #[must_use]
-    pub fn genesis(&self) -> &Block {
+    pub fn genesis(&self) -> &Digested<Block> {
         &self.genesis
     }
 
@@ -291,13 +291,13 @@ impl Orderer {
         self.certifier.tick().into_iter().map(|message| Duty::Tell { to: None, message }).collect()
     }
 
-    /// A block after `chain`: the blocks after the last final one, oldest first. `None` if that is not where this
-    /// sequencer is.
+    /// A block to follow the last one of `chain`: that one and its ancestors, oldest first, as far as they are not final.
+    /// `None` if the chain does not go on from what is final here.
     ///
     /// # Errors
     /// If a store fails.
-    pub fn propose(&mut self, chain: &[Block]) -> Result<Option<Block>, Error> {
-        let Some(parent) = self.parent(chain) else { return Ok(None) };
+    pub fn propose(&mut self, chain: &[Digested<Block>]) -> Result<Option<Digested<Block>>, Error> {
+        let Some((chain, parent)) = self.place(chain) else { return Ok(None) };
         let Some((anchor, mut draft)) = self.newest_state(chain, &parent)? else { return Ok(None) };
         let mut transactions = Vec::new();
         for signed in self.pool.in_turn() {
@@ -310,28 +310,26 @@ impl Orderer {
             }
         }
         let (height, number) = (parent.height + 1, parent.next);
-        let block = Block { height, parent: parent.digest, anchor, number, transactions };
+        let block = digested(Block { height, parent: parent.digest, anchor, number, transactions });
         self.keep(block.digest(), draft);
         Ok(Some(block))
     }
 
-    /// Judges a block that follows `chain`: the blocks after the last final one, oldest first.
+    /// Judges a block that follows the last one of `chain`, which is as for [`propose`](Self::propose).
     ///
     /// # Errors
     /// If a store fails.
-    pub fn verify(&mut self, chain: &[Block], block: &Block) -> Result<Verdict, Error> {
-        let Some(parent) = self.parent(chain) else { return Ok(Verdict::Unknown) };
-        let digest = block.digest();
-        if self.drafts.contains_key(&digest) {
+    pub fn verify(&mut self, chain: &[Digested<Block>], block: &Digested<Block>) -> Result<Verdict, Error> {
+        let Some((chain, parent)) = self.place(chain) else { return Ok(Verdict::Unknown) };
+        if self.drafts.contains_key(&block.digest()) {
             return Ok(Verdict::Valid);
         }
-        let follows = block.parent == parent.digest
-            && block.height == parent.height + 1
-            && block.number == parent.next
+        let (digest, block) = (block.digest(), block.inner());
+        let fits = follows(block, &parent)
             && block.anchor.height >= parent.anchor.height
             && block.transactions.len() <= self.block_bytes();
-        let Some(transactions) = block.decoded().filter(|_| follows) else { return Ok(Verdict::Invalid) };
-        if !self.is_deep(block.anchor.height, self.confirmations) {
+        let Some(transactions) = block.decoded().filter(|_| fits) else { return Ok(Verdict::Invalid) };
+        if !self.is_deep(block.anchor.height) {
             return Ok(Verdict::Unknown);
         }
         let Some(view) = self.view(block.anchor)? else { return Ok(Verdict::Unknown) };
@@ -348,28 +346,29 @@ impl Orderer {
         Ok(Verdict::Valid)
     }
 
-    /// Takes the next final block: signs its batch, once and for all, and tells the others.
+    /// Takes the next final block: signs its batch, once and for all, and tells the others. One that was taken before
+    /// changes nothing.
     ///
     /// # Errors
     /// If the block does not follow what was final, or a store fails.
-    pub fn finalized(&mut self, block: &Block) -> Result<Vec<Duty>, Error> {
+    pub fn finalized(&mut self, block: &Digested<Block>) -> Result<Vec<Duty>, Error> {
         let digest = block.digest();
-        if block.height < self.head.height || digest == self.head.digest {
+        if block.inner().height < self.head.height || digest == self.head.digest {
             return Ok(Vec::new());
         }
-        let fork = Error::Fork { height: block.height };
-        if block.parent != self.head.digest || block.height != self.head.height + 1 || block.number != self.head.next {
+        let fork = Error::Fork { height: block.inner().height };
+        if !follows(block.inner(), &self.head) {
             return Err(fork);
         }
         if !self.drafts.contains_key(&digest)
-            && let Some(draft) = self.state_after(std::slice::from_ref(block), block.anchor)?
+            && let Some(draft) = self.state_after(std::slice::from_ref(block), block.inner().anchor)?
         {
             self.keep(digest, draft);
         }
         let mut changes = Changes::default();
-        let head = Head::of(block, digest);
+        let head = Head::of(block);
         changes.put_head(&head);
-        let batch = block.batch().map(|batch| self.certifier.sign(batch));
+        let batch = block.inner().batch().map(|batch| self.certifier.sign(batch));
         if let Some(batch) = &batch {
             if self.store.batch(batch.number)?.is_some() {
                 return Err(fork);
@@ -380,7 +379,7 @@ impl Orderer {
             }
             self.settle(batch, &mut changes);
         }
-        self.pool.expire(block.height).iter().for_each(|id| changes.remove_live(id));
+        self.pool.expire(head.height).iter().for_each(|id| changes.remove_live(id));
         self.store.commit(changes)?;
         self.head = head;
         self.drafts.retain(|kept, _| *kept == digest);
@@ -402,10 +401,14 @@ impl Orderer {
         }
     }
 
-    /// What a block after `chain` follows; `None` if the chain does not begin where the last final block is.
-    fn parent(&self, chain: &[Block]) -> Option<Head> {
-        let starts = chain.first().is_none_or(|first| first.parent == self.head.digest);
-        starts.then(|| chain.last().map_or(self.head, |last| Head::of(last, last.digest())))
+    /// What of `chain` is not final, and what a block after it follows; `None` if it does not go on from what is final.
+    fn place<'a>(&self, chain: &'a [Digested<Block>]) -> Option<(&'a [Digested<Block>], Head)> {
+        let last = chain.last()?;
+        if last.digest() == self.head.digest {
+            return Some((&[], self.head));
+        }
+        let first = chain.iter().position(|block| block.inner().parent == self.head.digest)?;
+        Some((chain.get(first..)?, Head::of(last)))
     }
 
     fn keep(&mut self, digest: sha256::Digest, draft: Draft) {
@@ -416,9 +419,9 @@ impl Orderer {
         self.drafts.insert(digest, draft);
     }
 
-    fn is_deep(&self, height: u32, depth: u32) -> bool {
-        let (tip, genesis) = (self.ledger.tip().0, self.genesis.anchor.height);
-        height == genesis || height.saturating_add(depth) <= tip
+    fn is_deep(&self, height: u32) -> bool {
+        let (tip, genesis) = (self.ledger.tip().0, self.genesis.inner().anchor.height);
+        height == genesis || height.saturating_add(self.confirmations) <= tip
     }
 
     /// The state at an anchor, if it is in the chain that the ledger follows.
@@ -431,9 +434,9 @@ impl Orderer {
 
     /// The newest anchor that a block after `chain` can have, and the state there after `chain`. It is a block deeper
     /// than it must be, so that others who have not seen the last block yet can follow.
-    fn newest_state(&mut self, chain: &[Block], parent: &Head) -> Result<Option<(Anchor, Draft)>, Error> {
+    fn newest_state(&self, chain: &[Digested<Block>], parent: &Head) -> Result<Option<(Anchor, Draft)>, Error> {
         let deepest = self.ledger.tip().0.saturating_sub(self.confirmations.saturating_add(1));
-        let height = deepest.max(self.genesis.anchor.height);
+        let height = deepest.max(self.genesis.inner().anchor.height);
         let newest = self.ledger.entry(height)?.map(|entry| Anchor { height, hash: entry.block_hash });
         for anchor in newest.into_iter().filter(|newest| newest.height >= parent.anchor.height).chain([parent.anchor]) {
             let Some(view) = self.view(anchor)? else { continue };
@@ -447,24 +450,39 @@ impl Orderer {
     }
 
     /// The state at an anchor after all batches that it does not have, those of `chain` included.
-    fn state_after(&self, chain: &[Block], anchor: Anchor) -> Result<Option<Draft>, Error> {
+    fn state_after(&self, chain: &[Digested<Block>], anchor: Anchor) -> Result<Option<Draft>, Error> {
         let (digest, known) =
-            chain.last().map_or((self.head.digest, self.head.anchor), |last| (last.digest(), last.anchor));
+            chain.last().map_or((self.head.digest, self.head.anchor), |last| (last.digest(), last.inner().anchor));
         if let Some(draft) = self.drafts.get(&digest).filter(|_| known == anchor) {
             return Ok(Some(draft.clone()));
         }
         let Some(view) = self.view(anchor)? else { return Ok(None) };
-        let mut draft = view.draft()?;
         let first = view.meta()?.batches;
-        let mut batches = Vec::new();
-        for number in first..self.head.next {
-            batches.push(self.store.batch(number)?.ok_or(StoreError::Damaged("a final batch"))?);
-        }
-        batches.extend(chain.iter().filter_map(Block::batch).filter(|batch| batch.number >= first));
+        let (mut draft, batches) = match chain.split_last() {
+            Some((last, before)) => {
+                let Some(draft) = self.state_after(before, anchor)? else { return Ok(None) };
+                (draft, last.inner().batch().filter(|batch| batch.number >= first).into_iter().collect())
+            }
+            None => {
+                let batch = |number| self.store.batch(number)?.ok_or(StoreError::Damaged("a final batch"));
+                (view.draft()?, (first..self.head.next).map(batch).collect::<Result<Vec<_>, _>>()?)
+            }
+        };
         for signed in batches.iter().flat_map(Batch::transactions) {
             // One that cannot be executed is skipped alone, as the Layer 2 will skip it.
             let _ = draft.execute(&signed)?;
         }
         Ok(Some(draft))
     }
+}
+
+/// A block with its digest.
+fn digested(block: Block) -> Digested<Block> {
+    let digest = block.digest();
+    Digested::precomputed(block, digest)
+}
+
+/// Whether a block can stand right after another one.
+fn follows(block: &Block, parent: &Head) -> bool {
+    block.parent == parent.digest && parent.height.checked_add(1) == Some(block.height) && block.number == parent.next
 }

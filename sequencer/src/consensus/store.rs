@@ -3,7 +3,7 @@
 //! The engine keeps votes and blocks in journals of its own. Here is what came of them: the last finalized block, its
 //! batches with the signatures that left, and the transactions that users were promised.
 
-use commonware_cryptography::sha256;
+use commonware_cryptography::{Digested, Digestible as _, sha256};
 use trestle_rollup::{Batch, Digest};
 
 use super::block::{Anchor, Block};
@@ -37,7 +37,8 @@ pub(crate) struct Head {
 }
 
 impl Head {
-    pub fn of(block: &Block, digest: sha256::Digest) -> Self {
+    pub fn of(block: &Digested<Block>) -> Self {
+        let (digest, block) = (block.digest(), block.inner());
         Self { height: block.height, digest, anchor: block.anchor, next: block.next_number() }
     }
 
