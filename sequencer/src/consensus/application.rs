@@ -21,7 +21,8 @@ use futures::StreamExt as _;
 use trestle_rollup::Digest;
 
 use super::block::Block;
-use super::orderer::{Duty, Error, Orderer, Verdict};
+use super::chain::Verdict;
+use super::orderer::{Duty, Error, Orderer};
 use crate::receipt::Rejection;
 
 /// How long to wait before a block is judged again that could not be judged.

@@ -3,24 +3,20 @@
 //! It does no I/O but its own store, and knows nothing of votes and timers: the engine asks it for a block, asks it to
 //! judge one, and tells it which one is final.
 
-use std::collections::HashMap;
-
 use bitcoin::secp256k1::Keypair;
-use commonware_cryptography::{Digested, Digestible as _, sha256};
-use trestle_rollup::{Account, AccountState, Batch, Digest, Draft, Ledger, SignedTransaction, View};
+use commonware_cryptography::{Digested, Digestible as _};
+use trestle_rollup::{Account, AccountState, Batch, Digest, Ledger, SignedTransaction};
 
-use super::block::{Anchor, Block};
+use super::block::Block;
 use super::certificate::Conflict;
 use super::certifier::Certifier;
+use super::chain::{Chain, Verdict, digested};
 use super::message::Message;
 use super::pool::Pool;
 use super::store::{Changes, Head, Store};
 use crate::mempool::Policy;
 use crate::receipt::Rejection;
 use crate::store::StoreError;
-
-/// Most states kept of blocks that are not final. More come only from leaders that fail; then they are worked out anew.
-const DRAFTS: usize = 64;
 
 /// What the caller is to do. Each may be done any number of times, or never: what matters is said again.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,17 +33,6 @@ pub enum Duty {
         /// The batch's number.
         number: u64,
     },
-}
-
-/// What a block is worth.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
-    /// A batch of it would be executed whole.
-    Valid,
-    /// It never will be valid.
-    Invalid,
-    /// It cannot be told yet: the anchor is not known here, or not deep, or the chain is at another place.
-    Unknown,
 }
 
 /// What became of a transaction.
@@ -85,13 +70,8 @@ pub enum Error {
 
 /// See the [module](self).
 pub struct Orderer {
-    ledger: Ledger,
-    confirmations: u32,
     store: Store,
-    genesis: Digested<Block>,
-    head: Head,
-    /// The state after a block, with its anchor, by its digest.
-    drafts: HashMap<sha256::Digest, Draft>,
+    chain: Chain,
     pool: Pool,
     certifier: Certifier,
 }
@@ -113,17 +93,14 @@ impl Orderer {
         let store = Store::open(db)?;
         let parameters = ledger.parameters();
         let instance = parameters.instance();
-        let hash = ledger.state(parameters.genesis_height)?.entry().block_hash;
-        let genesis = digested(Block::genesis(&instance, Anchor { height: parameters.genesis_height, hash }, 0));
-        let head = store.head()?.unwrap_or_else(|| Head::of(&genesis));
         let mut open = Vec::new();
         for number in store.open_numbers()? {
             open.push(store.batch(number)?.ok_or(StoreError::Damaged("an open batch"))?);
         }
         let certifier = Certifier::new(key, instance, parameters.sequencers.clone(), open).ok_or(Error::NotAMember)?;
         let pool = Pool::new(policy, instance, parameters.denominations.clone());
-        let drafts = HashMap::new();
-        let mut orderer = Self { ledger, confirmations, store, genesis, head, drafts, pool, certifier };
+        let chain = Chain::new(ledger, confirmations, store.head()?)?;
+        let mut orderer = Self { store, chain, pool, certifier };
         let live: Vec<_> = orderer.store.live().collect::<Result<_, _>>()?;
         for bytes in live {
             let signed = SignedTransaction::decode(&bytes).ok_or(StoreError::Damaged("a transaction"))?;
@@ -136,19 +113,19 @@ impl Orderer {
     /// The block before the first.
     #[must_use]
     pub fn genesis(&self) -> &Digested<Block> {
-        &self.genesis
+        self.chain.genesis()
     }
 
     /// Height of the last final block.
     #[must_use]
     pub fn height(&self) -> u64 {
-        self.head.height
+        self.chain.head().height
     }
 
     /// Number of the next batch: all before it are final.
     #[must_use]
     pub fn next_number(&self) -> u64 {
-        self.head.next
+        self.chain.head().next
     }
 
     /// Most bytes of a block's transactions.
@@ -204,17 +181,7 @@ impl Orderer {
     /// # Errors
     /// If a store fails.
     pub fn account(&mut self, account: &Account) -> Result<AccountState, Error> {
-        let (digest, anchor) = (self.head.digest, self.head.anchor);
-        if !self.drafts.contains_key(&digest)
-            && let Some(draft) = self.state_after(&[], anchor)?
-        {
-            self.drafts.insert(digest, draft);
-        }
-        match self.drafts.get_mut(&digest) {
-            Some(draft) => Ok(draft.account(account)?),
-            // A reorganization took the anchor away.
-            None => Ok(self.ledger.state_at_tip().account(account)?),
-        }
+        self.chain.account(&self.store, account)
     }
 
     /// Takes transactions from users. What is accepted is on disk, and is to be told to all.
@@ -247,7 +214,7 @@ impl Orderer {
             return Ok(Ok((id, false)));
         }
         let state = self.account(&signed.transaction.from())?;
-        let admitted = self.pool.admit(id, *signed, state, self.head.height);
+        let admitted = self.pool.admit(id, *signed, state, self.chain.head().height);
         if let Ok(Some(replaced)) = &admitted {
             let mut changes = Changes::default();
             changes.remove_live(replaced);
@@ -277,7 +244,7 @@ impl Orderer {
             Message::Signature { number, signature } => (number, vec![(from, signature)]),
             Message::Certificate { number, signatures } => (number, signatures),
         };
-        let Some(batch) = self.certifier.hear(signatures.0, &signatures.1, self.head.next) else {
+        let Some(batch) = self.certifier.hear(signatures.0, &signatures.1, self.chain.head().next) else {
             return Ok(Vec::new());
         };
         let mut changes = Changes::default();
@@ -297,8 +264,8 @@ impl Orderer {
     /// # Errors
     /// If a store fails.
     pub fn propose(&mut self, chain: &[Digested<Block>]) -> Result<Option<Digested<Block>>, Error> {
-        let Some((chain, parent)) = self.place(chain) else { return Ok(None) };
-        let Some((anchor, mut draft)) = self.newest_state(chain, &parent)? else { return Ok(None) };
+        let Some((chain, parent)) = self.chain.place(chain) else { return Ok(None) };
+        let Some((anchor, mut draft)) = self.chain.newest_state(&self.store, chain, &parent)? else { return Ok(None) };
         let mut transactions = Vec::new();
         for signed in self.pool.in_turn() {
             let encoded = signed.encode();
@@ -311,7 +278,7 @@ impl Orderer {
         }
         let (height, number) = (parent.height + 1, parent.next);
         let block = digested(Block { height, parent: parent.digest, anchor, number, transactions });
-        self.keep(block.digest(), draft);
+        self.chain.keep(block.digest(), draft);
         Ok(Some(block))
     }
 
@@ -320,30 +287,8 @@ impl Orderer {
     /// # Errors
     /// If a store fails.
     pub fn verify(&mut self, chain: &[Digested<Block>], block: &Digested<Block>) -> Result<Verdict, Error> {
-        let Some((chain, parent)) = self.place(chain) else { return Ok(Verdict::Unknown) };
-        if self.drafts.contains_key(&block.digest()) {
-            return Ok(Verdict::Valid);
-        }
-        let (digest, block) = (block.digest(), block.inner());
-        let fits = follows(block, &parent)
-            && block.anchor.height >= parent.anchor.height
-            && block.transactions.len() <= self.block_bytes();
-        let Some(transactions) = block.decoded().filter(|_| fits) else { return Ok(Verdict::Invalid) };
-        if !self.is_deep(block.anchor.height) {
-            return Ok(Verdict::Unknown);
-        }
-        let Some(view) = self.view(block.anchor)? else { return Ok(Verdict::Unknown) };
-        if view.meta()?.batches > block.number {
-            return Ok(Verdict::Invalid);
-        }
-        let Some(mut draft) = self.state_after(chain, block.anchor)? else { return Ok(Verdict::Unknown) };
-        for signed in &transactions {
-            if draft.execute(signed)?.is_err() {
-                return Ok(Verdict::Invalid);
-            }
-        }
-        self.keep(digest, draft);
-        Ok(Verdict::Valid)
+        let limit = self.block_bytes();
+        self.chain.judge(&self.store, limit, chain, block)
     }
 
     /// Takes the next final block: signs its batch, once and for all, and tells the others. One that was taken before
@@ -353,18 +298,14 @@ impl Orderer {
     /// If the block does not follow what was final, or a store fails.
     pub fn finalized(&mut self, block: &Digested<Block>) -> Result<Vec<Duty>, Error> {
         let digest = block.digest();
-        if block.inner().height < self.head.height || digest == self.head.digest {
+        if block.inner().height < self.chain.head().height || digest == self.chain.head().digest {
             return Ok(Vec::new());
         }
         let fork = Error::Fork { height: block.inner().height };
-        if !follows(block.inner(), &self.head) {
+        if !self.chain.is_next(block.inner()) {
             return Err(fork);
         }
-        if !self.drafts.contains_key(&digest)
-            && let Some(draft) = self.state_after(std::slice::from_ref(block), block.inner().anchor)?
-        {
-            self.keep(digest, draft);
-        }
+        self.chain.prepare(&self.store, block)?;
         let mut changes = Changes::default();
         let head = Head::of(block);
         changes.put_head(&head);
@@ -381,8 +322,7 @@ impl Orderer {
         }
         self.pool.expire(head.height).iter().for_each(|id| changes.remove_live(id));
         self.store.commit(changes)?;
-        self.head = head;
-        self.drafts.retain(|kept, _| *kept == digest);
+        self.chain.advance(head);
         let Some(batch) = batch else { return Ok(Vec::new()) };
         let (number, complete) = (batch.number, self.certifier.is_complete(&batch));
         let told = self.certifier.signed(batch).map(|message| Duty::Tell { to: None, message });
@@ -400,89 +340,4 @@ impl Orderer {
             passed.iter().for_each(|id| changes.remove_live(id));
         }
     }
-
-    /// What of `chain` is not final, and what a block after it follows; `None` if it does not go on from what is final.
-    fn place<'a>(&self, chain: &'a [Digested<Block>]) -> Option<(&'a [Digested<Block>], Head)> {
-        let last = chain.last()?;
-        if last.digest() == self.head.digest {
-            return Some((&[], self.head));
-        }
-        let first = chain.iter().position(|block| block.inner().parent == self.head.digest)?;
-        Some((chain.get(first..)?, Head::of(last)))
-    }
-
-    fn keep(&mut self, digest: sha256::Digest, draft: Draft) {
-        if self.drafts.len() >= DRAFTS {
-            let head = self.head.digest;
-            self.drafts.retain(|kept, _| *kept == head);
-        }
-        self.drafts.insert(digest, draft);
-    }
-
-    fn is_deep(&self, height: u32) -> bool {
-        let (tip, genesis) = (self.ledger.tip().0, self.genesis.inner().anchor.height);
-        height == genesis || height.saturating_add(self.confirmations) <= tip
-    }
-
-    /// The state at an anchor, if it is in the chain that the ledger follows.
-    fn view(&self, anchor: Anchor) -> Result<Option<View>, Error> {
-        if self.ledger.entry(anchor.height)?.is_none_or(|entry| entry.block_hash != anchor.hash) {
-            return Ok(None);
-        }
-        Ok(Some(self.ledger.state(anchor.height)?).filter(|view| view.entry().block_hash == anchor.hash))
-    }
-
-    /// The newest anchor that a block after `chain` can have, and the state there after `chain`. It is a block deeper
-    /// than it must be, so that others who have not seen the last block yet can follow.
-    fn newest_state(&self, chain: &[Digested<Block>], parent: &Head) -> Result<Option<(Anchor, Draft)>, Error> {
-        let deepest = self.ledger.tip().0.saturating_sub(self.confirmations.saturating_add(1));
-        let height = deepest.max(self.genesis.inner().anchor.height);
-        let newest = self.ledger.entry(height)?.map(|entry| Anchor { height, hash: entry.block_hash });
-        for anchor in newest.into_iter().filter(|newest| newest.height >= parent.anchor.height).chain([parent.anchor]) {
-            let Some(view) = self.view(anchor)? else { continue };
-            if view.meta()?.batches <= parent.next
-                && let Some(draft) = self.state_after(chain, anchor)?
-            {
-                return Ok(Some((anchor, draft)));
-            }
-        }
-        Ok(None)
-    }
-
-    /// The state at an anchor after all batches that it does not have, those of `chain` included.
-    fn state_after(&self, chain: &[Digested<Block>], anchor: Anchor) -> Result<Option<Draft>, Error> {
-        let (digest, known) =
-            chain.last().map_or((self.head.digest, self.head.anchor), |last| (last.digest(), last.inner().anchor));
-        if let Some(draft) = self.drafts.get(&digest).filter(|_| known == anchor) {
-            return Ok(Some(draft.clone()));
-        }
-        let Some(view) = self.view(anchor)? else { return Ok(None) };
-        let first = view.meta()?.batches;
-        let (mut draft, batches) = match chain.split_last() {
-            Some((last, before)) => {
-                let Some(draft) = self.state_after(before, anchor)? else { return Ok(None) };
-                (draft, last.inner().batch().filter(|batch| batch.number >= first).into_iter().collect())
-            }
-            None => {
-                let batch = |number| self.store.batch(number)?.ok_or(StoreError::Damaged("a final batch"));
-                (view.draft()?, (first..self.head.next).map(batch).collect::<Result<Vec<_>, _>>()?)
-            }
-        };
-        for signed in batches.iter().flat_map(Batch::transactions) {
-            // One that cannot be executed is skipped alone, as the Layer 2 will skip it.
-            let _ = draft.execute(&signed)?;
-        }
-        Ok(Some(draft))
-    }
-}
-
-/// A block with its digest.
-fn digested(block: Block) -> Digested<Block> {
-    let digest = block.digest();
-    Digested::precomputed(block, digest)
-}
-
-/// Whether a block can stand right after another one.
-fn follows(block: &Block, parent: &Head) -> bool {
-    block.parent == parent.digest && parent.height.checked_add(1) == Some(block.height) && block.number == parent.next
 }

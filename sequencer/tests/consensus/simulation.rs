@@ -59,31 +59,31 @@ impl Simulation {
     async fn step(&mut self, run: &mut Run) {
         let honest = self.cluster.honest();
         match self.rng.gen_range(0..100) {
-            0..35 => {
+            0..45 => {
                 for _ in 0..self.rng.gen_range(1..6) {
                     self.submit(run);
                 }
             }
-            35..50 => {
+            45..55 => {
                 let index = self.rng.gen_range(0..honest);
                 match run.nodes.contains_key(&index) {
                     true => run.kill(index),
                     false => run.start(&self.cluster, index).await,
                 }
             }
-            50..62 => {
+            55..63 => {
                 let side: Vec<bool> = (0..SEQUENCERS).map(|_| self.rng.gen_bool(0.5)).collect();
                 let fast = (Duration::from_millis(10), Duration::from_millis(3), probability!(1.0));
                 run.connect(|one, other| (side[one] == side[other]).then_some(fast)).await;
             }
-            62..74 => {
+            63..73 => {
                 let latency = Duration::from_millis(self.rng.gen_range(5..400));
                 let jitter = latency / 3;
                 let bad = [probability!(1.0), probability!(0.9), probability!(0.5)][self.rng.gen_range(0..3)];
                 run.connect(|_, _| Some((latency, jitter, bad))).await;
             }
-            74..82 => self.heal(run).await,
-            82..90 => {
+            73..83 => self.heal(run).await,
+            83..91 => {
                 // A block, which some see later than others.
                 let mint = self.cluster.world.mint(self.amounts as usize % USERS);
                 self.cluster.world.mine(vec![mint]);
@@ -129,7 +129,7 @@ impl Simulation {
         let before = self.cluster.contents.len();
         for _ in 0..5 {
             run.pass(&mut self.cluster, Duration::from_secs(1)).await;
-            self.submit(&run);
+            (0..4).for_each(|_| self.submit(&run));
         }
         let mut waited = Duration::ZERO;
         while !self.is_settled(&run) {
@@ -210,7 +210,7 @@ fn simulate(seed: u64) -> String {
     let config = deterministic::Config::new().with_seed(seed).with_timeout(Some(Duration::from_secs(3_600)));
     let mut runner = deterministic::Runner::new(config);
     for _ in 0..2 {
-        let steps = simulation.rng.gen_range(10..40);
+        let steps = simulation.rng.gen_range(15..45);
         let ((), checkpoint) = runner.start_and_recover(|context| simulation.segment(context, steps));
         runner = deterministic::Runner::from(checkpoint);
     }
