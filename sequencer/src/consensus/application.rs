@@ -18,12 +18,10 @@ use commonware_utils::Acknowledgement as _;
 use commonware_utils::channel::mpsc;
 use commonware_utils::sync::Notify;
 use futures::StreamExt as _;
-use trestle_rollup::Digest;
 
 use super::block::Block;
 use super::chain::Verdict;
-use super::orderer::{Duty, Error, Orderer};
-use crate::receipt::Rejection;
+use super::orderer::{Answers, Duty, Error, Orderer};
 
 /// How long to wait before a block is judged again that could not be judged.
 const RETRY: Duration = Duration::from_millis(25);
@@ -62,7 +60,7 @@ impl Shared {
     ///
     /// # Errors
     /// If a store fails.
-    pub fn submit(&self, transactions: &[Vec<u8>]) -> Result<Vec<Result<Digest, Rejection>>, Error> {
+    pub fn submit(&self, transactions: &[Vec<u8>]) -> Result<Answers, Error> {
         let (answers, duties) = self.orderer().submit(transactions)?;
         self.0.work.notify_one();
         self.carry(duties);

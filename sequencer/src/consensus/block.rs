@@ -146,3 +146,30 @@ impl ConsensusBlock for Block {
         self.parent
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use commonware_codec::{Decode as _, Encode as _};
+
+    use super::*;
+
+    #[test]
+    fn a_block_is_read_as_it_was_written_within_its_limit() {
+        let anchor = Anchor { height: 3, hash: [4; 32] };
+        let genesis = Block::genesis(&[1; 32], anchor, 5);
+        let block = Block { height: 1, parent: genesis.digest(), transactions: vec![7; 10], ..genesis.clone() };
+        let bytes = block.encode();
+        assert_eq!(bytes.len(), HEADER_BYTES + 10);
+        assert_eq!(Block::decode_cfg(bytes.clone(), &10).unwrap(), block);
+        assert!(Block::decode_cfg(bytes.clone(), &9).is_err(), "too long");
+        for length in 0..bytes.len() {
+            assert!(Block::decode_cfg(bytes.slice(..length), &10).is_err(), "{length} bytes are no block");
+        }
+        assert!(Block::decode_cfg(Bytes::from([&bytes[..], &[0]].concat()), &10).is_err(), "something follows");
+        assert_ne!(block.digest(), Block { number: 6, ..block.clone() }.digest());
+        assert_ne!(genesis.parent, Block::genesis(&[2; 32], anchor, 5).parent, "another bridge");
+        assert_eq!((genesis.next_number(), block.next_number()), (5, 6));
+        assert_eq!((genesis.batch(), block.decoded()), (None, None), "nothing, and no transactions");
+    }
+}

@@ -45,5 +45,5 @@ pub use certificate::{Conflict, is_certified};
 pub use chain::Verdict;
 pub use engine::{Channels, Config, Timings, start};
 pub use message::Message;
-pub use orderer::{Duty, Error, Fate, Orderer};
+pub use orderer::{Answers, Duty, Error, Fate, Orderer};
 pub use sockets::{Running, Sockets, network_key, serve};

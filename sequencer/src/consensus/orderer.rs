@@ -35,6 +35,9 @@ pub enum Duty {
     },
 }
 
+/// For each transaction that was handed in, its id, or why it was not taken.
+pub type Answers = Vec<Result<Digest, Rejection>>;
+
 /// What became of a transaction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fate {
@@ -188,7 +191,7 @@ impl Orderer {
     ///
     /// # Errors
     /// If a store fails.
-    pub fn submit(&mut self, transactions: &[Vec<u8>]) -> Result<(Vec<Result<Digest, Rejection>>, Vec<Duty>), Error> {
+    pub fn submit(&mut self, transactions: &[Vec<u8>]) -> Result<(Answers, Vec<Duty>), Error> {
         let (mut answers, mut taken, mut changes) = (Vec::new(), Vec::new(), Changes::default());
         for bytes in transactions {
             let Some(signed) = SignedTransaction::decode(bytes) else {

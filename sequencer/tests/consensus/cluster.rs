@@ -387,7 +387,7 @@ mod spam {
                         }
                     }
                     sender.send(Recipients::All, heard, false);
-                    if number % 7 == 0 || channel < 2 {
+                    if number.is_multiple_of(7) || channel < 2 {
                         sender.send(Recipients::All, IoBuf::from(bent), false);
                     }
                 }

@@ -117,7 +117,7 @@ fn obey(world: &World, running: &mut Running, command: &str) -> String {
         "pay" => {
             let transaction = world.transfer(number(1), number(2), number(3) as u64, 20, number(4) as u64);
             let answers = running.shared.submit(&[transaction.encode()]).unwrap();
-            format!("{}", if answers[0].is_ok() { "ok" } else { "refused" })
+            if answers[0].is_ok() { "ok" } else { "refused" }.to_owned()
         }
         "state" => {
             let orderer = running.shared.orderer();

@@ -105,6 +105,7 @@ impl Simulation {
     /// Runs from one power cut to the next.
     async fn segment(&mut self, context: deterministic::Context, steps: usize) {
         let mut run = self.begin(context).await;
+        run.pass(&mut self.cluster, Duration::from_secs(2)).await;
         for _ in 0..steps {
             self.step(&mut run).await;
         }
@@ -126,19 +127,32 @@ impl Simulation {
         for disk in &self.cluster.disks {
             disk.follow(&self.cluster.world, usize::MAX);
         }
-        let before = self.cluster.contents.len();
+        self.wait(&mut run, |simulation, run| simulation.heights(run).iter().all(|height| *height > 0)).await;
+        let (heights, before) = (self.heights(&run), self.cluster.contents.len());
+        self.wait(&mut run, |simulation, run| {
+            simulation.heights(run).iter().zip(&heights).all(|(now, then)| now > then)
+        })
+        .await;
         for _ in 0..5 {
             run.pass(&mut self.cluster, Duration::from_secs(1)).await;
             (0..4).for_each(|_| self.submit(&run));
         }
-        let mut waited = Duration::ZERO;
-        while !self.is_settled(&run) {
-            let step = Duration::from_millis(500);
+        self.wait(&mut run, Self::is_settled).await;
+        assert!(self.cluster.contents.len() > before, "seed {}: nothing became final", self.seed);
+    }
+
+    /// Lets time pass until something is true, which must not take long.
+    async fn wait(&mut self, run: &mut Run, done: impl Fn(&Self, &Run) -> bool) {
+        let (mut waited, step) = (Duration::ZERO, Duration::from_millis(500));
+        while !done(self, run) {
             run.pass(&mut self.cluster, step).await;
             waited += step;
-            assert!(waited < PATIENCE, "seed {}: it does not settle: {}", self.seed, self.describe(&run));
+            assert!(waited < PATIENCE, "seed {}: it does not go on: {}", self.seed, self.describe(run));
         }
-        assert!(self.cluster.contents.len() > before, "seed {}: nothing became final", self.seed);
+    }
+
+    fn heights(&self, run: &Run) -> Vec<u64> {
+        run.nodes.range(..self.cluster.honest()).map(|(_, node)| node.shared.orderer().height()).collect()
     }
 
     fn is_settled(&self, run: &Run) -> bool {

@@ -187,7 +187,7 @@ fn a_final_batch_is_signed_once_and_certified_by_a_quorum() {
     // One that comes early waits; a bad one and one in another's name count for nothing.
     assert_eq!(bench.orderer.hear(1, second.clone()).unwrap(), []);
     let told = Duty::Tell { to: None, message: own.clone() };
-    assert_eq!(bench.orderer.finalized(&block).unwrap(), [told.clone()]);
+    assert_eq!(bench.orderer.finalized(&block).unwrap(), std::slice::from_ref(&told));
     assert_eq!(bench.orderer.finalized(&block).unwrap(), [], "nothing is signed again");
     assert_eq!(bench.orderer.hear(2, third.clone()).unwrap(), []);
     assert_eq!(bench.orderer.certified(0).unwrap(), None);
