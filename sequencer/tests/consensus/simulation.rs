@@ -42,14 +42,14 @@ impl Simulation {
         Self { seed, rng, cluster, accepted: BTreeMap::new(), amounts: 0 }
     }
 
-    /// A user hands a transaction to a sequencer that is up.
-    fn submit(&mut self, run: &Run) {
+    /// A user hands a transaction to a sequencer that is up, perhaps some nonces too early.
+    fn submit(&mut self, run: &Run, earliness: u64) {
         let index = self.rng.gen_range(0..self.cluster.honest());
         let Some(node) = run.nodes.get(&index) else { return };
         self.amounts += 1;
         let (from, to) = (self.rng.gen_range(0..USERS), self.rng.gen_range(0..USERS));
         let state = node.shared.orderer().account(&account(from)).unwrap();
-        let nonce = state.nonce + self.rng.gen_range(0..4);
+        let nonce = state.nonce + self.rng.gen_range(0..=earliness);
         let transaction = self.cluster.world.transfer(from, to, self.amounts, self.rng.gen_range(10..60), nonce);
         if let Ok(id) = node.shared.submit(&[transaction.encode()]).unwrap()[0] {
             self.accepted.insert(id, transaction);
@@ -61,7 +61,7 @@ impl Simulation {
         match self.rng.gen_range(0..100) {
             0..45 => {
                 for _ in 0..self.rng.gen_range(1..6) {
-                    self.submit(run);
+                    self.submit(run, 3);
                 }
             }
             45..55 => {
@@ -135,7 +135,7 @@ impl Simulation {
         .await;
         for _ in 0..5 {
             run.pass(&mut self.cluster, Duration::from_secs(1)).await;
-            (0..4).for_each(|_| self.submit(&run));
+            (0..4).for_each(|earliness| self.submit(&run, earliness));
         }
         self.wait(&mut run, Self::is_settled).await;
         assert!(self.cluster.contents.len() > before, "seed {}: nothing became final", self.seed);
