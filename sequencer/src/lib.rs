@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+pub mod consensus;
 mod history;
 mod mempool;
 mod receipt;

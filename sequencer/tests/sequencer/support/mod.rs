@@ -33,6 +33,24 @@ fn x_only(key: &Keypair) -> [u8; 32] {
     key.x_only_public_key().0.serialize()
 }
 
+/// A bridge with this many sequencers.
+pub fn parameters(sequencers: usize) -> Parameters {
+    Parameters {
+        committee: x_only(&key("committee", 0)),
+        vault_key: x_only(&key("vault", 0)),
+        denominations: vec![1_000_000, 10_000_000],
+        withdrawal_fee: 5_000,
+        cooperative_window: 4,
+        operator_window: 8,
+        grace: 4,
+        operators: vec![x_only(&key("operator", 0))],
+        sequencers: (0..sequencers).map(|index| x_only(&key("sequencer", index))).collect(),
+        genesis_height: 100,
+        genesis_hash: [0x11; 32],
+        bridge: [0; 32],
+    }
+}
+
 /// The world around one sequencer.
 pub struct World {
     pub db: sled::Db,
@@ -41,6 +59,8 @@ pub struct World {
     pub policy: Policy,
     /// Transactions of each block above the genesis.
     pub blocks: Vec<Vec<Transaction>>,
+    /// The same blocks as Bitcoin serializes them.
+    pub raw: Vec<Vec<u8>>,
     /// What waits for a block.
     pub pool: Vec<Transaction>,
     /// Every payload that was ever to be posted, by number.
@@ -51,25 +71,16 @@ pub struct World {
 
 impl World {
     pub fn new(policy: Policy) -> Self {
-        let parameters = Parameters {
-            committee: x_only(&key("committee", 0)),
-            vault_key: x_only(&key("vault", 0)),
-            denominations: vec![1_000_000, 10_000_000],
-            withdrawal_fee: 5_000,
-            cooperative_window: 4,
-            operator_window: 8,
-            grace: 4,
-            operators: vec![x_only(&key("operator", 0))],
-            sequencers: vec![x_only(&key("sequencer", 0))],
-            genesis_height: 100,
-            genesis_hash: [0x11; 32],
-            bridge: [0; 32],
-        };
+        Self::with(policy, &parameters(1))
+    }
+
+    /// A world with other parameters, in which sequencer 0 is one of several.
+    pub fn with(policy: Policy, parameters: &Parameters) -> Self {
         let db = sled::Config::new().temporary(true).open().unwrap();
-        let ledger = Ledger::open(&db, &parameters).unwrap();
+        let ledger = Ledger::open(&db, parameters).unwrap();
         let sequencer = open(&db, &ledger, policy);
-        let (blocks, pool, payloads) = (Vec::new(), Vec::new(), BTreeMap::new());
-        Self { db, ledger, sequencer, policy, blocks, pool, payloads, coins: 0, branch: 0 }
+        let (blocks, raw, pool, payloads) = (Vec::new(), Vec::new(), Vec::new(), BTreeMap::new());
+        Self { db, ledger, sequencer, policy, blocks, raw, pool, payloads, coins: 0, branch: 0 }
     }
 
     /// Stops the sequencer and starts it again.
@@ -122,7 +133,9 @@ impl World {
     pub fn mine(&mut self, transactions: Vec<Transaction>) {
         let (height, entry) = self.ledger.tip();
         let block = assemble(entry.block_hash, height + 1, self.branch, transactions.clone());
-        self.ledger.extend(&serialize(&block)).unwrap();
+        let raw = serialize(&block);
+        self.ledger.extend(&raw).unwrap();
+        self.raw.push(raw);
         self.blocks.push(transactions);
     }
 
@@ -136,6 +149,7 @@ impl World {
     pub fn disconnect(&mut self, depth: usize) {
         let kept = self.blocks.len().saturating_sub(depth);
         let gone: Vec<_> = self.blocks.drain(kept..).flatten().collect();
+        self.raw.truncate(kept);
         self.ledger.rollback(100 + u32::try_from(kept).unwrap()).unwrap();
         self.branch += 1;
         self.pool.splice(0..0, gone);

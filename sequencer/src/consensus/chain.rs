@@ -1,0 +1,214 @@
+//! Where a sequencer is: the last final block, and the states after the blocks that may follow.
+
+use std::collections::HashMap;
+
+use commonware_cryptography::{Digested, Digestible as _, sha256};
+use trestle_rollup::{Account, AccountState, Batch, Draft, Ledger, View};
+
+use super::block::{Anchor, Block};
+use super::orderer::Error;
+use super::store::{Head, Store};
+use crate::store::StoreError;
+
+/// Most states kept of blocks that are not final. More come only from leaders that fail; then they are worked out anew.
+const DRAFTS: usize = 64;
+
+/// What a block is worth.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// A batch of it would be executed whole.
+    Valid,
+    /// It never will be valid.
+    Invalid,
+    /// It cannot be told yet: the anchor is not known here, or not deep, or the chain is at another place.
+    Unknown,
+}
+
+/// See the [module](self).
+pub(crate) struct Chain {
+    ledger: Ledger,
+    confirmations: u32,
+    genesis: Digested<Block>,
+    head: Head,
+    /// The state after a block, with its anchor, by its digest.
+    drafts: HashMap<sha256::Digest, Draft>,
+}
+
+impl Chain {
+    /// Goes on after the head, or begins at the genesis.
+    pub fn new(ledger: Ledger, confirmations: u32, head: Option<Head>) -> Result<Self, Error> {
+        let (height, instance) = (ledger.parameters().genesis_height, ledger.parameters().instance());
+        let hash = ledger.state(height)?.entry().block_hash;
+        let genesis = digested(Block::genesis(&instance, Anchor { height, hash }, 0));
+        let head = head.unwrap_or_else(|| Head::of(&genesis));
+        Ok(Self { ledger, confirmations, genesis, head, drafts: HashMap::new() })
+    }
+
+    pub fn genesis(&self) -> &Digested<Block> {
+        &self.genesis
+    }
+
+    /// The last final block.
+    pub fn head(&self) -> &Head {
+        &self.head
+    }
+
+    /// Whether a block can be the next final one.
+    pub fn is_next(&self, block: &Block) -> bool {
+        follows(block, &self.head)
+    }
+
+    /// Works out the state after a block that is final, if nobody did.
+    pub fn prepare(&mut self, store: &Store, block: &Digested<Block>) -> Result<(), Error> {
+        if !self.drafts.contains_key(&block.digest())
+            && let Some(draft) = self.state_after(store, std::slice::from_ref(block), block.inner().anchor)?
+        {
+            self.keep(block.digest(), draft);
+        }
+        Ok(())
+    }
+
+    /// A block is final; its siblings are nothing any more.
+    pub fn advance(&mut self, head: Head) {
+        self.head = head;
+        self.drafts.retain(|kept, _| *kept == head.digest);
+    }
+
+    /// Balance and nonce of an account after the last final block.
+    pub fn account(&mut self, store: &Store, account: &Account) -> Result<AccountState, Error> {
+        let (digest, anchor) = (self.head.digest, self.head.anchor);
+        if !self.drafts.contains_key(&digest)
+            && let Some(draft) = self.state_after(store, &[], anchor)?
+        {
+            self.drafts.insert(digest, draft);
+        }
+        match self.drafts.get_mut(&digest) {
+            Some(draft) => Ok(draft.account(account)?),
+            // A reorganization took the anchor away.
+            None => Ok(self.ledger.state_at_tip().account(account)?),
+        }
+    }
+
+    /// Judges a block of at most `limit` bytes that follows the last one of `chain`.
+    pub fn judge(
+        &mut self,
+        store: &Store,
+        limit: usize,
+        chain: &[Digested<Block>],
+        block: &Digested<Block>,
+    ) -> Result<Verdict, Error> {
+        let Some((chain, parent)) = self.place(chain) else { return Ok(Verdict::Unknown) };
+        if self.drafts.contains_key(&block.digest()) {
+            return Ok(Verdict::Valid);
+        }
+        let (digest, block) = (block.digest(), block.inner());
+        let fits =
+            follows(block, &parent) && block.anchor.height >= parent.anchor.height && block.transactions.len() <= limit;
+        let Some(transactions) = block.decoded().filter(|_| fits) else { return Ok(Verdict::Invalid) };
+        if !self.is_deep(block.anchor.height) {
+            return Ok(Verdict::Unknown);
+        }
+        let Some(view) = self.view(block.anchor)? else { return Ok(Verdict::Unknown) };
+        if view.meta()?.batches > block.number {
+            return Ok(Verdict::Invalid);
+        }
+        let Some(mut draft) = self.state_after(store, chain, block.anchor)? else { return Ok(Verdict::Unknown) };
+        for signed in &transactions {
+            if draft.execute(signed)?.is_err() {
+                return Ok(Verdict::Invalid);
+            }
+        }
+        self.keep(digest, draft);
+        Ok(Verdict::Valid)
+    }
+
+    /// What of `chain` is not final, and what a block after it follows; `None` if it does not go on from what is final.
+    pub fn place<'a>(&self, chain: &'a [Digested<Block>]) -> Option<(&'a [Digested<Block>], Head)> {
+        let last = chain.last()?;
+        if last.digest() == self.head.digest {
+            return Some((&[], self.head));
+        }
+        let first = chain.iter().position(|block| block.inner().parent == self.head.digest)?;
+        Some((chain.get(first..)?, Head::of(last)))
+    }
+
+    pub fn keep(&mut self, digest: sha256::Digest, draft: Draft) {
+        if self.drafts.len() >= DRAFTS {
+            let head = self.head.digest;
+            self.drafts.retain(|kept, _| *kept == head);
+        }
+        self.drafts.insert(digest, draft);
+    }
+
+    fn is_deep(&self, height: u32) -> bool {
+        let (tip, genesis) = (self.ledger.tip().0, self.genesis.inner().anchor.height);
+        height == genesis || height.saturating_add(self.confirmations) <= tip
+    }
+
+    /// The state at an anchor, if it is in the chain that the ledger follows.
+    fn view(&self, anchor: Anchor) -> Result<Option<View>, Error> {
+        if self.ledger.entry(anchor.height)?.is_none_or(|entry| entry.block_hash != anchor.hash) {
+            return Ok(None);
+        }
+        Ok(Some(self.ledger.state(anchor.height)?).filter(|view| view.entry().block_hash == anchor.hash))
+    }
+
+    /// The newest anchor that a block after `chain` can have, and the state there after `chain`. It is a block deeper
+    /// than it must be, so that others who have not seen the last block yet can follow.
+    pub fn newest_state(
+        &self,
+        store: &Store,
+        chain: &[Digested<Block>],
+        parent: &Head,
+    ) -> Result<Option<(Anchor, Draft)>, Error> {
+        let deepest = self.ledger.tip().0.saturating_sub(self.confirmations.saturating_add(1));
+        let height = deepest.max(self.genesis.inner().anchor.height);
+        let newest = self.ledger.entry(height)?.map(|entry| Anchor { height, hash: entry.block_hash });
+        for anchor in newest.into_iter().filter(|newest| newest.height >= parent.anchor.height).chain([parent.anchor]) {
+            let Some(view) = self.view(anchor)? else { continue };
+            if view.meta()?.batches <= parent.next
+                && let Some(draft) = self.state_after(store, chain, anchor)?
+            {
+                return Ok(Some((anchor, draft)));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The state at an anchor after all batches that it does not have, those of `chain` included.
+    fn state_after(&self, store: &Store, chain: &[Digested<Block>], anchor: Anchor) -> Result<Option<Draft>, Error> {
+        let (digest, known) =
+            chain.last().map_or((self.head.digest, self.head.anchor), |last| (last.digest(), last.inner().anchor));
+        if let Some(draft) = self.drafts.get(&digest).filter(|_| known == anchor) {
+            return Ok(Some(draft.clone()));
+        }
+        let Some(view) = self.view(anchor)? else { return Ok(None) };
+        let first = view.meta()?.batches;
+        let (mut draft, batches) = match chain.split_last() {
+            Some((last, before)) => {
+                let Some(draft) = self.state_after(store, before, anchor)? else { return Ok(None) };
+                (draft, last.inner().batch().filter(|batch| batch.number >= first).into_iter().collect())
+            }
+            None => {
+                let batch = |number| store.batch(number)?.ok_or(StoreError::Damaged("a final batch"));
+                (view.draft()?, (first..self.head.next).map(batch).collect::<Result<Vec<_>, _>>()?)
+            }
+        };
+        for signed in batches.iter().flat_map(Batch::transactions) {
+            // One that cannot be executed is skipped alone, as the Layer 2 will skip it.
+            let _ = draft.execute(&signed)?;
+        }
+        Ok(Some(draft))
+    }
+}
+
+/// A block with its digest.
+pub(crate) fn digested(block: Block) -> Digested<Block> {
+    let digest = block.digest();
+    Digested::precomputed(block, digest)
+}
+
+/// Whether a block can stand right after another one.
+fn follows(block: &Block, parent: &Head) -> bool {
+    block.parent == parent.digest && parent.height.checked_add(1) == Some(block.height) && block.number == parent.next
+}

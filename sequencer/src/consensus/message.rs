@@ -1,0 +1,126 @@
+//! What sequencers tell each other beside the engine's own messages.
+//!
+//! ```text
+//! 0 ‖ signed transactions               taken from users
+//! 1 ‖ number u64 ‖ signature[64]        the sender's, of a batch's digest
+//! 2 ‖ number u64                        the sender lacks signatures of this batch
+//! 3 ‖ number u64 ‖ count × (index u8 ‖ signature[64])
+//! ```
+//!
+//! The network authenticates the sender; nothing else in a message is to be believed unchecked.
+
+use trestle_rollup::SignedTransaction;
+
+/// Most bytes of transactions in one message.
+pub(crate) const TRANSACTIONS_BYTES: usize = 64 << 10;
+
+/// One message. See the [module](self).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Message {
+    /// Transactions that users handed in, encoded one after the other.
+    Transactions(Vec<u8>),
+    /// The sender's signature of a batch.
+    Signature {
+        /// The batch.
+        number: u64,
+        /// By BIP 340.
+        signature: [u8; 64],
+    },
+    /// The sender asks for signatures of a batch.
+    Ask {
+        /// The batch.
+        number: u64,
+    },
+    /// A batch's certificate.
+    Certificate {
+        /// The batch.
+        number: u64,
+        /// Sequencers' indices and signatures.
+        signatures: Vec<(u8, [u8; 64])>,
+    },
+}
+
+impl Message {
+    /// Messages that carry all of the transactions, none larger than the network takes.
+    pub(crate) fn spread(transactions: &[SignedTransaction]) -> Vec<Self> {
+        let mut messages = Vec::new();
+        let mut bytes = Vec::new();
+        for signed in transactions {
+            let encoded = signed.encode();
+            if bytes.len() + encoded.len() > TRANSACTIONS_BYTES {
+                messages.push(Self::Transactions(std::mem::take(&mut bytes)));
+            }
+            bytes.extend(encoded);
+        }
+        if !bytes.is_empty() {
+            messages.push(Self::Transactions(bytes));
+        }
+        messages
+    }
+
+    /// As bytes.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        match self {
+            Self::Transactions(transactions) => [&[0][..], transactions].concat(),
+            Self::Signature { number, signature } => [&[1][..], &number.to_le_bytes(), signature].concat(),
+            Self::Ask { number } => [&[2][..], &number.to_le_bytes()].concat(),
+            Self::Certificate { number, signatures } => {
+                let mut bytes = [&[3][..], &number.to_le_bytes()].concat();
+                for (index, signature) in signatures {
+                    bytes.push(*index);
+                    bytes.extend(signature);
+                }
+                bytes
+            }
+        }
+    }
+
+    /// From all of the bytes.
+    #[must_use]
+    pub fn decode(bytes: &[u8]) -> Option<Self> {
+        let (kind, rest) = bytes.split_first()?;
+        if *kind == 0 {
+            return (rest.len() <= TRANSACTIONS_BYTES).then(|| Self::Transactions(rest.to_vec()));
+        }
+        let (number, rest) = rest.split_first_chunk()?;
+        let number = u64::from_le_bytes(*number);
+        match kind {
+            1 => Some(Self::Signature { number, signature: rest.try_into().ok()? }),
+            2 => rest.is_empty().then_some(Self::Ask { number }),
+            3 => {
+                let (entries, []) = rest.as_chunks::<65>() else { return None };
+                let entry = |entry: &[u8; 65]| Some((entry[0], *entry.last_chunk()?));
+                let signatures = entries.iter().map(entry).collect::<Option<Vec<_>>>()?;
+                (signatures.len() <= usize::from(u8::MAX)).then_some(Self::Certificate { number, signatures })
+            }
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_is_read_as_it_was_written_and_no_other_way() {
+        let messages = [
+            Message::Transactions(vec![1, 2, 3]),
+            Message::Signature { number: 7, signature: [3; 64] },
+            Message::Ask { number: u64::MAX },
+            Message::Certificate { number: 1, signatures: vec![(0, [1; 64]), (3, [2; 64])] },
+        ];
+        for message in messages {
+            let bytes = message.encode();
+            assert_eq!(Message::decode(&bytes), Some(message.clone()));
+            if !matches!(message, Message::Transactions(_)) {
+                assert_eq!(Message::decode(&[&bytes[..], &[0]].concat()), None);
+                assert_eq!(Message::decode(&bytes[..bytes.len() - 1]), None);
+            }
+        }
+        assert_eq!(Message::decode(&[]), None);
+        assert_eq!(Message::decode(&[4; 80]), None);
+        assert_eq!(Message::decode(&vec![0; TRANSACTIONS_BYTES + 2]), None);
+    }
+}

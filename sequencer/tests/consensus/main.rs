@@ -1,0 +1,11 @@
+//! Many sequencers, on commonware's deterministic runtime and simulated network.
+#![allow(missing_docs, reason = "tests are named for the property they hold")]
+
+mod cluster;
+mod process;
+mod simulation;
+mod sockets;
+#[allow(dead_code, reason = "shared with the tests of the single sequencer")]
+#[path = "../sequencer/support/mod.rs"]
+mod support;
+mod transitions;

@@ -1,0 +1,258 @@
+//! One sequencer's state machine: a row a situation.
+
+use bitcoin::Amount;
+use commonware_cryptography::{Digested, Digestible as _};
+use trestle_rollup::{Batch, Refusal, SignedTransaction, schnorr};
+use trestle_sequencer::consensus::{Block, Duty, Error, Fate, Message, Orderer, Verdict};
+use trestle_sequencer::{Policy, Rejection};
+
+use crate::support::{CONFIRMATIONS, World, key, parameters};
+
+struct Bench {
+    world: World,
+    orderer: Orderer,
+    /// The last final block.
+    head: Digested<Block>,
+}
+
+fn policy() -> Policy {
+    Policy { batch_bytes: 700, account_limit: 3, ..Policy::default() }
+}
+
+fn open(world: &World, db: &sled::Db, index: usize) -> Orderer {
+    Orderer::open(db, key("sequencer", index), world.ledger.clone(), CONFIRMATIONS, policy()).unwrap()
+}
+
+/// User 0 has 1,000,000 sat after the last final block, which is empty.
+fn bench() -> Bench {
+    let mut world = World::with(policy(), &parameters(4));
+    let mint = world.mint(0);
+    world.mine(vec![mint]);
+    (0..4).for_each(|_| world.mine(Vec::new()));
+    let mut orderer = open(&world, &world.db, 0);
+    let genesis = orderer.genesis().clone();
+    let head = orderer.propose(&[genesis]).unwrap().unwrap();
+    assert_eq!(orderer.finalized(&head).unwrap(), [], "an empty block is no batch");
+    Bench { world, orderer, head }
+}
+
+fn digested(block: Block) -> Digested<Block> {
+    let digest = block.digest();
+    Digested::precomputed(block, digest)
+}
+
+fn encoded(transactions: &[SignedTransaction]) -> Vec<u8> {
+    transactions.iter().flat_map(SignedTransaction::encode).collect()
+}
+
+impl Bench {
+    fn chain(&self) -> Vec<Digested<Block>> {
+        vec![self.head.clone()]
+    }
+
+    fn submit(&mut self, transaction: &SignedTransaction) -> Result<[u8; 32], Rejection> {
+        self.orderer.submit(&[transaction.encode()]).unwrap().0.remove(0)
+    }
+
+    /// A block after the head, at the deepest anchor, with these transactions.
+    fn block(&mut self, transactions: &[SignedTransaction]) -> Block {
+        let empty = self.orderer.propose(&self.chain()).unwrap().unwrap();
+        Block { transactions: encoded(transactions), ..empty.inner().clone() }
+    }
+
+    fn signature(&self, index: usize, batch: &Batch) -> [u8; 64] {
+        schnorr::sign(&batch.digest(&self.world.ledger.parameters().instance()), &key("sequencer", index))
+    }
+}
+
+#[test]
+fn a_block_is_judged_by_its_place_its_anchor_and_its_transactions() {
+    let mut bench = bench();
+    let transfer = |amount, nonce| bench.world.transfer(0, 1, amount, 20, nonce);
+    let (good, next) = (transfer(5, 0), transfer(5, 1));
+    let (rich, mut forged) = (transfer(2_000_000, 0), transfer(5, 0));
+    forged.signature[5] ^= 1;
+    let many: Vec<_> = (0..6).map(|nonce| transfer(5, nonce)).collect();
+    let tip = bench.world.ledger.tip().0;
+    type Change<'a> = &'a dyn Fn(&mut Block);
+    let rows: [(&str, &[SignedTransaction], Change, Verdict); 14] = [
+        ("empty", &[], &|_| (), Verdict::Valid),
+        ("good", &[good, next], &|_| (), Verdict::Valid),
+        ("wrong order", &[next, good], &|_| (), Verdict::Invalid),
+        ("twice the same", &[good, good], &|_| (), Verdict::Invalid),
+        ("more than there is", &[rich], &|_| (), Verdict::Invalid),
+        ("forged", &[forged], &|_| (), Verdict::Invalid),
+        ("too large", &many, &|_| (), Verdict::Invalid),
+        ("not transactions", &[good], &|block| block.transactions.push(7), Verdict::Invalid),
+        ("number skipped", &[good], &|block| block.number += 1, Verdict::Invalid),
+        ("height skipped", &[good], &|block| block.height += 1, Verdict::Invalid),
+        ("other parent", &[good], &|block| block.parent.0[0] ^= 1, Verdict::Invalid),
+        ("anchor nobody knows", &[good], &|block| block.anchor.hash[0] ^= 1, Verdict::Unknown),
+        ("anchor not deep", &[good], &|block| block.anchor.height = tip - CONFIRMATIONS + 1, Verdict::Unknown),
+        ("anchor before the parent's", &[], &|block| block.anchor.height = 99, Verdict::Invalid),
+    ];
+    for (name, transactions, change, expected) in rows {
+        let mut block = bench.block(transactions);
+        change(&mut block);
+        let chain = bench.chain();
+        assert_eq!(bench.orderer.verify(&chain, &digested(block)).unwrap(), expected, "{name}");
+    }
+    let stranger = digested(bench.block(&[good]));
+    let child = Block { parent: stranger.digest(), height: 4, ..bench.block(&[]) };
+    let verdict = bench.orderer.verify(&[digested(child.clone())], &digested(child)).unwrap();
+    assert_eq!(verdict, Verdict::Unknown, "a chain that does not begin here");
+}
+
+#[test]
+fn the_pool_takes_what_a_block_can_take_sooner_or_later() {
+    let mut bench = bench();
+    let transfer = |amount, fee, nonce| bench.world.transfer(0, 1, amount, fee, nonce);
+    let balance = |available| Rejection::Refused(Refusal::Balance { available });
+    let nonce = Rejection::Refused(Refusal::Nonce { expected: 0 });
+    let mut forged = transfer(1, 20, 1);
+    forged.signature[40] ^= 1;
+    let fee = |floor, got| Rejection::FeeTooLow { floor: Amount::from_sat(floor), got: Amount::from_sat(got) };
+    let rows = [
+        ("first", transfer(100, 20, 0), None),
+        ("again", transfer(100, 20, 0), None),
+        ("after a gap", transfer(100, 20, 2), None),
+        ("too far ahead", transfer(100, 20, 3), Some(nonce)),
+        ("forged", forged, Some(Rejection::Refused(Refusal::Signature))),
+        ("too cheap", transfer(1, 9, 1), Some(fee(10, 9))),
+        ("nothing", transfer(0, 20, 1), Some(Rejection::Refused(Refusal::ZeroAmount))),
+        ("more than is left", transfer(999_800, 20, 1), Some(balance(999_760))),
+        ("of nobody's", bench.world.transfer(3, 1, 1, 20, 0), Some(balance(0))),
+        (
+            "no such denomination",
+            bench.world.withdraw(0, 9, 20, 1),
+            Some(Rejection::Refused(Refusal::UnknownDenomination)),
+        ),
+        (
+            "cheap replacement",
+            transfer(50, 29, 0),
+            Some(Rejection::ReplacementTooCheap { needs: Amount::from_sat(30) }),
+        ),
+        ("replacement", transfer(50, 30, 0), None),
+    ];
+    for (name, transaction, expected) in rows {
+        let answer = bench.orderer.submit(&[transaction.encode()]).unwrap().0.remove(0);
+        assert_eq!(answer.err(), expected, "{name}");
+    }
+    assert_eq!(bench.orderer.submit(&[vec![1; 30]]).unwrap().0, [Err(Rejection::Malformed)]);
+
+    let (old, new) = (transfer(100, 20, 0), transfer(50, 30, 0));
+    assert_eq!(bench.orderer.fate(&bench.world.id(&old)).unwrap(), None);
+    assert_eq!(bench.orderer.fate(&bench.world.id(&new)).unwrap(), Some(Fate::Waiting));
+    let chain = bench.chain();
+    let block = bench.orderer.propose(&chain).unwrap().unwrap();
+    assert_eq!(block.inner().transactions, new.encode(), "what follows the gap has to wait");
+
+    // What was promised is on disk; what was replaced is not.
+    let reopened = open(&bench.world, &bench.world.db, 0);
+    assert_eq!(reopened.fate(&bench.world.id(&new)).unwrap(), Some(Fate::Waiting));
+    assert_eq!(reopened.fate(&bench.world.id(&old)).unwrap(), None);
+}
+
+#[test]
+fn accounts_take_turns() {
+    let mut bench = bench();
+    let mints: Vec<_> = (1..3).map(|user| bench.world.mint(user)).collect();
+    bench.world.mine(mints);
+    (0..4).for_each(|_| bench.world.mine(Vec::new()));
+    let chain = bench.chain();
+    let block = bench.orderer.propose(&chain).unwrap().unwrap();
+    bench.orderer.finalized(&block).unwrap();
+    let order = [(0, 1), (0, 0), (1, 0), (0, 2), (2, 0)];
+    for (user, nonce) in order {
+        bench.submit(&bench.world.transfer(user, 3, 1, 20, nonce)).unwrap();
+    }
+    let proposed = bench.orderer.propose(&[block]).unwrap().unwrap();
+    let turns: Vec<_> = proposed.inner().decoded().unwrap();
+    let turns: Vec<_> = turns.iter().map(|signed| (signed.transaction.from(), signed.transaction.nonce())).collect();
+    let expected = [(0, 0), (0, 1), (1, 0), (0, 2)].map(|(user, nonce)| (crate::support::account(user), nonce));
+    assert_eq!(turns, expected, "and only four fit");
+}
+
+#[test]
+fn a_final_batch_is_signed_once_and_certified_by_a_quorum() {
+    let mut bench = bench();
+    let transfer = bench.world.transfer(0, 1, 5, 20, 0);
+    bench.submit(&transfer).unwrap();
+    let chain = bench.chain();
+    let block = bench.orderer.propose(&chain).unwrap().unwrap();
+    let batch = block.inner().batch().unwrap();
+    let say = |index: usize| Message::Signature { number: 0, signature: bench.signature(index, &batch) };
+    let (own, second, third) = (say(0), say(1), say(3));
+
+    // One that comes early waits; a bad one and one in another's name count for nothing.
+    assert_eq!(bench.orderer.hear(1, second.clone()).unwrap(), []);
+    let told = Duty::Tell { to: None, message: own.clone() };
+    assert_eq!(bench.orderer.finalized(&block).unwrap(), std::slice::from_ref(&told));
+    assert_eq!(bench.orderer.finalized(&block).unwrap(), [], "nothing is signed again");
+    assert_eq!(bench.orderer.hear(2, third.clone()).unwrap(), []);
+    assert_eq!(bench.orderer.certified(0).unwrap(), None);
+    assert_eq!(bench.orderer.fate(&bench.world.id(&transfer)).unwrap(), Some(Fate::Final { number: 0 }));
+
+    // It asks for what it lacks, from the second tick on, and after a restart.
+    bench.orderer = open(&bench.world, &bench.world.db, 0);
+    assert_eq!(bench.orderer.tick(), []);
+    let ask = Duty::Tell { to: None, message: Message::Ask { number: 0 } };
+    assert_eq!(bench.orderer.tick(), [told, ask]);
+    let answer = bench.orderer.hear(2, Message::Ask { number: 0 }).unwrap();
+    assert_eq!(answer, [Duty::Tell { to: Some(2), message: own }]);
+
+    assert_eq!(bench.orderer.hear(3, third).unwrap(), [Duty::Certified { number: 0 }]);
+    let certified = bench.orderer.certified(0).unwrap().unwrap();
+    assert_eq!(certified.certificate.iter().map(|(index, _)| *index).collect::<Vec<_>>(), [0, 1, 3]);
+    assert_eq!(bench.orderer.tick(), []);
+    let answer = bench.orderer.hear(2, Message::Ask { number: 0 }).unwrap();
+    let message = Message::Certificate { number: 0, signatures: certified.certificate.clone() };
+    assert_eq!(answer, [Duty::Tell { to: Some(2), message: message.clone() }]);
+
+    // Another sequencer, which missed all of it, needs nothing but the block and the answer.
+    let db = sled::Config::new().temporary(true).open().unwrap();
+    let mut other = open(&bench.world, &db, 2);
+    other.finalized(&bench.head).unwrap();
+    other.finalized(&block).unwrap();
+    assert_eq!(other.hear(0, message).unwrap(), [Duty::Certified { number: 0 }]);
+
+    // Bitcoin shows another batch with this number and a certificate: that is evidence.
+    let mut rival = Batch::new(0, &[bench.world.transfer(0, 2, 6, 20, 0)]);
+    assert_eq!(bench.orderer.conflict(&rival).unwrap(), None);
+    for index in 1..4 {
+        rival.certify(index as u8, bench.signature(index, &rival));
+    }
+    let conflict = bench.orderer.conflict(&rival).unwrap().unwrap();
+    let parameters = bench.world.ledger.parameters();
+    assert!(conflict.verify(&parameters.instance(), &parameters.sequencers));
+    assert_eq!(conflict.culprits().collect::<Vec<_>>(), [1, 3]);
+}
+
+#[test]
+fn a_fork_is_refused_and_leaves_nothing_behind() {
+    let mut bench = bench();
+    let (one, other) = (bench.world.transfer(0, 1, 5, 20, 0), bench.world.transfer(0, 2, 5, 20, 0));
+    let (first, rival) = (digested(bench.block(&[one])), digested(bench.block(&[other])));
+    bench.orderer.finalized(&first).unwrap();
+    assert!(matches!(bench.orderer.finalized(&rival), Err(Error::Fork { height: 2 })));
+    let ahead = digested(Block { parent: rival.digest(), height: 3, number: 1, ..bench.block_like(&first) });
+    assert!(matches!(bench.orderer.finalized(&ahead), Err(Error::Fork { height: 3 })));
+    for orderer in [&bench.orderer, &open(&bench.world, &bench.world.db, 0)] {
+        assert_eq!(orderer.batch(0).unwrap().unwrap().transactions, one.encode());
+        assert_eq!(orderer.fate(&bench.world.id(&other)).unwrap(), None);
+        assert_eq!((orderer.height(), orderer.next_number()), (2, 1));
+    }
+}
+
+#[test]
+fn a_sequencer_that_is_no_member_does_not_open() {
+    let bench = bench();
+    let opened = Orderer::open(&bench.world.db, key("stranger", 0), bench.world.ledger.clone(), 3, policy());
+    assert!(matches!(opened, Err(Error::NotAMember)));
+}
+
+impl Bench {
+    fn block_like(&self, block: &Digested<Block>) -> Block {
+        Block { transactions: Vec::new(), ..block.inner().clone() }
+    }
+}
