@@ -312,7 +312,9 @@ impl Watchtower {
                 self.look_at(view, run, graph, slot, &claim, phase, duties)?;
             }
             let (Phase::Finalized { since, .. } | Phase::Reimbursed { since, .. }) = phase else { return Ok(()) };
-            if place == self.runs[run].over && is_deep(since, confirmations, tip) {
+            // A lane goes on where its claim is finalized: what the challenger has won there it still has to take.
+            let is_over = is_deep(since, confirmations, tip) && !self.disputes.contains_key(&slot.id);
+            if place == self.runs[run].over && is_over {
                 self.runs[run].over += 1;
             }
         }
