@@ -9,6 +9,7 @@ use bitcoin::{Network, OutPoint};
 use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 
+use trestle_taptree_trace::lane::Arity;
 use trestle_zkvm_adapter::layout::TRACE_STEPS;
 use trestle_zkvm_adapter::{INPUT_WORDS, InputWords, Kind};
 
@@ -130,6 +131,11 @@ pub enum Command {
     /// Needs no node and no wallet.
     #[command(subcommand)]
     Script(ScriptCommand),
+    /// Show what a dispute's lane costs
+    ///
+    /// Needs no node and no wallet.
+    #[command(subcommand)]
+    Lane(LaneCommand),
     /// Leave a whole bridge running on regtest, with a JSON-RPC interface on this machine
     ///
     /// Bitcoind, the signers, operators, sequencer and challenger run until you press Ctrl-C. The other commands talk
@@ -393,6 +399,32 @@ pub struct ScriptSizesArgs {
     pub confirmations: u16,
 }
 
+/// `trestle lane …`
+#[derive(Debug, Subcommand)]
+pub enum LaneCommand {
+    /// Compare the settings of the search's arity: bytes, blocks, signatures, storage, sat
+    ///
+    /// In each round of a search the operator signs the values that cut an interval into so many parts, and the challenger
+    /// chooses one. Lanes are built with 4; what the others would take is reckoned from the same scripts.
+    #[command(after_help = "Example:\n  trestle lane cost --arity 2..16 --feerate 20")]
+    Cost(LaneCostArgs),
+}
+
+/// `trestle lane cost`
+#[derive(Args, Clone, Debug)]
+pub struct LaneCostArgs {
+    /// The arities, from 2 to 16: one, or the first and the last with two dots between
+    #[arg(long, value_name = "A..B", default_value = "2..16", value_parser = arities)]
+    pub arity: Arities,
+    /// What the chain asks for, in sat/vB
+    #[arg(long, value_name = "SAT", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub feerate: u32,
+}
+
+/// From the first to the last.
+#[derive(Clone, Debug)]
+pub struct Arities(pub Vec<Arity>);
+
 /// What can be asked of any run.
 #[derive(Args, Clone, Debug)]
 pub struct Questions {
@@ -439,6 +471,15 @@ fn input_words(text: &str) -> Result<Box<InputWords>, String> {
     }
     words.iter_mut().zip(given).for_each(|(word, bytes)| *word = u32::from_le_bytes(*bytes));
     Ok(words)
+}
+
+fn arities(text: &str) -> Result<Arities, String> {
+    let (first, last) = text.split_once("..").unwrap_or((text, text));
+    let read = |part: &str| part.parse().ok().and_then(|parts: u8| Arity::new(parts).map(|_| parts));
+    match (read(first), read(last)) {
+        (Some(first), Some(last)) if first <= last => Ok(Arities((first..=last).filter_map(Arity::new).collect())),
+        _ => Err("give a number from 2 to 16, or two with two dots between: 2..16".into()),
+    }
 }
 
 fn seconds(text: &str) -> Result<Duration, String> {

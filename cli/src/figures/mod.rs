@@ -5,6 +5,7 @@
 
 mod committee;
 mod guest;
+mod lane;
 mod machine;
 mod rollup;
 mod script;
@@ -16,8 +17,9 @@ use std::borrow::Cow;
 
 use serde::Serialize;
 use trestle_bridge::job::JobError;
+use trestle_bridge::lane::LaneGraphError;
 use trestle_bridge::parameters::ParametersError;
-use trestle_bridge::transactions::{BuildError, CompleteError, RunError};
+use trestle_bridge::transactions::{BuildError, CompleteError, RunError, RunLaneError};
 use trestle_rollup::LedgerError;
 use trestle_signer::message::DecodeError;
 use trestle_signer::musig::MusigError;
@@ -27,6 +29,7 @@ use trestle_taptree_trace::lane::LaneKeysError;
 use trestle_taptree_trace::leaf::LaneTreeError;
 use trestle_zkvm_adapter::guest::BlockError;
 
+pub use lane::LaneCosts;
 pub use machine::{Anchor, Run};
 pub use script::{CONFIRMATIONS, Sizes};
 
@@ -110,6 +113,12 @@ pub enum FiguresError {
     /// No place for a database.
     #[error("temporary directory: {0}")]
     Directory(#[from] std::io::Error),
+    /// A run has no such lane.
+    #[error(transparent)]
+    RunLane(#[from] RunLaneError),
+    /// A lane's costs cannot be reckoned.
+    #[error(transparent)]
+    Lane(#[from] LaneGraphError),
     /// What was measured did not do what it is measured for.
     #[error("{0}")]
     Unexpected(String),
