@@ -22,6 +22,7 @@ mod duty;
 mod error;
 mod operator;
 mod settled;
+mod settlement;
 mod standing;
 mod watchtower;
 
@@ -29,5 +30,6 @@ pub use board::Board;
 pub use duty::{Duty, Purpose};
 pub use error::Error;
 pub use operator::LaneOperator;
+pub use settlement::{Played, Settlement};
 pub use standing::{End, Standing};
 pub use watchtower::LaneWatchtower;

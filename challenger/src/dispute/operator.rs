@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use bitcoin::{Amount, Transaction};
 use trestle_bridge::lane::{LaneTx, NodeId};
 use trestle_signer::store::Store;
 use trestle_taptree_trace::ots::{self, SecretSeed};
@@ -79,7 +80,9 @@ impl<S: Store + Clone> LaneOperator<S> {
         };
         if self.board.has_bond(view)? {
             let tx = self.board.graph.no_show(self.board.part(LaneTx::NoShow)?, &secret)?;
-            self.publish(LaneTx::NoShow, tx, since, None, view.height(), duties);
+            let value = tx.output.first().map_or(Amount::ZERO, |output| output.value);
+            let time = Time { from: since, blocks: self.board.turn, deadline: None, stake: value };
+            self.publish(LaneTx::NoShow, tx, time, view.height(), duties);
         }
         Ok(())
     }
@@ -116,23 +119,25 @@ impl<S: Store + Clone> LaneOperator<S> {
             }
             _ => return Ok(()),
         };
-        self.publish(what, tx, from, deadline, tip, duties);
+        let time = Time { from, blocks: board.turn, deadline, stake: board.at_stake(node) };
+        self.publish(what, tx, time, tip, duties);
         Ok(())
     }
 
-    fn publish(
-        &self,
-        what: LaneTx,
-        tx: bitcoin::Transaction,
-        from: u32,
-        deadline: Option<u32>,
-        tip: u32,
-        duties: &mut Vec<Duty>,
-    ) {
+    /// Whether nothing can come of the lane any more.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub fn is_settled(&self, view: &dyn View) -> Result<bool, Error> {
+        self.board.is_settled(view)
+    }
+
+    fn publish(&self, what: LaneTx, tx: Transaction, time: Time, tip: u32, duties: &mut Vec<Duty>) {
         if let Some(presigned) = self.board.graph.get(what) {
-            publish(duties, what, presigned, tx, Time { from, blocks: self.board.turn, deadline }, tip);
+            publish(duties, what, presigned, tx, time, tip);
         }
     }
+
     /// A store that has failed has to be read again.
     fn stumble(&mut self, why: lane::Error) -> Error {
         if matches!(why, lane::Error::Store(_)) {

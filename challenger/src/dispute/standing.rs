@@ -1,5 +1,6 @@
 //! How far a lane has come, as blocks tell.
 
+use serde::{Deserialize, Serialize};
 use trestle_bridge::lane::{LaneSpend, LaneTx, NodeId};
 use trestle_bridge::transactions::{contest, finalize};
 
@@ -48,7 +49,7 @@ pub enum Standing {
 }
 
 /// How a lane ends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum End {
     /// NoShow: the challenger contested, entered no lane, and has lost its bond.
     NoShow,

@@ -13,7 +13,7 @@ use trestle_taptree_trace::turn::{Carried, Player};
 
 use super::duty::{Time, publish, push};
 use super::settled::{Horizon, Settled};
-use super::{Board, Duty, Error, Purpose, Standing};
+use super::{Board, Duty, Error, Purpose, Settlement, Standing};
 use crate::is_deep;
 use crate::lane::{self, Action, Answer, Ask, Challenger, Next, Play, Shown, Testimony};
 use crate::operator::Child;
@@ -83,7 +83,7 @@ impl<S: Store + Clone> LaneWatchtower<S> {
                 let played = self.play(node, &shown, horizon, truth)?;
                 match (self.board.graph.node(node).turn.mover(), played) {
                     (Player::Challenger, Some((what, tx))) => {
-                        let time = self.turn(since, Some(since + self.board.turn - 1));
+                        let time = self.turn(node, since, Some(since + self.board.turn - 1));
                         self.publish(what, tx, time, view.height(), &mut duties);
                     }
                     (Player::Operator, _) if view.height() + 1 >= since + self.board.turn => {
@@ -143,7 +143,8 @@ impl<S: Store + Clone> LaneWatchtower<S> {
         };
         if enters && self.board.has_bond(view)? {
             let tx = self.board.graph.challenge(self.board.part(LaneTx::Challenge)?, &self.key)?;
-            let time = Time { from: latest, blocks: delta1 - delta1 / 2, deadline: Some(contested + delta1 - 1) };
+            let (deadline, stake) = (Some(contested + delta1 - 1), self.board.at_stake(NodeId::ENTERED));
+            let time = Time { from: latest, blocks: delta1 - delta1 / 2, deadline, stake };
             self.publish(LaneTx::Challenge, tx, time, tip, duties);
         } else if let Some(Next::Ask(ask)) = next {
             self.horizon = horizon;
@@ -213,7 +214,7 @@ impl<S: Store + Clone> LaneWatchtower<S> {
             let what = LaneTx::Slash(at);
             let deadline = self.board.contest(view)?.map(|contest| contest.height + self.board.delta2 - 1);
             let tx = self.board.graph.end(self.board.part(what)?, what)?;
-            self.publish(what, tx, self.turn(from, deadline), view.height(), duties);
+            self.publish(what, tx, self.turn(at, from, deadline), view.height(), duties);
             return Ok(());
         };
         // A turn that is late may still be played; *lost* waits for whether K' comes back.
@@ -232,13 +233,21 @@ impl<S: Store + Clone> LaneWatchtower<S> {
         let signature = sign_leaf(&self.key, spend.message());
         let name = format!("WinOnly {}, lane {}", self.board.slot.id, self.board.graph.challenger);
         let tx = spend.complete(&signature);
-        push(duties, Purpose::WinOnly(at), name, tx, child, self.turn(from, None), tip);
+        push(duties, Purpose::WinOnly(at), name, tx, child, self.turn(at, from, None), tip);
         Ok(())
     }
 
-    /// T_turn from a height on.
-    fn turn(&self, from: u32, deadline: Option<u32>) -> Time {
-        Time { from, blocks: self.board.turn, deadline }
+    /// T_turn from a height on, at an output.
+    fn turn(&self, at: NodeId, from: u32, deadline: Option<u32>) -> Time {
+        Time { from, blocks: self.board.turn, deadline, stake: self.board.at_stake(at) }
+    }
+
+    /// What came of the lane, what the wallet's children paid left out; none before that is settled.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub fn settlement(&self, view: &dyn View) -> Result<Option<Settlement>, Error> {
+        Settlement::of(&self.board, view)
     }
 
     fn publish(&self, what: LaneTx, tx: Transaction, time: Time, tip: u32, duties: &mut Vec<Duty>) {

@@ -41,6 +41,16 @@ impl Operator {
         }
     }
 
+    /// Whether nothing can come of any lane of a slot any more. Of one that cannot be played nothing comes.
+    pub(super) fn are_lanes_settled(&self, view: &dyn View, slot: SlotId) -> Result<bool, Error> {
+        let own = self.disputes.range((slot, 0)..=(slot, u16::MAX));
+        let mut all = true;
+        for (_, dispute) in own {
+            all = all && dispute.player.is_settled(view).map_err(Box::new)?;
+        }
+        Ok(all)
+    }
+
     /// Answers a challenger. What it asks wrongly it is told, and nothing has changed.
     pub(super) fn asked(&mut self, slot: SlotId, challenger: u16, ask: &Ask) -> Result<Vec<Duty>, Error> {
         let Some(Dispute { player, testimony }) = self.disputes.get_mut(&(slot, challenger)) else {

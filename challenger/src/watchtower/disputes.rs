@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use bitcoin::{Amount, OutPoint};
 use trestle_bridge::transactions::claim::Statement;
 use trestle_bridge::transactions::{LanePlace, RunGraph, SlotGraph};
 use trestle_rollup::SlotId;
@@ -9,7 +10,7 @@ use trestle_taptree_trace::lane::Move;
 
 use super::{Duty, Watchtower};
 use crate::Error;
-use crate::dispute::{self, LaneWatchtower};
+use crate::dispute::{self, LaneWatchtower, Settlement};
 use crate::lane::{Answer, LedgerTestimony};
 use crate::signatures::LaneName;
 use crate::view::{Blocks, View};
@@ -23,6 +24,8 @@ pub(super) struct Dispute {
     statement: Statement,
     player: LaneWatchtower<sled::Tree>,
     truth: LedgerTestimony<Blocks>,
+    /// What came of it, before it is known what the wallet paid.
+    ended: Option<Settlement>,
 }
 
 impl Watchtower {
@@ -35,6 +38,20 @@ impl Watchtower {
         statement: Statement,
         duties: &mut Vec<Duty>,
     ) {
+        if self.settled.contains(&slot.id) {
+            return;
+        }
+        match self.store.settlement(slot.id) {
+            Ok(None) => {}
+            Ok(Some(settlement)) => {
+                self.disputes.remove(&slot.id);
+                self.settled.insert(slot.id);
+                return duties.push(Duty::Settled(settlement));
+            }
+            Err(error) => {
+                return tracing::error!(slot = %slot.id, %error, "it is not known whether the dispute is over");
+            }
+        }
         if self.disputes.get(&slot.id).is_none_or(|dispute| dispute.statement != statement) {
             // A reorganization can put another claim in a claim's place.
             self.disputes.remove(&slot.id);
@@ -44,9 +61,17 @@ impl Watchtower {
                 Err(error) => tracing::error!(slot = %slot.id, %error, "the lane cannot be played"),
             }
         }
-        let Some(Dispute { player, truth, .. }) = self.disputes.get_mut(&slot.id) else { return };
-        match player.tip(view, truth) {
-            Ok(due) => duties.extend(due.into_iter().map(|duty| Duty::Dispute { slot: slot.id, duty })),
+        let Some(Dispute { player, truth, ended, .. }) = self.disputes.get_mut(&slot.id) else { return };
+        let due = player.tip(view, truth).and_then(|due| Ok((due, player.settlement(view)?)));
+        match due {
+            Ok((due, over)) => {
+                duties.extend(due.into_iter().map(|duty| Duty::Dispute { slot: slot.id, duty }));
+                if let Some(settlement) = over {
+                    let outputs = settlement.transactions.iter().map(|played| played.handle).collect();
+                    duties.push(Duty::AskFees { slot: slot.id, outputs });
+                    *ended = Some(settlement);
+                }
+            }
             Err(error) => tracing::error!(slot = %slot.id, %error, "the lane does not go on"),
         }
     }
@@ -58,6 +83,12 @@ impl Watchtower {
         };
         let next = player.receive(wanted, answer, truth).map_err(Box::new)?;
         Ok(next.into_iter().map(|ask| Duty::Dispute { slot, duty: dispute::Duty::Ask(ask) }).collect())
+    }
+
+    /// Writes down what came of a dispute. Nothing that the chain can still take back is asked about, so it is never changed.
+    pub(super) fn paid(&mut self, slot: SlotId, fees: &[(OutPoint, Amount)]) -> Result<(), Error> {
+        let ended = self.disputes.get_mut(&slot).and_then(|dispute| dispute.ended.take());
+        ended.map_or(Ok(()), |settlement| self.store.put_settlement(&settlement.with_children(fees)))
     }
 
     /// Its side of a lane of which everything is signed.
@@ -85,6 +116,6 @@ impl Watchtower {
             slot.id,
             self.bridge.parameters.confirmations,
         )?;
-        Ok(Some(Dispute { statement, player, truth }))
+        Ok(Some(Dispute { statement, player, truth, ended: None }))
     }
 }

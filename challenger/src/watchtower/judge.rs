@@ -1,6 +1,6 @@
 //! Judging claims, and contesting those that are false.
 
-use bitcoin::Transaction;
+use bitcoin::{Amount, Transaction};
 use trestle_bridge::transactions::claim::Statement;
 use trestle_bridge::transactions::{Reveal, RunGraph, SlotGraph, contest};
 use trestle_rollup::SlotId;
@@ -40,7 +40,9 @@ impl Watchtower {
         if let Some(tx) = self.contest(slot)? {
             let deadline = claim.height + u32::from(self.bridge.parameters.delta1.value());
             let hurry = view.height() > claim.height + u32::from(self.bridge.parameters.confirmations);
-            self.broadcast(Purpose::Contest(slot.id), &slot.contest, tx, hurry, Some(deadline), duties);
+            let reward = slot.contest.tx.output.first().map_or(Amount::ZERO, |bond| bond.value / 2);
+            let time = (hurry, Some(deadline), reward);
+            self.broadcast(Purpose::Contest(slot.id), &slot.contest, tx, time, duties);
         }
         Ok(())
     }

@@ -14,6 +14,7 @@ mod judge;
 mod lanes;
 mod store;
 
+pub use crate::dispute::Settlement;
 pub use event::{Duty, Event, Purpose, Reason, Report, Verdict};
 
 use std::collections::HashSet;
@@ -21,14 +22,14 @@ use std::sync::Arc;
 
 use bitcoin::hashes::{hash160, sha256};
 use bitcoin::secp256k1::Keypair;
-use bitcoin::{OutPoint, Transaction};
+use bitcoin::{Amount, OutPoint, Transaction};
 use trestle_bridge::connector::Entry;
 use trestle_bridge::job::{Job, RunJob};
 use trestle_bridge::lane::{LaneWork, Lanes};
 use trestle_bridge::parameters::Bridge;
 use trestle_bridge::transactions::slot_run::MAX_SLOTS;
 use trestle_bridge::transactions::{
-    ChallengerInRun, Presigned, Reveal, RunGraph, RunTerms, challenger_bond, contest, run_lane,
+    ChallengerInRun, FinalizeKind, Presigned, Reveal, RunGraph, RunTerms, challenger_bond, contest, run_lane,
 };
 use trestle_rollup::SlotId;
 use trestle_signer::{Delivery, consent};
@@ -78,6 +79,8 @@ pub struct Watchtower {
     runs: Vec<Run>,
     db: sled::Db,
     disputes: Disputes,
+    /// Disputes whose end was told.
+    settled: HashSet<SlotId>,
 }
 
 impl Watchtower {
@@ -96,9 +99,22 @@ impl Watchtower {
         let signatures = Signatures::open(db, "watchtower/signatures", bridge.committee.clone())?;
         let records = store.runs()?;
         let (lanes, bad_keys, runs) = (Arc::new(Lanes), HashSet::new(), Vec::new());
-        let (db, disputes) = (db.clone(), Disputes::new());
-        let mut tower =
-            Self { bridge, index, key, seed, lanes, bad_keys, patience, store, signatures, runs, db, disputes };
+        let (db, disputes, settled) = (db.clone(), Disputes::new(), HashSet::new());
+        let mut tower = Self {
+            bridge,
+            index,
+            key,
+            seed,
+            lanes,
+            bad_keys,
+            patience,
+            store,
+            signatures,
+            runs,
+            db,
+            disputes,
+            settled,
+        };
         for record in records {
             let terms = record.terms.clone();
             let graph = terms.map(|terms| RunGraph::build(&tower.bridge, terms)).transpose()?.map(Arc::new);
@@ -125,6 +141,7 @@ impl Watchtower {
             Event::Proposed(terms) => self.proposed(*terms)?,
             Event::Delivered(delivery) => self.delivered(*delivery)?,
             Event::LaneKeys(keys) => self.keys_came(&keys)?,
+            Event::Paid { slot, fees } => self.paid(slot, &fees)?,
             Event::Answered { slot, wanted, answer } => return self.answered(slot, wanted, &answer),
         }
         let mut duties = Vec::new();
@@ -145,6 +162,14 @@ impl Watchtower {
     /// The transactions that pay its bonds, whether they were sent or not.
     pub fn bonds(&self) -> impl Iterator<Item = &Transaction> {
         self.runs.iter().filter_map(|run| run.record.bond.as_ref())
+    }
+
+    /// What came of every dispute that is over.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub fn settlements(&self) -> Result<Vec<Settlement>, Error> {
+        self.store.settlements()
     }
 
     /// Every verdict so far.
@@ -358,13 +383,41 @@ impl Watchtower {
             }
         } else if view.spender(&bond)?.is_none()
             && let Some(waited) = view.height().checked_sub(graph.terms.end()?.to_consensus_u32())
+            && self.has_ended(view, graph, waited, duties)?
             && let own = challenger_bond::sign_retire(retire, self.entry(), &self.key)
             && let reveal = Reveal::Leaf(0, self.entry().challenger_leaf(), [&[], &[own]])
             && let Some(tx) = self.signatures.complete(retire, reveal)?
         {
-            self.broadcast(Purpose::Retire(first), retire, tx, waited >= self.patience, None, duties);
+            self.broadcast(Purpose::Retire(first), retire, tx, (waited >= self.patience, None, value(retire)), duties);
         }
         Ok(())
+    }
+
+    /// Whether nothing can be claimed in a run any more, and that is deep: until then the bond may be needed for a last, false claim. Ends
+    /// the run where the operator has not, which needs the committee's signatures alone.
+    fn has_ended(&self, view: &dyn View, graph: &RunGraph, waited: u32, duties: &mut Vec<Duty>) -> Result<bool, Error> {
+        let mut ended = None;
+        for slot in &graph.slots {
+            let (goes_on, since) = match Phase::of(slot, view)? {
+                Phase::Open { .. } => {
+                    if let Some(tx) = self.signatures.complete(&slot.retire, Reveal::Nothing)? {
+                        let time = (waited >= self.patience, None, value(&slot.retire));
+                        self.broadcast(Purpose::End(slot.id), &slot.retire, tx, time, duties);
+                    }
+                    return Ok(false);
+                }
+                Phase::Waiting | Phase::Claimed { .. } | Phase::Contested { .. } => return Ok(false),
+                Phase::Finalized { kind, since } | Phase::Reimbursed { kind, since } => {
+                    (kind == FinalizeKind::Fast, since)
+                }
+                Phase::Retired { since } | Phase::Taken { since } => (false, since),
+            };
+            ended = Some(since);
+            if !goes_on {
+                break;
+            }
+        }
+        Ok(ended.is_some_and(|since| is_deep(since, self.bridge.parameters.confirmations, view.height())))
     }
 
     /// Whether a run starts where this node's Layer 2 has been, deep.
@@ -380,13 +433,17 @@ impl Watchtower {
         purpose: Purpose,
         of: &Presigned,
         tx: Transaction,
-        hurry: bool,
-        deadline: Option<u32>,
+        (hurry, deadline, stake): (bool, Option<u32>, Amount),
         duties: &mut Vec<Duty>,
     ) {
         duties.push(Duty::Broadcast { purpose, tx: tx.clone() });
         if hurry {
-            duties.push(Duty::Bump { purpose, tx, fee: of.fee(), anchor: of.anchor(), deadline });
+            duties.push(Duty::Bump { purpose, tx, fee: of.fee(), anchor: of.anchor(), deadline, stake });
         }
     }
+}
+
+/// What a transaction pays by its first output.
+fn value(of: &Presigned) -> Amount {
+    of.tx.output.first().map_or(Amount::ZERO, |output| output.value)
 }

@@ -19,8 +19,9 @@ pub struct Chain {
     pub ledger: Ledger,
     /// Transactions of each block above the genesis.
     pub blocks: Vec<Vec<Transaction>>,
-    /// Blocks that are pretended to be on top, to see what happens in a year.
+    /// Blocks that are pretended to be on top, to see what happens in a year, and how many are below them.
     pub ahead: u32,
+    below: usize,
     branch: u32,
 }
 
@@ -54,12 +55,20 @@ impl View for Chain {
 
 impl Chain {
     pub fn new(ledger: Ledger) -> Self {
-        Self { ledger, blocks: Vec::new(), ahead: 0, branch: 0 }
+        Self { ledger, blocks: Vec::new(), ahead: 0, below: 0, branch: 0 }
     }
 
     fn find(&self, wanted: impl Fn(&&Transaction) -> bool) -> Option<Mined> {
-        let mut blocks = (GENESIS + 1..).zip(&self.blocks);
-        blocks.find_map(|(height, block)| block.iter().find(&wanted).map(|tx| Mined { tx: tx.clone(), height }))
+        let mut blocks = (GENESIS + 1..).zip(&self.blocks).enumerate();
+        blocks.find_map(|(number, (height, block))| {
+            let height = if number < self.below { height } else { height + self.ahead };
+            block.iter().find(&wanted).map(|tx| Mined { tx: tx.clone(), height })
+        })
+    }
+
+    /// Pretends that so many blocks are on top; those that are mined from now on are above them.
+    pub fn jump(&mut self, ahead: u32) {
+        (self.ahead, self.below) = (ahead, self.blocks.len());
     }
 
     /// The next block.

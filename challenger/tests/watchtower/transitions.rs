@@ -199,7 +199,7 @@ fn run(world: &mut World, step: Step) -> Result<Vec<Duty>, Error> {
             let finalize = world.complete(&presigned, trestle_bridge::transactions::Reveal::Nothing);
             world.chain.mine(vec![finalize]);
         }
-        RunEnd => world.chain.ahead = world.graph.terms.end().unwrap().to_consensus_u32() - world.height(),
+        RunEnd => world.chain.jump(world.graph.terms.end().unwrap().to_consensus_u32() - world.height()),
     }
     Ok(Vec::new())
 }
@@ -269,7 +269,16 @@ fn every_transition_is_as_the_table_says() {
         (&[Setup], Tip, &[]),
         (&[Setup, Restart], Tip, &[]),
         (&[Setup, Disconnect(1), Blocks(2)], Tip, &["broadcast bond"]),
-        (&[Setup, RunEnd], Tip, &["broadcast retire"]),
+        // It has the run ended first, and waits until that is deep: there could be a last, false claim.
+        (&[Setup, RunEnd], Tip, &["broadcast end 4"]),
+        (&[Setup, RunEnd, Blocks(3)], Tip, &["broadcast end 4", "bump end 4"]),
+        (&[Setup, RunEnd, Mine], Tip, &[]),
+        (&[Setup, RunEnd, Mine, Blocks(k - 1)], Tip, &[]),
+        (&[Setup, RunEnd, Mine, Blocks(k)], Tip, &["broadcast retire", "bump retire"]),
+        (&[Setup, RunEnd, Mine, Blocks(k), Restart], Tip, &["broadcast retire", "bump retire"]),
+        (&[Setup, RunEnd, Mine, Blocks(k - 1), Disconnect(3)], Tip, &["broadcast end 4"]),
+        (&[Setup, RunEnd, Mine, Blocks(k), Mine], Tip, &[]),
+        (&[Setup, RunEnd, Mine, Blocks(k), Mine, Disconnect(1)], Tip, &["broadcast retire", "bump retire"]),
         // A true claim.
         (&[Setup, Fulfil, Claim(k)], Tip, &["4 is True"]),
         (&[Setup, Fulfil, Claim(k), Restart], Tip, &["4 is True"]),

@@ -309,6 +309,7 @@ pub fn shown(duties: &[Duty]) -> Vec<String> {
         Purpose::Bond(_) => "bond".to_string(),
         Purpose::Contest(slot) => format!("contest {}", slot.serial),
         Purpose::Retire(_) => "retire".to_string(),
+        Purpose::End(slot) => format!("end {}", slot.serial),
     };
     let show = |duty: &Duty| match duty {
         Duty::FundBond { .. } => "fund bond".to_string(),
@@ -319,6 +320,8 @@ pub fn shown(duties: &[Duty]) -> Vec<String> {
         Duty::Report(report) => format!("{} is {:?}", report.slot.serial, report.verdict),
         Duty::Broadcast { purpose: of, .. } => format!("broadcast {}", purpose(of)),
         Duty::Bump { purpose: of, .. } => format!("bump {}", purpose(of)),
+        Duty::AskFees { slot, .. } => format!("ask fees of {}", slot.serial),
+        Duty::Settled(settlement) => format!("{} is over: {:?}", settlement.slot.serial, settlement.end),
         Duty::Dispute { slot, duty } => format!("{slot}: {duty:?}"),
     };
     duties.iter().map(show).collect()

@@ -9,6 +9,7 @@ use trestle_bridge::chain::Chain;
 use trestle_bridge::parameters::Bridge;
 use trestle_bridge::transactions::envelope::Posting;
 use trestle_bridge::wallet::{Funding, Wallet, WalletError};
+use trestle_challenger::Need;
 use trestle_rollup::envelope::Kind;
 use trestle_rollup::{Account, AccountState, Digest, Envelope};
 use trestle_sequencer::{Duty, Event, Policy, Receipt, Rejection, Sequencer};
@@ -112,7 +113,7 @@ impl SequencerRole {
                 Duty::Broadcast { number, commit, reveal } => self.broadcast(sender, number, &commit, &reveal)?,
                 Duty::Bump { number, reveal, .. } => {
                     let fee = self.wallet.fee_of(&reveal.compute_txid()).unwrap_or_default();
-                    let handle = Handle { vout: 0, fee, key: None };
+                    let handle = Handle { vout: 0, fee, key: None, need: Need::default() };
                     let action = format!("Batch {number}, reveal");
                     sender.send_with_child(&self.role.name, &action, &reveal, handle, &mut self.wallet)?;
                 }

@@ -2,6 +2,7 @@
 
 mod chain;
 mod edges;
+mod ends;
 mod fates;
 mod hands;
 mod table;
