@@ -27,5 +27,5 @@ guest: setup
 fuzz:
 	cd rollup && for target in apply_block parse_transaction; do \
 		$(CARGO) +nightly fuzz run $$target -- -max_total_time=$(or $(SECONDS),60) || exit; done
-	cd taptree-trace && for target in read_witness judge_leaf compress; do \
+	cd taptree-trace && for target in read_witness judge_leaf operator_keys compress; do \
 		$(CARGO) +nightly fuzz run $$target -- -max_total_time=$(or $(SECONDS),60) -max_len=1024 || exit; done

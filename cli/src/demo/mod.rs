@@ -3,6 +3,7 @@
 pub mod checks;
 mod dispute;
 mod report;
+mod settled;
 mod stage;
 
 use std::path::Path;
@@ -190,7 +191,8 @@ fn play_dispute(directory: &Path, output: &Output, plan: Plan) -> Result<report:
     let dispute = dispute::play(&mut stage, plan)?;
     stage.show();
     stage.say(&dispute.summary());
-    stage.done(Vec::new(), vec![dispute])
+    let stored = settled::settle(&mut stage)?;
+    stage.done(vec![stored], vec![dispute])
 }
 
 /// Measures what disputes take on Bitcoin: each is played on a bitcoind of its own.
@@ -211,6 +213,8 @@ pub fn measure_disputes(progress: &dyn Fn(&str)) -> Result<Vec<Figure>, FiguresE
         let plan = Plan { kind: DisputeKind::Trace(kind), at: None, seed: 1, on_chain };
         let played = play_dispute(directory.path(), &Output::new(true), plan);
         let played = played.map_err(|error| FiguresError::Unexpected(error.to_string()))?;
+        // Where everything was played on chain each side has signed, or seen, all that there is.
+        figures.extend(played.figures.into_iter().filter(|_| on_chain));
         for dispute in played.disputes {
             let blocks = dispute.blocks as usize;
             figures.extend([

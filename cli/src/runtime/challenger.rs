@@ -102,6 +102,14 @@ impl ChallengerRole {
         Ok(self.machine.reports()?)
     }
 
+    /// Bytes of all that is kept of its lane of a slot.
+    ///
+    /// # Errors
+    /// Its files.
+    pub fn lane_bytes(&self, slot: SlotId) -> Result<usize, Error> {
+        Ok(self.machine.lane_bytes(slot)?)
+    }
+
     /// What came of every dispute that is over.
     ///
     /// # Errors
