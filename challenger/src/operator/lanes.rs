@@ -73,7 +73,7 @@ impl Operator {
     pub fn lane_bytes(&self, slot: SlotId, challenger: u16) -> Result<usize, Error> {
         let mut bytes = tree_bytes(&self.db.open_tree(format!("operator/lane/{slot}/{challenger}"))?)?;
         for graph in self.runs().filter(|graph| graph.slot(slot).is_some()) {
-            let at = LanePlace { slot: slot.serial - graph.terms.first_serial, challenger: challenger };
+            let at = LanePlace { slot: slot.serial - graph.terms.first_serial, challenger };
             bytes += self.signatures.lane_bytes(&LaneName(graph.terms.digest(), at))?;
             if let Some(digest) = graph.terms.lane_digest(at) {
                 bytes += self.store.lane_keys(&digest)?.map_or(0, |keys| digest.as_byte_array().len() + keys.len());

@@ -9,6 +9,7 @@
 //! that was not there when it was made is false at once. The verdict is on disk before anything is done about it.
 
 mod disputes;
+mod end;
 mod event;
 mod judge;
 mod lanes;
@@ -29,7 +30,7 @@ use trestle_bridge::lane::{LaneWork, Lanes};
 use trestle_bridge::parameters::Bridge;
 use trestle_bridge::transactions::slot_run::MAX_SLOTS;
 use trestle_bridge::transactions::{
-    ChallengerInRun, FinalizeKind, Presigned, Reveal, RunGraph, RunTerms, challenger_bond, contest, run_lane,
+    ChallengerInRun, Presigned, Reveal, RunGraph, RunTerms, challenger_bond, contest, run_lane,
 };
 use trestle_rollup::SlotId;
 use trestle_signer::{Delivery, consent};
@@ -40,6 +41,7 @@ use crate::signatures::Signatures;
 use crate::view::View;
 use crate::{Error, is_deep};
 use disputes::Disputes;
+use end::value;
 use store::{RunRecord, Store};
 
 /// A run as far as it is known.
@@ -393,33 +395,6 @@ impl Watchtower {
         Ok(())
     }
 
-    /// Whether nothing can be claimed in a run any more, and that is deep: until then the bond may be needed for a last, false claim. Ends
-    /// the run where the operator has not, which needs the committee's signatures alone.
-    fn has_ended(&self, view: &dyn View, graph: &RunGraph, waited: u32, duties: &mut Vec<Duty>) -> Result<bool, Error> {
-        let mut ended = None;
-        for slot in &graph.slots {
-            let (goes_on, since) = match Phase::of(slot, view)? {
-                Phase::Open { .. } => {
-                    if let Some(tx) = self.signatures.complete(&slot.retire, Reveal::Nothing)? {
-                        let time = (waited >= self.patience, None, value(&slot.retire));
-                        self.broadcast(Purpose::End(slot.id), &slot.retire, tx, time, duties);
-                    }
-                    return Ok(false);
-                }
-                Phase::Waiting | Phase::Claimed { .. } | Phase::Contested { .. } => return Ok(false),
-                Phase::Finalized { kind, since } | Phase::Reimbursed { kind, since } => {
-                    (kind == FinalizeKind::Fast, since)
-                }
-                Phase::Retired { since } | Phase::Taken { since } => (false, since),
-            };
-            ended = Some(since);
-            if !goes_on {
-                break;
-            }
-        }
-        Ok(ended.is_some_and(|since| is_deep(since, self.bridge.parameters.confirmations, view.height())))
-    }
-
     /// Whether a run starts where this node's Layer 2 has been, deep.
     fn knows(&self, view: &dyn View, terms: &RunTerms) -> Result<bool, Error> {
         let Some(entry) = view.ledger().entry(terms.checkpoint.height)? else { return Ok(false) };
@@ -441,9 +416,4 @@ impl Watchtower {
             duties.push(Duty::Bump { purpose, tx, fee: of.fee(), anchor: of.anchor(), deadline, stake });
         }
     }
-}
-
-/// What a transaction pays by its first output.
-fn value(of: &Presigned) -> Amount {
-    of.tx.output.first().map_or(Amount::ZERO, |output| output.value)
 }

@@ -97,7 +97,8 @@ mod tests {
                 |line: &&str| line.split_whitespace().next().map(|first| first.trim_end_matches('*')) == Some(&arity);
             let line = report.text.lines().find(line).unwrap_or_else(|| panic!("{arity} is not in the table"));
             for value in [&row["hash"]["vbytes"], &row["on_chain"]["sat"], &row["signatures"], &row["stored_bytes"]] {
-                assert!(line.split_whitespace().any(|word| word == value.to_string()), "{value}: {line}");
+                let value = value.to_string();
+                assert!(line.split_whitespace().any(|word| word == value), "{value}: {line}");
             }
             assert_eq!(row["built"].as_bool(), Some(arity == "4"));
             // Fees and anchors.

@@ -210,9 +210,9 @@ fn a_lane_of_another_arity_is_reckoned_as_the_one_that_is_built() {
         };
         let weight = |at: NodeId, has: fn(&str) -> bool| {
             let tree = graph.tree(at).unwrap();
-            let leaves = tree.leaves().iter().enumerate().filter(|(_, leaf)| has(&leaf.family()));
-            let size = |(index, leaf): (usize, &Box<dyn Disproof>)| {
-                Size::of(leaf.as_ref(), &desk.lane, tree.hashes.depth(index)).unwrap().witness as u64
+            let leaves = tree.leaves().iter().map(Box::as_ref).enumerate().filter(|(_, leaf)| has(&leaf.family()));
+            let size = |(index, leaf): (usize, &dyn Disproof)| {
+                Size::of(leaf, &desk.lane, tree.hashes.depth(index)).unwrap().witness as u64
             };
             leaves.map(size).max().unwrap()
         };
