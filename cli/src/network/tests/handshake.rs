@@ -45,9 +45,20 @@ async fn nobody_is_who_has_not_the_key() {
 
 #[tokio::test]
 async fn the_same_people_of_another_bridge_are_strangers() {
-    let elsewhere = |index, key| Identity { bridge: bridge_after(8), index, key };
-    let met = meet(elsewhere(0, challenger_key(0)), identity(0, operator_key(0)), 0).await;
+    let bridge = bridge_of([challenger_key(0), challenger_key(1)], 8);
+    let elsewhere = Identity { bridge, index: 0, key: challenger_key(0) };
+    let met = meet(elsewhere, identity(0, operator_key(0)), 0).await;
     assert!(matches!(met, (Err(Error::Io(_)), Err(Error::Impostor { .. }))), "{met:?}");
+}
+
+#[tokio::test]
+async fn a_challenger_with_an_operators_key_is_not_answered_with_its_own_signature() {
+    let own = Identity { bridge: bridge_of([operator_key(0), challenger_key(1)], 7), index: 0, key: operator_key(0) };
+    let (mut near, mut far) = channels().await;
+    let challenger = tokio::spawn(async move { authenticate_operator(&mut near, &own, 0).await });
+    let said = far.read(66).await.unwrap();
+    far.write(&said[2..]).await.unwrap();
+    assert!(matches!(challenger.await.unwrap(), Err(Error::Impostor { role: Role::Operator, index: 0 })));
 }
 
 #[tokio::test]

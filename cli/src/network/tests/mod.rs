@@ -39,13 +39,13 @@ fn challenger_key(index: u8) -> Keypair {
     key(20 + index)
 }
 
-/// The bridge of these keys that begins after a block with this hash.
-fn bridge_after(block: u8) -> Arc<Bridge> {
+/// The bridge with these challengers that begins after a block with this hash.
+fn bridge_of(challengers: [Keypair; 2], block: u8) -> Arc<Bridge> {
     let x_only = |keys: [Keypair; 2]| -> Vec<XOnlyPublicKey> { keys.map(|key| key.x_only_public_key().0).to_vec() };
     let members = Members {
         signers: [key(1), key(2)].iter().map(Keypair::public_key).collect(),
         operators: x_only([operator_key(0), operator_key(1)]),
-        challengers: x_only([challenger_key(0), challenger_key(1)]),
+        challengers: x_only(challengers),
         sequencers: vec![key(3).x_only_public_key().0],
     };
     let genesis = Genesis { height: 100, hash: BlockHash::from_byte_array([block; 32]) };
@@ -53,7 +53,7 @@ fn bridge_after(block: u8) -> Arc<Bridge> {
 }
 
 fn bridge() -> Arc<Bridge> {
-    bridge_after(7)
+    bridge_of([challenger_key(0), challenger_key(1)], 7)
 }
 
 fn identity(index: u16, key: Keypair) -> Identity {

@@ -81,6 +81,24 @@ fn each_challenger_is_answered_and_what_waits_is_not_asked_twice() {
 }
 
 #[test]
+fn of_each_challenger_the_last_request_waits_if_its_reply_is_waited_for() {
+    let inbox = Inbox::default();
+    let ask = |challenger| {
+        let (reply, replied) = tokio::sync::oneshot::channel();
+        inbox.ask(Asked { operator: 0, challenger, request: first_round(challenger, 0), reply });
+        replied
+    };
+    let mut replies: Vec<_> = [1, 0, 1, 1].map(ask).into();
+    drop(replies.remove(1));
+    let Some(Event::Asked(asked)) = inbox.next(Instant::now()) else { panic!("one waits") };
+    assert_eq!(asked.challenger, 1);
+    assert!(inbox.next(Instant::now()).is_none(), "there is no other");
+    asked.reply(Response::Busy);
+    let got = replies.iter_mut().map(|reply| reply.try_recv().is_ok()).collect::<Vec<_>>();
+    assert_eq!(got, [false, false, true]);
+}
+
+#[test]
 fn whoever_gets_no_reply_is_told_that_there_is_none() {
     let (mut network, _) = network(LIMITS);
     // The operator hangs up.
