@@ -10,8 +10,8 @@ use trestle_rollup::SlotId;
 use trestle_taptree_trace::lane::{MessageId, Move, Search, SignedChoice};
 use trestle_taptree_trace::ots::{Link, MAX_DIGIT, OtsError, PublicKey, Signature};
 
-use super::path::{leading, signed_by};
 use super::Error;
+use super::path::{leading, signed_by};
 
 /// The challenger asks for a move.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -72,7 +72,8 @@ const LANE_AND_MOVE: usize = 6 + 2 + 4;
 /// Every move of a lane with K = `confirmations`; its place here is its number. A greater K only adds some at the end.
 fn moves(confirmations: u16) -> impl Iterator<Item = Move> {
     let searches = [Search::History, Search::Trace, Search::Read, Search::Write];
-    let rounds = searches.into_iter().flat_map(|search| (0..search.rounds()).map(move |round| Move::Round(search, round)));
+    let rounds =
+        searches.into_iter().flat_map(|search| (0..search.rounds()).map(move |round| Move::Round(search, round)));
     let openings = [Move::Block, Move::Step, Move::ReadNode, Move::WriteNode];
     rounds.chain(openings).chain((0..=confirmations).map(Move::Header))
 }

@@ -113,7 +113,8 @@ fn answers_that_are_none_change_nothing() {
 /// Every move of a lane, and one round more of each search.
 fn moves() -> Vec<Move> {
     let searches = [Search::History, Search::Trace, Search::Read, Search::Write];
-    let rounds = searches.into_iter().flat_map(|search| (0..=search.rounds()).map(move |round| Move::Round(search, round)));
+    let rounds =
+        searches.into_iter().flat_map(|search| (0..=search.rounds()).map(move |round| Move::Round(search, round)));
     let openings = [Move::Block, Move::Step, Move::ReadNode, Move::WriteNode];
     rounds.chain(openings).chain((0..=CONFIRMATIONS + 1).map(Move::Header)).collect()
 }
@@ -133,7 +134,9 @@ fn a_question_is_read_as_it_was_written_and_has_the_length_of_its_move() {
         let question = question(wanted);
         let bytes = question.encode();
         let read = Question::decode(CONFIRMATIONS, &bytes);
-        if matches!(wanted, Move::Round(search, round) if round == search.rounds()) || wanted == Move::Header(CONFIRMATIONS + 1) {
+        if matches!(wanted, Move::Round(search, round) if round == search.rounds())
+            || wanted == Move::Header(CONFIRMATIONS + 1)
+        {
             assert!(matches!(read, Err(WireError::NoSuchMove(_))), "{wanted:?}");
             continue;
         }
@@ -146,7 +149,10 @@ fn a_question_is_read_as_it_was_written_and_has_the_length_of_its_move() {
         }
         for more in [1, 21] {
             let long = [bytes.clone(), vec![0; more]].concat();
-            assert!(matches!(Question::decode(CONFIRMATIONS, &long), Err(WireError::Length { .. })), "{wanted:?} {more}");
+            assert!(
+                matches!(Question::decode(CONFIRMATIONS, &long), Err(WireError::Length { .. })),
+                "{wanted:?} {more}"
+            );
         }
     }
     assert_eq!(longest, Question::longest());

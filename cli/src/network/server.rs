@@ -99,7 +99,9 @@ impl Door {
     fn refuse(&self, challenger: u16, request: &Request) -> Option<Response> {
         let Request::Move(Question { slot, challenger: named, .. }) = request else { return None };
         if *named != challenger {
-            return Some(Response::refused(format!("challenger {challenger} asks about the lane of challenger {named}")));
+            return Some(Response::refused(format!(
+                "challenger {challenger} asks about the lane of challenger {named}"
+            )));
         }
         let operator = self.identity.index;
         let other = u16::from(slot.operator) != operator;

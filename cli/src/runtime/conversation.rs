@@ -71,11 +71,8 @@ impl Runtime {
         let Some(role) = self.operators.get_mut(usize::from(asked.operator)) else { return Ok(()) };
         let response = match &asked.request {
             Request::Move(Question { slot, ask, .. }) => {
-                let event = operator::Event::Asked {
-                    slot: *slot,
-                    challenger: asked.challenger,
-                    ask: Box::new(ask.clone()),
-                };
+                let event =
+                    operator::Event::Asked { slot: *slot, challenger: asked.challenger, ask: Box::new(ask.clone()) };
                 match role.give(&self.sender, event) {
                     // Whoever asks wrongly is told.
                     Err(Error::Claims(error @ (Refused::Refused(_) | Refused::Dispute(_)))) => {

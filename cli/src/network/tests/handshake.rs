@@ -65,9 +65,8 @@ async fn a_challenger_with_an_operators_key_is_not_answered_with_its_own_signatu
 async fn whoever_stands_between_two_handshakes_is_refused_by_both() {
     let (near, to_challenger) = channels().await;
     let (to_operator, far) = channels().await;
-    let challenger = tokio::spawn(async move {
-        authenticate_operator(&mut { near }, &identity(0, challenger_key(0)), 0).await
-    });
+    let challenger =
+        tokio::spawn(async move { authenticate_operator(&mut { near }, &identity(0, challenger_key(0)), 0).await });
     let operator =
         tokio::spawn(async move { authenticate_challenger(&mut { far }, &identity(0, operator_key(0))).await });
     let (mut to_challenger, mut to_operator) = (to_challenger, to_operator);
@@ -92,9 +91,8 @@ async fn whoever_stands_between_two_handshakes_is_refused_by_both() {
 async fn what_was_signed_once_is_no_use_again() {
     // What a challenger has said on one connection, even if it were known what that is.
     let (near, mut far) = channels().await;
-    let challenger = tokio::spawn(async move {
-        authenticate_operator(&mut { near }, &identity(0, challenger_key(0)), 0).await
-    });
+    let challenger =
+        tokio::spawn(async move { authenticate_operator(&mut { near }, &identity(0, challenger_key(0)), 0).await });
     let said = far.read(66).await.unwrap();
     drop(far);
     assert!(challenger.await.unwrap().is_err());

@@ -25,8 +25,14 @@ fn garbage_ends_the_connection_that_it_comes_on_and_no_other() {
         }
         // Of a challenger that has shown who it is: no kind of request, none that can be read, one that is too long.
         let longest = trestle_challenger::lane::Question::longest();
-        let worst: [(u8, Vec<u8>); 6] =
-            [(0, vec![]), (3, vec![0; 4]), (1, vec![]), (1, vec![0xff; 200]), (2, vec![0; 31]), (1, vec![0; longest + 1])];
+        let worst: [(u8, Vec<u8>); 6] = [
+            (0, vec![]),
+            (3, vec![0; 4]),
+            (1, vec![]),
+            (1, vec![0xff; 200]),
+            (2, vec![0; 31]),
+            (1, vec![0; longest + 1]),
+        ];
         for (kind, bytes) in worst {
             let mut channel = connect(address, 1).await;
             channel.send(kind, &bytes).await.unwrap();

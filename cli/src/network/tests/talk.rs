@@ -78,6 +78,10 @@ fn each_challenger_is_answered_and_what_waits_is_not_asked_twice() {
         assert!(matches!(heard(&mut network), Ok(Response::Busy)));
     }
     assert!(network.next(Instant::now() + PATIENCE).is_none(), "nobody waits");
+    // What is asked next is not behind what was asked thrice.
+    let keys = Request::LaneKeys(sha256::Hash::hash(b"keys"));
+    network.ask(0, 0, keys.clone());
+    assert_eq!(asked(&mut network).request, keys);
 }
 
 #[test]
