@@ -6,8 +6,8 @@
 
 use std::time::{Duration, Instant};
 
-use trestle_challenger::lane::Question;
-use trestle_challenger::{Error as Refused, operator, watchtower};
+use trestle_challenger::lane::{self, Question};
+use trestle_challenger::{Error as Refused, dispute, operator, watchtower};
 
 use super::challenger::Answer;
 use super::operator::Request as Said;
@@ -74,10 +74,9 @@ impl Runtime {
                 let event =
                     operator::Event::Asked { slot: *slot, challenger: asked.challenger, ask: Box::new(ask.clone()) };
                 match role.give(&self.sender, event) {
-                    // Whoever asks wrongly is told.
                     Err(Error::Claims(error @ (Refused::Refused(_) | Refused::Dispute(_)))) => {
                         tracing::warn!(operator = role.role.name, %slot, %error, "no answer");
-                        Some(Response::refused(error))
+                        Some(if is_askers(&error) { Response::refused(error) } else { Response::Busy })
                     }
                     said => said?.into_iter().find_map(|said| match said {
                         Said::Answer(answer) => Some(Response::Move(*answer)),
@@ -123,5 +122,19 @@ impl Runtime {
             }
             said => said,
         }
+    }
+}
+
+/// Whether it is the question that is wrong, which whoever asked it is told. What else goes wrong is the operator's own business.
+fn is_askers(error: &Refused) -> bool {
+    use lane::Error::{ChosenBefore, NoSuchMove, OtherAccess, OutOfOrder, Transcript};
+    match error {
+        Refused::Dispute(error) => matches!(
+            **error,
+            dispute::Error::Player(
+                NoSuchMove(_) | OutOfOrder { .. } | ChosenBefore { .. } | OtherAccess(_) | Transcript(_)
+            )
+        ),
+        error => matches!(error, Refused::Refused(_)),
     }
 }
