@@ -7,8 +7,7 @@ use trestle_bridge::transactions::{Presigned, contest};
 use trestle_rollup::SlotId;
 use trestle_taptree_trace::turn::Player;
 
-use super::{Board, End, Error, Standing};
-use crate::is_deep;
+use super::{Board, End, Error};
 use crate::view::View;
 
 /// A lane that is over.
@@ -72,19 +71,15 @@ impl Settlement {
         self
     }
 
-    /// What came of a lane, its children left out; none before that is settled.
-    pub(super) fn of(board: &Board, view: &dyn View) -> Result<Option<Self>, Error> {
-        let Standing::Over { end, since } = Standing::of(board, view)? else { return Ok(None) };
-        if !is_deep(since, board.confirmations, view.height()) {
-            return Ok(None);
-        }
+    /// What came of a lane that has ended so, at this height; its children left out.
+    pub(super) fn of(board: &Board, view: &dyn View, end: End, since: u32) -> Result<Self, Error> {
         let mut settlement = Self { slot: board.slot.id, end, since, transactions: Vec::new(), received: Amount::ZERO };
         if let Some(mined) = board.contest(view)?.filter(|mined| board.secret(mined).is_some()) {
             let contest = &board.slot.contest;
             settlement.transactions.push(Played { of_bond: false, ..played(contest, mined.height, true) });
         }
         settlement.follow(board, view)?;
-        Ok(Some(settlement))
+        Ok(settlement)
     }
 
     /// Follows the challenger's bond from one transaction to the next.

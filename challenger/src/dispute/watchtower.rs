@@ -13,7 +13,7 @@ use trestle_taptree_trace::turn::{Carried, Player};
 
 use super::duty::{Time, publish, push};
 use super::settled::{Horizon, Settled};
-use super::{Board, Duty, Error, Purpose, Settlement, Standing};
+use super::{Board, Duty, End, Error, Purpose, Settlement, Standing};
 use crate::is_deep;
 use crate::lane::{self, Action, Answer, Ask, Challenger, Next, Play, Shown, Testimony};
 use crate::operator::Child;
@@ -32,6 +32,8 @@ pub struct LaneWatchtower<S> {
     horizon: Option<Horizon>,
     /// Since when it waits for an answer.
     quiet: Option<u32>,
+    /// How the lane has ended, as of the last tip, and when.
+    over: Option<(End, u32)>,
 }
 
 impl<S: Store + Clone> LaneWatchtower<S> {
@@ -39,7 +41,7 @@ impl<S: Store + Clone> LaneWatchtower<S> {
     /// which come from `seed`, have signed. When the operator has not answered for `patience` blocks it goes on chain; at the
     /// latest when half of Δ1 is over.
     pub fn new(board: Arc<Board>, key: Keypair, seed: SecretSeed, store: S, patience: u32) -> Self {
-        Self { board, key, seed, store, patience, player: None, horizon: None, quiet: None }
+        Self { board, key, seed, store, patience, player: None, horizon: None, quiet: None, over: None }
     }
 
     /// The lane.
@@ -76,7 +78,7 @@ impl<S: Store + Clone> LaneWatchtower<S> {
     pub fn tip<T: Testimony>(&mut self, view: &dyn View, truth: &mut T) -> Result<Vec<Duty>, Error> {
         let mut duties = Vec::new();
         let horizon = self.sit_down(view)?;
-        self.horizon = None;
+        (self.horizon, self.over) = (None, None);
         match Standing::of(&self.board, view)? {
             Standing::Open { since } => self.approach(view, since, horizon, truth, &mut duties)?,
             Standing::At { node, since, shown } => {
@@ -93,7 +95,8 @@ impl<S: Store + Clone> LaneWatchtower<S> {
                 }
             }
             Standing::Disproved { on, since } => self.win(view, on, since, &mut duties)?,
-            Standing::Ahead | Standing::Unentered { .. } | Standing::Over { .. } => {}
+            Standing::Over { end, since } => self.over = Some((end, since)),
+            Standing::Ahead | Standing::Unentered { .. } => {}
         }
         Ok(duties)
     }
@@ -242,12 +245,13 @@ impl<S: Store + Clone> LaneWatchtower<S> {
         Time { from, blocks: self.board.turn, deadline, stake: self.board.at_stake(at) }
     }
 
-    /// What came of the lane, what the wallet's children paid left out; none before that is settled.
+    /// What came of the lane, what the wallet's children paid left out; none before that is settled, at the last tip.
     ///
     /// # Errors
     /// See [`Error`].
     pub fn settlement(&self, view: &dyn View) -> Result<Option<Settlement>, Error> {
-        Settlement::of(&self.board, view)
+        let over = self.over.filter(|(_, since)| is_deep(*since, self.board.confirmations, view.height()));
+        over.map(|(end, since)| Settlement::of(&self.board, view, end, since)).transpose()
     }
 
     fn publish(&self, what: LaneTx, tx: Transaction, time: Time, tip: u32, duties: &mut Vec<Duty>) {
