@@ -34,7 +34,7 @@ pub const CONFIRMATIONS: u16 = 3;
 /// Δ1.
 pub const DELTA1: u16 = 10;
 /// Blocks in which a withdrawal is the committee's.
-const COOPERATIVE: u32 = 2;
+pub const COOPERATIVE: u32 = 2;
 
 pub fn key(name: &str) -> Keypair {
     let secret = tagged_hash("test key", &[name.as_bytes()]);
@@ -181,6 +181,13 @@ impl World {
 
     /// Blocks in which a withdrawal is requested and, in the operator's time, paid for the slot at `place`.
     pub fn fulfil(&mut self, place: usize) {
+        self.pay(place, COOPERATIVE, |_| ());
+        let slot = self.graph.slots[place].id;
+        assert!(self.chain.ledger.state_at_tip().slot(slot).unwrap().is_some(), "the payout counts");
+    }
+
+    /// The same, if it is so many blocks after the request and with this change of what is paid.
+    pub fn pay(&mut self, place: usize, after: u32, change: impl FnOnce(&mut TxOut)) {
         let account = Account(x_only(&key("user")));
         let value = self.bridge.denomination(0).unwrap();
         let fee = 1_000_000;
@@ -201,12 +208,12 @@ impl World {
         forced.input[0].witness = Witness::from_slice(&[vec![1; 64], script, [&[0xc0][..], &poster].concat()]);
         let id = WithdrawalId(self.chain.ledger.state_at_tip().meta().unwrap().withdrawals);
         self.chain.mine(mints.into_iter().chain([forced]).collect());
-        self.mine_empty(COOPERATIVE);
+        self.mine_empty(after);
         let slot = self.graph.slots[place].id;
-        let outputs = payout::outputs(&self.bridge, id, destination.script_pubkey(), slot).unwrap();
+        let mut outputs = payout::outputs(&self.bridge, id, destination.script_pubkey(), slot).unwrap();
+        change(&mut outputs[0]);
         let paid = spend(self.coin(), outputs.to_vec());
         self.chain.mine(vec![paid]);
-        assert!(self.chain.ledger.state_at_tip().slot(slot).unwrap().is_some(), "the payout counts");
     }
 
     fn mint(&mut self, account: Account, value: Amount) -> Transaction {

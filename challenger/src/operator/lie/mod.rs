@@ -53,6 +53,8 @@ pub enum Claim {
     Beyond(u16),
     /// Of a slot that is used, about the block of its payout, as soon as that is there.
     Early,
+    /// None yet, nor does it front anything.
+    Waiting,
 }
 
 impl Lie {
@@ -81,7 +83,7 @@ impl Operator {
         let height = match lie.claim {
             Claim::Unpaid => tip.saturating_sub(k),
             Claim::Paid(height) if is_deep(height + k, confirmations, tip) => height + k,
-            Claim::Paid(_) => return Ok(Found::NotYet),
+            Claim::Paid(_) | Claim::Waiting => return Ok(Found::NotYet),
             Claim::Beyond(blocks) => tip + u32::from(blocks),
             Claim::Early => match view.ledger().state_at_tip().slot(slot)? {
                 Some(fulfilment) => fulfilment.height,
