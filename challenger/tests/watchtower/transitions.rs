@@ -311,7 +311,7 @@ fn every_transition_is_as_the_table_says() {
         (&[Setup, PayEarly, Claim(k)], Tip, &[FALSE, CONTEST]),
         (&[Setup, Fulfil, ClaimFuture(1)], Tip, &[NONE, CONTEST]),
         (&[Setup, Fulfil, ClaimFuture(500)], Tip, &[NONE, CONTEST]),
-        (&[Setup, Fulfil, ClaimCheckpoint], Tip, &[NONE, CONTEST]),
+        (&[Setup, Fulfil, ClaimCheckpoint], Tip, &[FALSE, CONTEST]),
         // Too late to contest: it is reported all the same.
         (&[Setup, Blocks(k), Claim(k), Blocks(DELTA1 as u32), FinalizeFast], Tip, &[FALSE]),
         (&[Setup, Blocks(k), Claim(k), Blocks(DELTA1 as u32), FinalizeFast, Blocks(k)], Tip, &[FALSE]),
@@ -341,6 +341,22 @@ fn a_payout_with_too_few_blocks_on_top_at_the_claimed_block_makes_the_claim_fals
         run(&mut world, Fulfil).unwrap();
         // The payout is 2 K below the tip.
         run(&mut world, Claim(depth)).unwrap();
+        assert_eq!(shown(&run(&mut world, Tip).unwrap())[0], verdict);
+    }
+}
+
+/// Whoever contested it would have a lane in which nothing is false, and lose its bond.
+#[test]
+fn a_claim_about_the_checkpoint_is_true_if_the_payout_was_deep_there() {
+    let k = u32::from(CONFIRMATIONS);
+    for (deep, verdict) in [(k, "4 is True"), (k - 1, "4 is False(NotFulfilled)")] {
+        let mut world = World::new(2);
+        world.fulfil(0);
+        world.mine_empty(deep);
+        world.start_here();
+        for step in [Setup, Blocks(k), ClaimCheckpoint] {
+            run(&mut world, step).unwrap();
+        }
         assert_eq!(shown(&run(&mut world, Tip).unwrap())[0], verdict);
     }
 }

@@ -104,10 +104,18 @@ impl World {
             spend(coin(1), vec![trestle_bridge::transactions::challenger_bond::output(&bridge, &bridge.entries[1])]);
         let first_key = operator_seed().public_key(&CLAIM, &claim::key_id(&bridge, slot(0)));
         let funding = spend(coin(2), vec![bond_output(&bridge, &first_key, slots).unwrap()]);
-        let terms = terms(&bridge, &chain, slots, &bond, &funding);
+        let terms = terms(&bridge, &chain, GENESIS + 1, slots, &bond, &funding);
         let graph = RunGraph::build(&bridge, terms).unwrap();
         let tower = open(&db, &bridge);
         Self { bridge, chain, tower, graph, bond, funding, pool: Vec::new(), db, coins: 2, nonce: 0 }
+    }
+
+    /// The run, of which nobody knows yet, starts from the tip.
+    pub fn start_here(&mut self) {
+        let (height, slots) = (self.height(), self.graph.terms.slots);
+        let terms = terms(&self.bridge, &self.chain, height, slots, &self.bond, &self.funding);
+        self.graph = RunGraph::build(&self.bridge, terms).unwrap();
+        self.mine_empty(CONFIRMATIONS.into());
     }
 
     /// Stops the watchtower and starts it again.
@@ -264,8 +272,14 @@ pub fn slot(place: u32) -> SlotId {
 }
 
 /// The challengers' parts are as the watchtower will make its own.
-fn terms(bridge: &Bridge, chain: &Chain, slots: u32, bond: &Transaction, funding: &Transaction) -> RunTerms {
-    let height = GENESIS + 1;
+fn terms(
+    bridge: &Bridge,
+    chain: &Chain,
+    height: u32,
+    slots: u32,
+    bond: &Transaction,
+    funding: &Transaction,
+) -> RunTerms {
     let lane = |place, challenger| LaneId { instance: bridge.instance, slot: slot(place).to_bytes(), challenger };
     let part = |bond, seed: &SecretSeed, index| {
         let hashes: Vec<hash160::Hash> =

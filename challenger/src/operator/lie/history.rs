@@ -48,7 +48,7 @@ impl Since {
             Self::Height(height) => height.saturating_sub(checkpoint),
             Self::Beyond(blocks) => (n + 1).saturating_sub(u32::from(blocks)),
         };
-        index.clamp(1, n)
+        index.min(n).max(1)
     }
 }
 
