@@ -277,8 +277,8 @@ pub struct DemoArgs {
     /// and:       silence            from one of the operator's moves on
     #[arg(long, value_name = "KIND", value_parser = lie, verbatim_doc_comment)]
     pub dispute: Option<DisputeKind>,
-    /// The step of a lie in the trace, or the first after it at which it can be told; of silence, and of a fork, the operator's move
-    /// from which on it is silent, 1 to 36 [default: by the seed]
+    /// The step of a lie in the trace, or the first after it at which it can be told. Of silence, and of a fork, the operator's move
+    /// from which on it is silent, 1 to 36; of beyond how many blocks [default: by the seed]
     #[arg(long, value_name = "STEP", requires = "dispute")]
     pub at: Option<u64>,
     /// Have the operator answer nobody off chain

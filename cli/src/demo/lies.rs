@@ -15,8 +15,8 @@ use crate::runtime;
 
 /// Faults that are about memory.
 const READ: [Kind; 7] = [Kind::Rs1, Kind::Store, Kind::Code, Kind::Pc, Kind::Rs2, Kind::Load, Kind::Root];
-/// How far beyond the tip a claim's block is: further than a dispute takes.
-const BEYOND: u16 = 300;
+/// How far beyond the tip a claim's block is, if nothing else is said: further than a dispute takes.
+const BEYOND: u64 = 300;
 /// The user's only withdrawal, or the first of two.
 const WITHDRAWAL: WithdrawalId = WithdrawalId(0);
 
@@ -60,7 +60,10 @@ impl Plan {
             DisputeKind::LatePayout | DisputeKind::Script | DisputeKind::Amount | DisputeKind::Double => {
                 Lie { claim: Claim::Waiting, fault: any, ..Lie::default() }
             }
-            DisputeKind::Beyond => Lie { claim: Claim::Beyond(BEYOND), ..blocks(Since::Beyond(BEYOND)) },
+            DisputeKind::Beyond => {
+                let ahead = u16::try_from(at.unwrap_or(BEYOND)).unwrap_or(u16::MAX);
+                Lie { claim: Claim::Beyond(ahead), ..blocks(Since::Beyond(ahead)) }
+            }
             DisputeKind::State(since) => states(since),
             DisputeKind::Fork => blocks(Since::Middle),
             DisputeKind::Path => path(PathLie::Bottom(level)),
