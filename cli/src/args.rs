@@ -273,12 +273,12 @@ pub struct DemoArgs {
     ///            beyond             about a block that is not there
     /// history:   state-early, state-middle, state-late, fork
     /// trace:     instr, rs1, rs2, load, store, code, pc, unhash, input, halt, root
-    /// openings:  path, sibling, direction, opening-block, opening-step
+    /// openings:  path, sibling, direction, opening-block, opening-step, opening-node
     /// and:       silence            from one of the operator's moves on
     #[arg(long, value_name = "KIND", value_parser = lie, verbatim_doc_comment)]
     pub dispute: Option<DisputeKind>,
     /// The step of a lie in the trace, or the first after it at which it can be told. Of silence, and of a fork, the operator's move
-    /// from which on it is silent, 1 to 36; of beyond how many blocks [default: by the seed]
+    /// from which on it is silent, 1 to 36; of early and of beyond how many blocks after the payout, or the tip [default: by the seed]
     #[arg(long, value_name = "STEP", requires = "dispute")]
     pub at: Option<u64>,
     /// Have the operator answer nobody off chain
@@ -322,6 +322,8 @@ pub enum DisputeKind {
     OpeningBlock,
     /// The step opening is true, and not what the rounds of the trace said.
     OpeningStep,
+    /// The node opening is true, and not what the rounds of the path said.
+    OpeningNode,
     /// The operator is silent from some move on.
     Silence,
     /// A lie in the trace.
@@ -329,7 +331,7 @@ pub enum DisputeKind {
 }
 
 /// The names on the command line, but for those of lies in the trace.
-const NAMED: [(&str, DisputeKind); 18] = [
+const NAMED: [(&str, DisputeKind); 19] = [
     ("unpaid", DisputeKind::Unpaid),
     ("early", DisputeKind::Early),
     ("premature", DisputeKind::Premature),
@@ -347,6 +349,7 @@ const NAMED: [(&str, DisputeKind); 18] = [
     ("direction", DisputeKind::Direction),
     ("opening-block", DisputeKind::OpeningBlock),
     ("opening-step", DisputeKind::OpeningStep),
+    ("opening-node", DisputeKind::OpeningNode),
     ("silence", DisputeKind::Silence),
 ];
 

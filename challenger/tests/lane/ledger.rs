@@ -156,6 +156,8 @@ fn openings_that_are_not_what_the_rounds_said_are_found() {
     assert!(leaf.starts_with("entry.next.") && leaf != "entry.next.hash" && last == Move::Block, "{leaf}");
     let (leaf, last) = found(&world, N, opened(Opened::TrueStep, Kind::Instr));
     assert!(leaf.starts_with("step.after.") && last == Move::Step, "{leaf}");
+    let (leaf, last) = found(&world, N, opened(Opened::TrueNode, Kind::Rs1));
+    assert!(leaf.starts_with("read.child.") && last == Move::ReadNode, "{leaf}");
     for (lie, of) in [
         (PathLie::Bottom(9), "read.hash."),
         (PathLie::Sibling(4), "read.root"),

@@ -432,7 +432,9 @@ fn a_liar_claims_what_its_lie_says() {
     assert_eq!(lied(&waiting, paid(2 * K - 1)), None);
     assert_eq!(lied(&waiting, paid(2 * K)), Some((height(&waiting) - K, true)));
     // Of a slot that is used the others say the truth, in its time.
-    assert_eq!(lied(&[Pay], told(FalseClaim::Early)), Some((height(&[Pay]), true)));
+    assert_eq!(lied(&[Pay], told(FalseClaim::Early(0))), Some((height(&[Pay]), true)));
+    assert_eq!(lied(&[Pay], told(FalseClaim::Early(1))), None);
+    assert_eq!(lied(&[Pay, Blocks(1)], told(FalseClaim::Early(1))), Some((height(&[Pay]) + 1, true)));
     assert_eq!(lied(&[Pay], told(FalseClaim::Unpaid)), None);
     assert_eq!(lied(&[Pay, Blocks(2 * K)], told(FalseClaim::Unpaid)), Some((height(&[Pay]) + K, true)));
 }

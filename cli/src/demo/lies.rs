@@ -41,7 +41,7 @@ impl Plan {
     fn lie(&self, confirmations: u16) -> Lie {
         let Self { kind, at, seed, on_chain } = *self;
         let place = match kind {
-            DisputeKind::Silence => Place::Random(seed),
+            DisputeKind::Silence | DisputeKind::Early => Place::Random(seed),
             _ => at.map_or(Place::Random(seed), Place::From),
         };
         let fault = |kind| Some(Fault { kind, place });
@@ -56,7 +56,10 @@ impl Plan {
             DisputeKind::Unpaid => Lie::default(),
             DisputeKind::Trace(kind) => Lie { fault: fault(kind), ..Lie::default() },
             DisputeKind::Premature => Lie { fault: any, ..Lie::default() },
-            DisputeKind::Early => Lie { claim: Claim::Early, fault: any, ..Lie::default() },
+            DisputeKind::Early => {
+                let deep = u16::try_from(at.unwrap_or(0)).unwrap_or(u16::MAX);
+                Lie { claim: Claim::Early(deep), fault: any, ..Lie::default() }
+            }
             DisputeKind::LatePayout | DisputeKind::Script | DisputeKind::Amount | DisputeKind::Double => {
                 Lie { claim: Claim::Waiting, fault: any, ..Lie::default() }
             }
@@ -71,6 +74,9 @@ impl Plan {
             DisputeKind::Direction => path(PathLie::Direction(level)),
             DisputeKind::OpeningBlock => Lie { opened: Some(Opened::TrueBlock), ..states(Since::Middle) },
             DisputeKind::OpeningStep => Lie { fault: any, opened: Some(Opened::TrueStep), ..Lie::default() },
+            DisputeKind::OpeningNode => {
+                Lie { fault: fault(by(seed, &READ)), opened: Some(Opened::TrueNode), ..Lie::default() }
+            }
             DisputeKind::Silence => Lie { fault: fault(Kind::Rs1), ..Lie::default() },
         };
         let from = match kind {

@@ -51,8 +51,8 @@ pub enum Claim {
     Paid(u32),
     /// The same, about the block that is so many after the tip.
     Beyond(u16),
-    /// Of a slot that is used, about the block of its payout, as soon as that is there.
-    Early,
+    /// Of a slot that is used, about the block that is so many after its payout's, as soon as that is there.
+    Early(u16),
     /// None yet, nor does it front anything.
     Waiting,
 }
@@ -60,7 +60,7 @@ pub enum Claim {
 impl Lie {
     /// Whether there is anything to lie about of a slot that is used, or is not.
     pub(super) fn is_about(&self, used: bool) -> bool {
-        used == (self.claim == Claim::Early)
+        used == matches!(self.claim, Claim::Early(_))
     }
 }
 
@@ -85,8 +85,8 @@ impl Operator {
             Claim::Paid(height) if is_deep(height + k, confirmations, tip) => height + k,
             Claim::Paid(_) | Claim::Waiting => return Ok(Found::NotYet),
             Claim::Beyond(blocks) => tip + u32::from(blocks),
-            Claim::Early => match view.ledger().state_at_tip().slot(slot)? {
-                Some(fulfilment) => fulfilment.height,
+            Claim::Early(blocks) => match view.ledger().state_at_tip().slot(slot)? {
+                Some(fulfilment) => fulfilment.height + u32::from(blocks),
                 None => return Ok(Found::NotYet),
             },
         };
