@@ -37,7 +37,7 @@ impl DisputeKind {
 }
 
 impl Plan {
-    /// What is false, if nobody asked for a withdrawal.
+    /// What is false, but for what rests on a payout.
     fn lie(&self, confirmations: u16) -> Lie {
         let Self { kind, at, seed, on_chain } = *self;
         let place = match kind {
@@ -55,13 +55,14 @@ impl Plan {
         let lie = match kind {
             DisputeKind::Unpaid => Lie::default(),
             DisputeKind::Trace(kind) => Lie { fault: fault(kind), ..Lie::default() },
-            DisputeKind::Premature => Lie { fault: any, ..Lie::default() },
+            DisputeKind::Premature
+            | DisputeKind::Double
+            | DisputeKind::LatePayout
+            | DisputeKind::Script
+            | DisputeKind::Amount => Lie { fault: any, ..Lie::default() },
             DisputeKind::Early => {
                 let deep = u16::try_from(at.unwrap_or(0)).unwrap_or(u16::MAX);
                 Lie { claim: Claim::Early(deep), fault: any, ..Lie::default() }
-            }
-            DisputeKind::LatePayout | DisputeKind::Script | DisputeKind::Amount | DisputeKind::Double => {
-                Lie { claim: Claim::Waiting, fault: any, ..Lie::default() }
             }
             DisputeKind::Beyond => {
                 let ahead = u16::try_from(at.unwrap_or(BEYOND)).unwrap_or(u16::MAX);
@@ -92,23 +93,17 @@ impl Plan {
     pub(super) fn begin(&self, stage: &mut Stage) -> Result<(), Error> {
         let confirmations = stage.world().runtime.bridge().parameters.confirmations;
         let (liar, lie) = (self.kind.liar(), self.lie(confirmations));
-        if self.kind == DisputeKind::Double {
-            withdraw(stage, 2)?;
-            stage.wait_step("Payout")?;
-            let (height, _) = paid(stage)?;
-            tell(stage, liar, Lie { claim: Claim::Paid(height), ..lie });
-            return Ok(());
+        if self.kind.withdrawals() > 0 {
+            withdraw(stage, self.kind.withdrawals())?;
         }
-        tell(stage, liar, lie);
-        if self.kind.withdrawals() == 0 {
-            return Ok(());
-        }
-        if self.kind == DisputeKind::Premature {
-            tell(stage, liar, Lie { claim: Claim::Waiting, ..lie });
-        }
-        withdraw(stage, 1)?;
         match self.kind {
+            DisputeKind::Double => {
+                stage.wait_step(&payout_of(liar))?;
+                let (height, _) = paid(stage, liar)?;
+                tell(stage, liar, Lie { claim: Claim::Paid(height), ..lie });
+            }
             DisputeKind::Premature => {
+                tell(stage, liar, Lie { claim: Claim::Waiting, ..lie });
                 wait_turn(stage, liar)?;
                 tell(stage, liar, lie);
                 stage.wait_step("Claim")?;
@@ -117,31 +112,35 @@ impl Plan {
                 let fulfilled = fulfilled.map_err(runtime::Error::from)?.is_some();
                 checks::check(fulfilled, || "the payout that follows counts".into())?;
             }
-            DisputeKind::LatePayout | DisputeKind::Script | DisputeKind::Amount => {
-                wait_turn(stage, liar)?;
-                if self.kind == DisputeKind::LatePayout {
-                    wait_turn(stage, 1 - liar)?;
-                }
-                let own = stage.world().runtime.bridge().operator(liar as u8);
-                let (height, txid) = pay(stage, liar, |output| match (self.kind, own) {
-                    (DisputeKind::Script, Some(own)) => output.script_pubkey = own.script_pubkey(),
-                    (DisputeKind::Amount, _) => output.value -= Amount::from_sat(1),
-                    _ => {}
-                })?;
-                let why = match self.kind {
-                    DisputeKind::Script => Skip::WrongScript,
-                    DisputeKind::Amount => Skip::TooLittle,
-                    _ => Skip::NotAssigned,
-                };
-                let skipped = Event::Skipped { txid: txid.into(), why };
-                let events = stage.world().runtime.ledger().events(height).map_err(runtime::Error::from)?;
-                checks::check(events.contains(&skipped), || format!("the payout counts for nothing: {skipped:?}"))?;
-                // In the liar's history it does count.
-                let history = History::States(Since::Height(height));
-                tell(stage, liar, Lie { claim: Claim::Paid(height), history, ..lie });
-            }
-            _ => {}
+            DisputeKind::LatePayout | DisputeKind::Script | DisputeKind::Amount => self.pay_in_vain(stage, lie)?,
+            _ => tell(stage, liar, lie),
         }
+        Ok(())
+    }
+
+    /// Has the liar pay what counts for nothing, and say that it counts.
+    fn pay_in_vain(&self, stage: &mut Stage, lie: Lie) -> Result<(), Error> {
+        let liar = self.kind.liar();
+        tell(stage, liar, Lie { claim: Claim::Waiting, ..lie });
+        wait_turn(stage, liar)?;
+        if self.kind == DisputeKind::LatePayout {
+            wait_turn(stage, 1 - liar)?;
+        }
+        let own = stage.world().runtime.bridge().operator(liar as u8);
+        let (height, txid) = pay(stage, liar, |output| match (self.kind, own) {
+            (DisputeKind::Script, Some(own)) => output.script_pubkey = own.script_pubkey(),
+            (DisputeKind::Amount, _) => output.value -= Amount::ONE_SAT,
+            _ => {}
+        })?;
+        let why = match self.kind {
+            DisputeKind::Script => Skip::WrongScript,
+            DisputeKind::Amount => Skip::TooLittle,
+            _ => Skip::NotAssigned,
+        };
+        let skipped = Event::Skipped { txid: txid.into(), why };
+        let events = stage.world().runtime.ledger().events(height).map_err(runtime::Error::from)?;
+        checks::check(events.contains(&skipped), || format!("the payout counts for nothing: {skipped:?}"))?;
+        tell(stage, liar, Lie { claim: Claim::Paid(height), history: History::States(Since::Height(height)), ..lie });
         Ok(())
     }
 }
@@ -203,16 +202,21 @@ fn pay(stage: &mut Stage, liar: usize, change: impl FnOnce(&mut TxOut)) -> Resul
         let outputs = payout::outputs(world.runtime.bridge(), WITHDRAWAL, script, slot(liar));
         let mut outputs = outputs.map_err(runtime::Error::from)?;
         change(&mut outputs[0]);
-        world.runtime.pay(liar, &format!("Payout of withdrawal {WITHDRAWAL} by {}", slot(liar)), &outputs)?;
+        world.runtime.pay(liar, &payout_of(liar), &outputs)?;
     }
     stage.mine(1)?;
-    paid(stage)
+    paid(stage, liar)
 }
 
-/// The first payout, and its height.
-fn paid(stage: &Stage) -> Result<(u32, Txid), Error> {
+/// What the liar's payout is called.
+fn payout_of(liar: usize) -> String {
+    format!("Payout of withdrawal {WITHDRAWAL} by {}", slot(liar))
+}
+
+/// Height and txid of the liar's payout.
+fn paid(stage: &Stage, liar: usize) -> Result<(u32, Txid), Error> {
     let steps = stage.world().runtime.timeline().steps();
-    let payout = steps.into_iter().find(|step| step.action.starts_with("Payout"));
+    let payout = steps.into_iter().find(|step| step.action == payout_of(liar));
     let mined = payout.and_then(|step| Some((step.height?, step.txid)));
     mined.ok_or_else(|| Error::Check("the payout is mined".into()))
 }
