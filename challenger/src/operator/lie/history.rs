@@ -73,7 +73,7 @@ impl Forged {
             History::States(since) => Self::States { since: since.index(checkpoint, n) },
             History::Blocks(since, broken) => {
                 let since = since.index(checkpoint, n);
-                let count = (u32::from(n) - since).max(u32::from(confirmations)) + 1;
+                let count = u32::from(n).saturating_sub(since).max(u32::from(confirmations)) + 1;
                 let before = ledger.entry((checkpoint + since).saturating_sub(1))?;
                 let before = before.map_or([0; 32], |entry| entry.block_hash);
                 Self::Blocks { since, headers: invent(&before, count, u32::from(broken)) }
