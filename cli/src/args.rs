@@ -9,6 +9,7 @@ use bitcoin::{Network, OutPoint};
 use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 
+use trestle_challenger::operator::lie::Since;
 use trestle_taptree_trace::lane::Arity;
 use trestle_zkvm_adapter::layout::TRACE_STEPS;
 use trestle_zkvm_adapter::{INPUT_WORDS, InputWords, Kind};
@@ -268,45 +269,111 @@ pub struct DemoArgs {
     /// Where to write the report
     #[arg(long, default_value = "target/demo/report.json", value_name = "PATH")]
     pub report: PathBuf,
-    /// Play a dispute alone: an operator claims what it never paid, with this lie in the trace [instr, rs1, rs2, load, store, code,
-    /// pc, unhash, input, halt, root], or none in it [unpaid]
-    #[arg(long, value_name = "KIND", value_parser = lie)]
+    /// Play a dispute alone: an operator claims what is not so, and the challenger slashes it
+    ///
+    /// claims:    unpaid
+    ///            early, premature   before the payout is deep; before there is one, which then follows
+    ///            late-payout        it was mined after the operator's time
+    ///            script, amount     it paid somebody else, or too little
+    ///            double             one payout, and two slots
+    ///            beyond             about a block that is not there
+    /// history:   state-early, state-middle, state-late, fork
+    /// trace:     instr, rs1, rs2, load, store, code, pc, unhash, input, halt, root
+    /// openings:  path, sibling, direction, opening-block, opening-step, opening-node
+    /// and:       silence            from one of the operator's moves on
+    #[arg(long, value_name = "KIND", value_parser = lie, verbatim_doc_comment)]
     pub dispute: Option<DisputeKind>,
-    /// The step of the lie, or the first after it at which it can be told [default: by the seed]
+    /// The step of a lie in the trace, or the first after it at which it can be told. Of silence, and of a fork, the operator's move
+    /// from which on it is silent, 1 to 36; of early and of beyond how many blocks after the payout, or the tip [default: by the seed]
     #[arg(long, value_name = "STEP", requires = "dispute")]
     pub at: Option<u64>,
     /// Have the operator answer nobody off chain
     #[arg(long, requires = "dispute")]
     pub on_chain: bool,
-    /// Decides where the lie is
+    /// Decides where the lie is, and what it is where KIND leaves that open
     #[arg(long, value_name = "N", default_value_t = 1, requires = "dispute")]
     pub seed: u64,
 }
 
-/// What a false claim rests on.
+/// What is false in a dispute.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DisputeKind {
-    /// Nothing: the trace ends in acceptance without a reason.
+    /// Nobody was paid, and the trace ends in acceptance without a reason.
     Unpaid,
+    /// The payout is not deep in the claim's block.
+    Early,
+    /// The payout comes after the claim.
+    Premature,
+    /// The payout was mined after the operator's time.
+    LatePayout,
+    /// The payout paid somebody else.
+    Script,
+    /// The payout paid too little.
+    Amount,
+    /// One payout was claimed by two slots.
+    Double,
+    /// The claim's block is not there.
+    Beyond,
+    /// A state is false, in the first block, one in the middle, or the last.
+    State(Since),
+    /// Blocks are made up.
+    Fork,
+    /// The path of a memory access is wrong.
+    Path,
+    /// A node beside it is wrong.
+    Sibling,
+    /// A node is on the wrong side.
+    Direction,
+    /// The block opening is true, and not what the rounds of the history said.
+    OpeningBlock,
+    /// The step opening is true, and not what the rounds of the trace said.
+    OpeningStep,
+    /// The node opening is true, and not what the rounds of the path said.
+    OpeningNode,
+    /// The operator is silent from some move on.
+    Silence,
     /// A lie in the trace.
     Trace(Kind),
 }
 
+/// The names on the command line, but for those of lies in the trace.
+const NAMED: [(&str, DisputeKind); 19] = [
+    ("unpaid", DisputeKind::Unpaid),
+    ("early", DisputeKind::Early),
+    ("premature", DisputeKind::Premature),
+    ("late-payout", DisputeKind::LatePayout),
+    ("script", DisputeKind::Script),
+    ("amount", DisputeKind::Amount),
+    ("double", DisputeKind::Double),
+    ("beyond", DisputeKind::Beyond),
+    ("state-early", DisputeKind::State(Since::First)),
+    ("state-middle", DisputeKind::State(Since::Middle)),
+    ("state-late", DisputeKind::State(Since::Last)),
+    ("fork", DisputeKind::Fork),
+    ("path", DisputeKind::Path),
+    ("sibling", DisputeKind::Sibling),
+    ("direction", DisputeKind::Direction),
+    ("opening-block", DisputeKind::OpeningBlock),
+    ("opening-step", DisputeKind::OpeningStep),
+    ("opening-node", DisputeKind::OpeningNode),
+    ("silence", DisputeKind::Silence),
+];
+
 impl DisputeKind {
     /// The name on the command line.
     #[must_use]
-    pub const fn name(self) -> &'static str {
+    pub fn name(self) -> &'static str {
         match self {
-            Self::Unpaid => "unpaid",
             Self::Trace(kind) => kind.name(),
+            _ => NAMED.into_iter().find(|(_, kind)| *kind == self).map_or("", |(name, _)| name),
         }
     }
 }
 
 fn lie(text: &str) -> Result<DisputeKind, String> {
-    match text {
-        "unpaid" => Ok(DisputeKind::Unpaid),
-        _ => text.parse().map(DisputeKind::Trace),
+    match NAMED.into_iter().find(|(name, _)| *name == text) {
+        Some((_, kind)) => Ok(kind),
+        None => text.parse().map(DisputeKind::Trace),
     }
 }
 

@@ -37,7 +37,7 @@ impl<S: Store + Clone> LaneOperator<S> {
     ///
     /// # Errors
     /// [`Error::NotAsked`] if no claim of this slot was there at the last tip; those of [`Defender::answer`].
-    pub fn answer<T: Testimony>(&mut self, ask: &Ask, testimony: &mut T) -> Result<Answer, Error> {
+    pub fn answer<T: Testimony + ?Sized>(&mut self, ask: &Ask, testimony: &mut T) -> Result<Answer, Error> {
         let (_, player) = self.player.as_mut().ok_or(Error::NotAsked)?;
         player.answer(ask, testimony).map_err(|why| self.stumble(why))
     }
@@ -46,7 +46,7 @@ impl<S: Store + Clone> LaneOperator<S> {
     ///
     /// # Errors
     /// See [`Error`].
-    pub fn tip<T: Testimony>(&mut self, view: &dyn View, testimony: &mut T) -> Result<Vec<Duty>, Error> {
+    pub fn tip<T: Testimony + ?Sized>(&mut self, view: &dyn View, testimony: &mut T) -> Result<Vec<Duty>, Error> {
         let mut duties = Vec::new();
         self.sit_down(view)?;
         match Standing::of(&self.board, view)? {
@@ -88,7 +88,7 @@ impl<S: Store + Clone> LaneOperator<S> {
     }
 
     /// Its own turn, or one that the challenger has let pass.
-    fn play<T: Testimony>(
+    fn play<T: Testimony + ?Sized>(
         &mut self,
         tip: u32,
         node: NodeId,

@@ -59,7 +59,7 @@ impl<S: Store> Defender<S> {
     /// # Errors
     /// If the lane has no such move, the choices are not just those that lead to it, one is not signed by the challenger or
     /// contradicts one that it signed before; or if the testimony or the store fails. Nothing has changed then.
-    pub fn answer<T: Testimony>(&mut self, ask: &Ask, testimony: &mut T) -> Result<Answer, Error> {
+    pub fn answer<T: Testimony + ?Sized>(&mut self, ask: &Ask, testimony: &mut T) -> Result<Answer, Error> {
         let wanted = ask.wanted;
         if !path::exists(wanted, self.lane.constants.confirmations) {
             return Err(Error::NoSuchMove(wanted));
@@ -90,7 +90,7 @@ impl<S: Store> Defender<S> {
     /// # Errors
     /// If a choice is not signed by the challenger, none was ever made that the move depends on, or the testimony or the
     /// store fails.
-    pub fn on_chain<T: Testimony>(
+    pub fn on_chain<T: Testimony + ?Sized>(
         &mut self,
         turn: Turn,
         shown: &Shown,
@@ -136,7 +136,7 @@ impl<S: Store> Defender<S> {
     }
 
     /// Signs what of a move is not signed yet, after further choices.
-    fn make<T: Testimony>(
+    fn make<T: Testimony + ?Sized>(
         &mut self,
         wanted: Move,
         new: Vec<(ChoiceId, SignedChoice)>,

@@ -17,7 +17,7 @@ mod disputes;
 mod event;
 mod front;
 mod lanes;
-mod lie;
+pub mod lie;
 mod policy;
 mod run;
 mod settle;
@@ -43,12 +43,12 @@ use crate::signatures::Signatures;
 use crate::view::View;
 use crate::{Error, is_deep};
 use disputes::Disputes;
+use lie::Lie;
 use policy::Policy;
 use store::{RunRecord, Store};
 use vaults::Vaults;
 
 pub use event::{Alert, Child, Duty, Event};
-pub use lie::Lie;
 pub use status::{RunStage, RunStatus, SlotStage, SlotStatus, Status};
 pub use store::{Front, Loss, Outcome};
 
@@ -147,7 +147,6 @@ impl Operator {
             Event::AbandonRun { run } => self.abandon_run(run),
             Event::Delivered(delivery) => self.delivered(&delivery),
             Event::PayoutFunded { slot, tx } => self.payout_funded(view, slot, tx),
-            Event::Asked { .. } if self.lie.is_some_and(|lie| lie.silent) => Ok(Vec::new()),
             Event::Asked { slot, challenger, ask } => self.asked(slot, challenger, &ask),
         }
     }

@@ -176,7 +176,7 @@ pub enum Reason {
     /// The claim is not signed in a form that can be read.
     #[error("the claim cannot be read")]
     Unreadable,
-    /// It speaks of the checkpoint, or of a block that was not there when it was made.
+    /// It speaks of a block that was not there when it was made.
     #[error("the claim speaks of a block that no claim can be about")]
     NoSuchBlock,
     /// The block at that height is another one.

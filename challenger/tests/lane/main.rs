@@ -8,7 +8,6 @@ mod honest;
 mod ledger;
 mod liar;
 mod lies;
-mod path;
 mod referee;
 mod restarts;
 mod simulation;

@@ -6,13 +6,13 @@ use std::time::Instant;
 use rand::rngs::StdRng;
 use rand::seq::SliceRandom;
 use rand::{Rng, SeedableRng};
+use trestle_challenger::operator::lie::PathLie;
 use trestle_taptree_trace::turn::Player;
 use trestle_zkvm_adapter::{Access, Fault, Kind, Place};
 
 use crate::games::{Honest, Operator, Played, Restarts, Silence, play, truth};
 use crate::liar::{Forgery, Side};
 use crate::lies::claimed;
-use crate::path::PathLie;
 
 fn liar(rng: &mut StdRng, n: u32) -> Side {
     let from = rng.gen_range(1..=n);

@@ -1,12 +1,13 @@
 //! A row a transition: what happened before, the event, and the duties.
 
 use bitcoin::hashes::{Hash, sha256};
+use bitcoin::{Amount, ScriptBuf};
 use trestle_bridge::transactions::LanePlace;
 use trestle_bridge::transactions::claim::Statement;
 use trestle_challenger::Error;
 use trestle_challenger::watchtower::{Duty, Event};
 
-use crate::world::{CONFIRMATIONS, DELTA1, World, shown, slot};
+use crate::world::{CONFIRMATIONS, COOPERATIVE, DELTA1, World, shown, slot};
 
 /// Keys of which no lane can be made.
 const BAD_KEYS: [u8; 32] = [0; 32];
@@ -62,6 +63,13 @@ enum Step {
     Restart,
     /// A withdrawal is paid for slot 0.
     Fulfil,
+    /// The same for slot 1.
+    FulfilOther,
+    /// A withdrawal is paid for slot 0 to another script, or too little.
+    PayOther,
+    PayLess,
+    /// A withdrawal is paid for slot 0 when it is not the operator's.
+    PayEarly,
     /// Slot 0 is claimed, as of this many blocks before the tip.
     Claim(u32),
     /// Slot 0 is claimed about another block than the one so deep.
@@ -167,8 +175,17 @@ fn run(world: &mut World, step: Step) -> Result<Vec<Duty>, Error> {
         Blocks(count) => world.mine_empty(count),
         Disconnect(depth) => drop(world.chain.disconnect(depth)),
         Restart => world.restart(),
-        Fulfil => {
-            world.fulfil(0);
+        Fulfil | FulfilOther => {
+            world.fulfil(usize::from(matches!(step, FulfilOther)));
+            world.mine_empty(2 * k);
+        }
+        PayOther | PayLess | PayEarly => {
+            let after = if matches!(step, PayEarly) { 0 } else { COOPERATIVE };
+            world.pay(0, after, |output| match step {
+                PayOther => output.script_pubkey = ScriptBuf::new_op_return([7]),
+                PayLess => output.value -= Amount::ONE_SAT,
+                _ => {}
+            });
             world.mine_empty(2 * k);
         }
         Claim(depth) => {
@@ -295,9 +312,15 @@ fn every_transition_is_as_the_table_says() {
         (&[Setup, Blocks(k), Claim(k), Mine, Disconnect(1)], Tip, &[FALSE, CONTEST]),
         (&[Setup, Blocks(k), Claim(k), ContestByOther], Tip, &[FALSE]),
         (&[Setup, Fulfil, ClaimOtherBlock(k)], Tip, &[OTHER, CONTEST]),
+        // The payout comes later, or counts for another slot or for nothing.
+        (&[Setup, Blocks(k), Claim(k), Fulfil], Tip, &[FALSE, CONTEST, BUMP]),
+        (&[Setup, FulfilOther, Claim(k)], Tip, &[FALSE, CONTEST]),
+        (&[Setup, PayOther, Claim(k)], Tip, &[FALSE, CONTEST]),
+        (&[Setup, PayLess, Claim(k)], Tip, &[FALSE, CONTEST]),
+        (&[Setup, PayEarly, Claim(k)], Tip, &[FALSE, CONTEST]),
         (&[Setup, Fulfil, ClaimFuture(1)], Tip, &[NONE, CONTEST]),
         (&[Setup, Fulfil, ClaimFuture(500)], Tip, &[NONE, CONTEST]),
-        (&[Setup, Fulfil, ClaimCheckpoint], Tip, &[NONE, CONTEST]),
+        (&[Setup, Fulfil, ClaimCheckpoint], Tip, &[FALSE, CONTEST]),
         // Too late to contest: it is reported all the same.
         (&[Setup, Blocks(k), Claim(k), Blocks(DELTA1 as u32), FinalizeFast], Tip, &[FALSE]),
         (&[Setup, Blocks(k), Claim(k), Blocks(DELTA1 as u32), FinalizeFast, Blocks(k)], Tip, &[FALSE]),
@@ -327,6 +350,22 @@ fn a_payout_with_too_few_blocks_on_top_at_the_claimed_block_makes_the_claim_fals
         run(&mut world, Fulfil).unwrap();
         // The payout is 2 K below the tip.
         run(&mut world, Claim(depth)).unwrap();
+        assert_eq!(shown(&run(&mut world, Tip).unwrap())[0], verdict);
+    }
+}
+
+/// Whoever contested it would have a lane in which nothing is false, and lose its bond.
+#[test]
+fn a_claim_about_the_checkpoint_is_true_if_the_payout_was_deep_there() {
+    let k = u32::from(CONFIRMATIONS);
+    for (deep, verdict) in [(k, "4 is True"), (k - 1, "4 is False(NotFulfilled)")] {
+        let mut world = World::new(2);
+        world.fulfil(0);
+        world.mine_empty(deep);
+        world.start_here();
+        for step in [Setup, Blocks(k), ClaimCheckpoint] {
+            run(&mut world, step).unwrap();
+        }
         assert_eq!(shown(&run(&mut world, Tip).unwrap())[0], verdict);
     }
 }

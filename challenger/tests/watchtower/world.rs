@@ -34,7 +34,7 @@ pub const CONFIRMATIONS: u16 = 3;
 /// Δ1.
 pub const DELTA1: u16 = 10;
 /// Blocks in which a withdrawal is the committee's.
-const COOPERATIVE: u32 = 2;
+pub const COOPERATIVE: u32 = 2;
 
 pub fn key(name: &str) -> Keypair {
     let secret = tagged_hash("test key", &[name.as_bytes()]);
@@ -104,10 +104,18 @@ impl World {
             spend(coin(1), vec![trestle_bridge::transactions::challenger_bond::output(&bridge, &bridge.entries[1])]);
         let first_key = operator_seed().public_key(&CLAIM, &claim::key_id(&bridge, slot(0)));
         let funding = spend(coin(2), vec![bond_output(&bridge, &first_key, slots).unwrap()]);
-        let terms = terms(&bridge, &chain, slots, &bond, &funding);
+        let terms = terms(&bridge, &chain, GENESIS + 1, slots, &bond, &funding);
         let graph = RunGraph::build(&bridge, terms).unwrap();
         let tower = open(&db, &bridge);
         Self { bridge, chain, tower, graph, bond, funding, pool: Vec::new(), db, coins: 2, nonce: 0 }
+    }
+
+    /// The run, of which nobody knows yet, starts from the tip.
+    pub fn start_here(&mut self) {
+        let (height, slots) = (self.height(), self.graph.terms.slots);
+        let terms = terms(&self.bridge, &self.chain, height, slots, &self.bond, &self.funding);
+        self.graph = RunGraph::build(&self.bridge, terms).unwrap();
+        self.mine_empty(CONFIRMATIONS.into());
     }
 
     /// Stops the watchtower and starts it again.
@@ -181,6 +189,13 @@ impl World {
 
     /// Blocks in which a withdrawal is requested and, in the operator's time, paid for the slot at `place`.
     pub fn fulfil(&mut self, place: usize) {
+        self.pay(place, COOPERATIVE, |_| ());
+        let slot = self.graph.slots[place].id;
+        assert!(self.chain.ledger.state_at_tip().slot(slot).unwrap().is_some(), "the payout counts");
+    }
+
+    /// The same, if it is so many blocks after the request and with this change of what is paid.
+    pub fn pay(&mut self, place: usize, after: u32, change: impl FnOnce(&mut TxOut)) {
         let account = Account(x_only(&key("user")));
         let value = self.bridge.denomination(0).unwrap();
         let fee = 1_000_000;
@@ -201,12 +216,12 @@ impl World {
         forced.input[0].witness = Witness::from_slice(&[vec![1; 64], script, [&[0xc0][..], &poster].concat()]);
         let id = WithdrawalId(self.chain.ledger.state_at_tip().meta().unwrap().withdrawals);
         self.chain.mine(mints.into_iter().chain([forced]).collect());
-        self.mine_empty(COOPERATIVE);
+        self.mine_empty(after);
         let slot = self.graph.slots[place].id;
-        let outputs = payout::outputs(&self.bridge, id, destination.script_pubkey(), slot).unwrap();
+        let mut outputs = payout::outputs(&self.bridge, id, destination.script_pubkey(), slot).unwrap();
+        change(&mut outputs[0]);
         let paid = spend(self.coin(), outputs.to_vec());
         self.chain.mine(vec![paid]);
-        assert!(self.chain.ledger.state_at_tip().slot(slot).unwrap().is_some(), "the payout counts");
     }
 
     fn mint(&mut self, account: Account, value: Amount) -> Transaction {
@@ -257,8 +272,14 @@ pub fn slot(place: u32) -> SlotId {
 }
 
 /// The challengers' parts are as the watchtower will make its own.
-fn terms(bridge: &Bridge, chain: &Chain, slots: u32, bond: &Transaction, funding: &Transaction) -> RunTerms {
-    let height = GENESIS + 1;
+fn terms(
+    bridge: &Bridge,
+    chain: &Chain,
+    height: u32,
+    slots: u32,
+    bond: &Transaction,
+    funding: &Transaction,
+) -> RunTerms {
     let lane = |place, challenger| LaneId { instance: bridge.instance, slot: slot(place).to_bytes(), challenger };
     let part = |bond, seed: &SecretSeed, index| {
         let hashes: Vec<hash160::Hash> =

@@ -2,6 +2,7 @@
 
 pub mod checks;
 mod dispute;
+mod lies;
 mod report;
 mod settled;
 mod stage;
@@ -182,14 +183,15 @@ fn play(directory: &Path, output: &Output) -> Result<report::Done, Error> {
     stage.done(figures, vec![dispute])
 }
 
-/// A dispute alone: nobody deposits anything, and an operator claims all the same.
+/// A dispute alone.
 fn play_dispute(directory: &Path, output: &Output, plan: Plan) -> Result<report::Done, Error> {
     let mut stage = Stage::open(directory, *output)?;
     stage.title("The bridge is set up: operators bond their runs, the committee signs every slot and every lane");
-    stage.world().open_runs(&[DENOMINATION], 1)?;
-    stage.title("An operator claims what it paid nobody; the challenger contests");
+    // Each withdrawal takes a vault, and what it costs on the Layer 2 takes one more.
+    stage.world().open_runs(&[DENOMINATION], plan.kind.withdrawals() + 1)?;
+    stage.title("An operator claims what is not so; the challenger contests");
     let dispute = dispute::play(&mut stage, plan)?;
-    stage.show();
+    stage.title("The dispute");
     stage.say(&dispute.summary());
     let stored = settled::settle(&mut stage)?;
     stage.done(vec![stored], vec![dispute])

@@ -21,6 +21,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
 
+use bitcoin::TxOut;
 use bitcoin::secp256k1::schnorr::Signature;
 use trestle_bridge::chain::{Chain, ChainError};
 use trestle_bridge::follow::{FollowError, Step};
@@ -257,6 +258,15 @@ impl Runtime {
         let event = operator_events::Event::NewRun { denomination, slots };
         let wanted = role.give(&self.sender, event)?.into_iter().map(|request| (operator, request)).collect();
         self.settle_requests(wanted)
+    }
+
+    /// An operator pays what nobody has asked it for, for a demonstration.
+    ///
+    /// # Errors
+    /// The chain, or a role's files.
+    pub fn pay(&mut self, operator: usize, action: &str, outputs: &[TxOut]) -> Result<(), Error> {
+        let Some(role) = self.operators.get_mut(operator) else { return Err(Error::Silent("that operator")) };
+        role.pay(&self.sender, action, outputs)
     }
 
     /// Everyone catches up with the chain and does what is due.

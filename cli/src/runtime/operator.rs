@@ -12,7 +12,8 @@ use trestle_bridge::parameters::Bridge;
 use trestle_bridge::transactions::RunTerms;
 use trestle_bridge::wallet::{Funding, Wallet, WalletError};
 use trestle_challenger::lane::Answer;
-use trestle_challenger::operator::{Alert, Child, Duty, Event, Lie, Operator};
+use trestle_challenger::operator::lie::Lie;
+use trestle_challenger::operator::{Alert, Child, Duty, Event, Operator};
 use trestle_challenger::{Need, dispute};
 use trestle_rollup::SlotId;
 
@@ -86,6 +87,15 @@ impl OperatorRole {
     /// Has it lie from now on, for a demonstration.
     pub fn lie(&mut self, lie: Lie) {
         self.machine.lie(lie);
+    }
+
+    /// Has it pay what its machine knows nothing of, for a demonstration.
+    ///
+    /// # Errors
+    /// The chain, its files, or a wallet that is too poor.
+    pub fn pay(&mut self, sender: &Sender, action: &str, outputs: &[TxOut]) -> Result<(), Error> {
+        let tx = self.fund(sender, outputs)?.ok_or(Error::Silent("the operator's wallet"))?;
+        self.broadcast(sender, action, &tx, None)
     }
 
     /// Its Bitcoin wallet.
