@@ -20,6 +20,7 @@
 mod board;
 mod duty;
 mod error;
+mod hostile;
 mod operator;
 mod settled;
 mod standing;
@@ -28,6 +29,7 @@ mod watchtower;
 pub use board::Board;
 pub use duty::{Duty, Purpose};
 pub use error::Error;
+pub use hostile::{Cell, Hostile, HostileLane, Twice, Way};
 pub use operator::LaneOperator;
 pub use standing::{End, Standing};
 pub use watchtower::LaneWatchtower;

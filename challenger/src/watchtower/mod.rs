@@ -34,6 +34,7 @@ use trestle_rollup::SlotId;
 use trestle_signer::{Delivery, consent};
 use trestle_taptree_trace::ots::SecretSeed;
 
+use crate::dispute::Hostile;
 use crate::phase::Phase;
 use crate::signatures::Signatures;
 use crate::view::View;
@@ -78,6 +79,8 @@ pub struct Watchtower {
     runs: Vec<Run>,
     db: sled::Db,
     disputes: Disputes,
+    /// How it disputes what is true, if it does.
+    hostile: Option<Hostile>,
 }
 
 impl Watchtower {
@@ -96,9 +99,9 @@ impl Watchtower {
         let signatures = Signatures::open(db, "watchtower/signatures", bridge.committee.clone())?;
         let records = store.runs()?;
         let (lanes, bad_keys, runs) = (Arc::new(Lanes), HashSet::new(), Vec::new());
-        let (db, disputes) = (db.clone(), Disputes::new());
+        let (db, disputes, hostile) = (db.clone(), Disputes::new(), None);
         let mut tower =
-            Self { bridge, index, key, seed, lanes, bad_keys, patience, store, signatures, runs, db, disputes };
+            Self { bridge, index, key, seed, lanes, bad_keys, patience, store, signatures, runs, db, disputes, hostile };
         for record in records {
             let terms = record.terms.clone();
             let graph = terms.map(|terms| RunGraph::build(&tower.bridge, terms)).transpose()?.map(Arc::new);
