@@ -13,6 +13,7 @@ use trestle_zkvm_adapter::layout::TRACE_STEPS;
 use trestle_zkvm_adapter::{INPUT_WORDS, InputWords, Kind};
 
 use crate::amount::AmountArg;
+use crate::demo::HostileKind;
 
 /// The port of the devnet's JSON-RPC interface.
 pub const DEFAULT_RPC_PORT: u16 = 17080;
@@ -284,6 +285,8 @@ pub enum DisputeKind {
     Unpaid,
     /// A lie in the trace.
     Trace(Kind),
+    /// Nothing: hostile challengers contest what is true.
+    Hostile(HostileKind),
 }
 
 impl DisputeKind {
@@ -293,11 +296,15 @@ impl DisputeKind {
         match self {
             Self::Unpaid => "unpaid",
             Self::Trace(kind) => kind.name(),
+            Self::Hostile(kind) => kind.name(),
         }
     }
 }
 
 fn lie(text: &str) -> Result<DisputeKind, String> {
+    if let Ok(kind) = text.parse() {
+        return Ok(DisputeKind::Hostile(kind));
+    }
     match text {
         "unpaid" => Ok(DisputeKind::Unpaid),
         _ => text.parse().map(DisputeKind::Trace),

@@ -48,7 +48,7 @@ const LIAR: usize = 1;
 /// It ends otherwise.
 pub fn play(stage: &mut Stage, plan: Plan) -> Result<Dispute, Error> {
     let fault = match plan.kind {
-        DisputeKind::Unpaid => None,
+        DisputeKind::Unpaid | DisputeKind::Hostile(_) => None,
         DisputeKind::Trace(kind) => {
             let place = plan.at.map_or(Place::Random(plan.seed), Place::From);
             Some(Fault { kind, place })

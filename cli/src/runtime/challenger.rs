@@ -13,7 +13,7 @@ use trestle_bridge::lane::LaneWork;
 use trestle_bridge::parameters::Bridge;
 use trestle_bridge::transactions::ChallengerInRun;
 use trestle_bridge::wallet::{Funding, Wallet, WalletError};
-use trestle_challenger::dispute;
+use trestle_challenger::dispute::{self, Hostile};
 use trestle_challenger::lane::Ask;
 use trestle_challenger::watchtower::{Duty, Event, Purpose, Report, Watchtower};
 use trestle_rollup::SlotId;
@@ -87,6 +87,11 @@ impl ChallengerRole {
         let machine = machine.with_lanes(Arc::clone(lanes));
         let wallet = role.wallet(&bridge.parameters)?;
         Ok(Self { role, key, machine, wallet })
+    }
+
+    /// Has it contest what is true from now on, for a demonstration.
+    pub fn oppose(&mut self, hostile: Hostile) {
+        self.machine.oppose(hostile);
     }
 
     /// Its Bitcoin wallet.
