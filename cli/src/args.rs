@@ -264,13 +264,15 @@ pub struct DemoArgs {
     #[arg(long, default_value = "target/demo/report.json", value_name = "PATH")]
     pub report: PathBuf,
     /// Play a dispute alone: an operator claims what it never paid, with this lie in the trace [instr, rs1, rs2, load, store, code,
-    /// pc, unhash, input, halt, root], or none in it [unpaid]
+    /// pc, unhash, input, halt, root], or none in it [unpaid]; or an operator has paid, and hostile challengers contest what it claims
+    /// [hostile-stall, -noshow, -random, -walk, -double, -access, -forward, -late, -every-lane, -fork, -frontrun, -reorg]
     #[arg(long, value_name = "KIND", value_parser = lie)]
     pub dispute: Option<DisputeKind>,
-    /// The step of the lie, or the first after it at which it can be told [default: by the seed]
+    /// The step of the lie, or the first after it at which it can be told; of hostile-stall the turn that is let pass, of hostile-walk the
+    /// cell, of hostile-frontrun how [default: by the seed]
     #[arg(long, value_name = "STEP", requires = "dispute")]
     pub at: Option<u64>,
-    /// Have the operator answer nobody off chain
+    /// Have the operator answer nobody off chain, or a hostile challenger make every move on chain
     #[arg(long, requires = "dispute")]
     pub on_chain: bool,
     /// Decides where the lie is

@@ -132,7 +132,8 @@ impl Cell {
 impl fmt::Display for Cell {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let entry = ["0", "N - 1", "N", "N + 1", "N + 7", "the last"].into_iter().nth(self.entry() as usize);
-        let step = ["the first", "one on the way", "the one that halts", "the last"].into_iter().nth(self.step() as usize);
+        let step =
+            ["the first", "one on the way", "the one that halts", "the last"].into_iter().nth(self.step() as usize);
         let (entry, step) = (entry.unwrap_or_default(), step.unwrap_or_default());
         let (access, level) = (Access::ALL.get(self.access() as usize), self.level());
         write!(f, "cell {}: the step from entry {entry}, of its trace {step}, ", self.0)?;
@@ -160,7 +161,13 @@ impl Hostile {
         let chosen = match (self.twice, id) {
             (Twice::Everything, _) if on_chain => first + 1 + self.any(&format!("second {id}"), options - 1),
             // Five accesses read, and two write.
-            (Twice::Access, ChoiceId::Access) if on_chain => if first < 5 { 5 + first % 2 } else { first - 5 },
+            (Twice::Access, ChoiceId::Access) if on_chain => {
+                if first < 5 {
+                    5 + first % 2
+                } else {
+                    first - 5
+                }
+            }
             _ => first,
         };
         (chosen % options) as u8

@@ -32,7 +32,11 @@ enum Player {
 }
 
 impl Player {
-    fn tip(&mut self, view: &dyn View, truth: &mut LedgerTestimony<Blocks>) -> Result<Vec<dispute::Duty>, dispute::Error> {
+    fn tip(
+        &mut self,
+        view: &dyn View,
+        truth: &mut LedgerTestimony<Blocks>,
+    ) -> Result<Vec<dispute::Duty>, dispute::Error> {
         match self {
             Self::Honest(player) => player.tip(view, truth),
             Self::Hostile(player) => player.tip(view, truth),

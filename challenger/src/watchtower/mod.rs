@@ -100,8 +100,21 @@ impl Watchtower {
         let records = store.runs()?;
         let (lanes, bad_keys, runs) = (Arc::new(Lanes), HashSet::new(), Vec::new());
         let (db, disputes, hostile) = (db.clone(), Disputes::new(), None);
-        let mut tower =
-            Self { bridge, index, key, seed, lanes, bad_keys, patience, store, signatures, runs, db, disputes, hostile };
+        let mut tower = Self {
+            bridge,
+            index,
+            key,
+            seed,
+            lanes,
+            bad_keys,
+            patience,
+            store,
+            signatures,
+            runs,
+            db,
+            disputes,
+            hostile,
+        };
         for record in records {
             let terms = record.terms.clone();
             let graph = terms.map(|terms| RunGraph::build(&tower.bridge, terms)).transpose()?.map(Arc::new);

@@ -125,9 +125,7 @@ impl HostileKind {
                 _ => Hostile { cell: Some(Cell::new(at)), way: openings, ..shortest },
             },
             // The step from entry 0 or from the one before N: both blocks are there.
-            Self::Fork => {
-                Hostile { cell: Some(Cell::new(at % (Cell::COUNT / 3))), way: Way::Fork, ..shortest }
-            }
+            Self::Fork => Hostile { cell: Some(Cell::new(at % (Cell::COUNT / 3))), way: Way::Fork, ..shortest },
         }
     }
 }
@@ -181,6 +179,8 @@ pub(super) fn play(directory: &Path, output: &Output, kind: HostileKind, plan: P
         front_run(&mut stage, operator, &front, &payment, plan.at.unwrap_or(plan.seed))?;
     }
     let slot = front.slot;
+    let rest = until(&mut stage, &mut storm, "every lane is over", |stage| settled::quiet(stage, slot))?;
+    stage.world().miner().mine(rest).map_err(crate::devnet::Error::from)?;
     let settled = until(&mut stage, &mut storm, "the operator is paid back", |stage| settled::read(stage, slot))?;
     checks::claims_were_judged_true(&stage.world().runtime)?;
     settled.check()?;
@@ -247,7 +247,8 @@ fn front_run(stage: &mut Stage, operator: usize, front: &Front, payout: &Transac
     let rate = world.runtime.sender().fee_rate().map_err(runtime::Error::from)?;
     let Some(role) = world.runtime.operators.get_mut(rival) else { return Ok(()) };
     let tx = role.wallet().fund(&outputs, Funding::at(rate)).map_err(runtime::Error::from)?;
-    let (name, action) = (role.role.name.clone(), format!("Payout of withdrawal {} by {slot}, the rival's", front.withdrawal));
+    let (name, action) =
+        (role.role.name.clone(), format!("Payout of withdrawal {} by {slot}, the rival's", front.withdrawal));
     world.runtime.sender().note(&name, &action, &tx).map_err(runtime::Error::from)?;
     let mut block = vec![serialize_hex(&tx)];
     if how % 3 == 2 {

@@ -4,5 +4,6 @@ mod chain;
 mod edges;
 mod fates;
 mod hands;
+mod hostile;
 mod table;
 mod world;

@@ -1,13 +1,15 @@
 //! What an operator has in the end, as Bitcoin's blocks tell.
 
+use std::sync::Arc;
+
 use bitcoin::{Amount, OutPoint, Script, ScriptBuf, Transaction};
 use trestle_bridge::chain::{Chain, ChainError};
 use trestle_bridge::connector::OperatorConnector;
-use trestle_bridge::transactions::{FinalizeKind, contest, finalize};
+use trestle_bridge::transactions::{FinalizeKind, RunGraph, contest, finalize};
 use trestle_rollup::SlotId;
 
 use super::super::{Error, Stage, checks};
-use crate::runtime;
+use crate::runtime::{self, Runtime};
 
 /// What became of a slot whose claim was contested.
 pub struct Settled {
@@ -39,10 +41,8 @@ fn paid_to(tx: &Transaction, script: &Script) -> Amount {
 pub fn read(stage: &Stage, slot: SlotId) -> Result<Option<Settled>, Error> {
     let world = stage.world();
     let chain = world.runtime.sender().chain().as_ref();
-    let Some(role) = world.runtime.operators.get(usize::from(slot.operator)) else { return Ok(None) };
-    let Some(run) = role.machine().runs().find(|run| run.slot(slot).is_some()).cloned() else { return Ok(None) };
+    let Some((run, own)) = run_of(&world.runtime, slot) else { return Ok(None) };
     let Some(graph) = run.slot(slot) else { return Ok(None) };
-    let own = OperatorConnector(role.key().x_only_public_key().0).script_pubkey();
 
     let stake = graph.claim.prevouts.first().map(|output| output.value).unwrap_or_default();
     let from = graph.contest.outpoint(contest::BOND);
@@ -69,8 +69,36 @@ pub fn read(stage: &Stage, slot: SlotId) -> Result<Option<Settled>, Error> {
     if bonds.iter().all(|(_, won)| won.is_none()) {
         return Ok(None);
     }
-    let fronted = fronted(&world.runtime, &role.role.name)?;
+    let fronted = fronted(&world.runtime, slot)?;
     Ok(Some(Settled { slot, kind, stake, back, fronted, reimbursed: paid_to(&reimburse, &own), bonds }))
+}
+
+/// For how many blocks nothing comes any more: the lanes are over, and the claim's time is not. None if that is not known yet.
+///
+/// # Errors
+/// The chain cannot be read.
+pub fn quiet(stage: &Stage, slot: SlotId) -> Result<Option<u32>, Error> {
+    let world = stage.world();
+    let chain = world.runtime.sender().chain().as_ref();
+    let Some((run, own)) = run_of(&world.runtime, slot) else { return Ok(None) };
+    let Some(graph) = run.slot(slot) else { return Ok(None) };
+    for part in &run.terms.challengers {
+        if !matches!(won(chain, part.bond, &own).map_err(runtime::Error::from)?, Won::All(_)) {
+            return Ok(None);
+        }
+    }
+    let contest = chain.transaction(&graph.contest.txid()).map_err(runtime::Error::from)?;
+    let since = contest.and_then(|found| found.height).unwrap_or(0);
+    let open = spender(chain, graph.contest.outpoint(contest::BOND)).map_err(runtime::Error::from)?.is_none();
+    let until = if open { since + u32::from(world.runtime.bridge().parameters.delta2.value()) } else { 0 };
+    Ok(Some(until.saturating_sub(world.height()? + 2)))
+}
+
+/// The run that a slot is of, and where its operator is paid.
+fn run_of(runtime: &Runtime, slot: SlotId) -> Option<(Arc<RunGraph>, ScriptBuf)> {
+    let role = runtime.operators.get(usize::from(slot.operator))?;
+    let run = role.machine().runs().find(|run| run.slot(slot).is_some())?;
+    Some((Arc::clone(run), OperatorConnector(role.key().x_only_public_key().0).script_pubkey()))
 }
 
 /// What a challenger's bond became.
@@ -98,7 +126,9 @@ fn won(chain: &dyn Chain, bond: OutPoint, own: &ScriptBuf) -> Result<Won, ChainE
 }
 
 /// What the operator's payouts have cost it, with those that it has taken back.
-fn fronted(runtime: &runtime::Runtime, name: &str) -> Result<Amount, Error> {
+fn fronted(runtime: &Runtime, slot: SlotId) -> Result<Amount, Error> {
+    let name =
+        runtime.operators.get(usize::from(slot.operator)).map(|role| role.role.name.as_str()).unwrap_or_default();
     let mut sum = Amount::ZERO;
     for step in runtime.timeline().steps().into_iter().filter(|step| step.actor == name && step.height.is_some()) {
         if step.action.starts_with("Payout") {
@@ -131,12 +161,21 @@ impl Settled {
     pub fn lines(&self) -> Vec<String> {
         let sat = |amount: Amount| amount.to_sat();
         let mut lines = vec![
-            format!("the operator's bond of {} sat: {} sat came back by Finalize{:?}", sat(self.stake), sat(self.back), self.kind),
+            format!(
+                "the operator's bond of {} sat: {} sat came back by Finalize{:?}",
+                sat(self.stake),
+                sat(self.back),
+                self.kind
+            ),
             format!("it fronted {} sat with fees, and was reimbursed {} sat", sat(self.fronted), sat(self.reimbursed)),
         ];
         for (index, (bond, won)) in self.bonds.iter().enumerate() {
             lines.push(match won {
-                Some(won) => format!("challenger {index} lost its bond of {} sat: {} sat are the operator's", sat(*bond), sat(*won)),
+                Some(won) => format!(
+                    "challenger {index} lost its bond of {} sat: {} sat are the operator's",
+                    sat(*bond),
+                    sat(*won)
+                ),
                 None => format!("challenger {index} has its bond"),
             });
         }
