@@ -269,7 +269,7 @@ pub struct DemoArgs {
     #[arg(long, value_name = "KIND", value_parser = lie)]
     pub dispute: Option<DisputeKind>,
     /// The step of the lie, or the first after it at which it can be told; of hostile-stall the turn that is let pass, of hostile-walk the
-    /// cell, of hostile-frontrun how [default: by the seed]
+    /// cell, of -double, -access and -frontrun how (docs/protocol.md §7) [default: by the seed]
     #[arg(long, value_name = "STEP", requires = "dispute")]
     pub at: Option<u64>,
     /// Have the operator answer nobody off chain, or a hostile challenger make every move on chain

@@ -112,8 +112,12 @@ impl HostileKind {
             Self::NoShow => Hostile { moves: 0, ..shortest },
             Self::Random | Self::Reorg => Hostile { way: Way::Anyhow, ..shortest },
             Self::Walk => Hostile { cell: Some(Cell::new(at)), way: openings, ..shortest },
-            Self::Double => Hostile { asks: usize::MAX, twice: Twice::Everything, ..shortest },
-            Self::Access => Hostile { asks: usize::MAX, twice: Twice::Access, ..shortest },
+            Self::Double | Self::Access => {
+                let twice = if self == Self::Double { Twice::Everything } else { Twice::Access };
+                // All, or up to an opening, which the operator then makes on chain. What comes first differs from what comes later.
+                let asks = [usize::MAX, 8, 31, 35].into_iter().nth(at as usize % 4).unwrap_or(usize::MAX);
+                Hostile { asks, twice, cell: Some(Cell::new(seed % 7)), ..shortest }
+            }
             // With a part of the history played, and contradicted, or with nothing played at all.
             Self::Forward => {
                 Hostile { asks: if on_chain { 0 } else { 5 }, twice: Twice::Everything, way: Way::Forward, ..shortest }
