@@ -33,8 +33,10 @@ fn who_contests_and_enters_no_lane_pays_the_operator() {
 }
 
 #[test]
-fn challengers_in_every_lane_at_once_pay_the_operator() {
-    let dispute = dispute("hostile-every-lane", &[]);
-    assert_eq!(["Challenge", "OperatorWins"].map(|action| count(&dispute, action)), [3; 2]);
-    assert_eq!(["Contest", "FinalizeSlow", "Reimburse"].map(|action| count(&dispute, action)), [1; 3]);
+fn who_chooses_otherwise_on_chain_than_off_chain_pays_the_operator() {
+    // All rounds before the block opening are played off chain, and contradicted on chain before the block is opened.
+    let dispute = dispute("hostile-double", &["--at", "1"]);
+    let expected = ["Contest", "Challenge", "OperatorWins", "FinalizeSlow", "Reimburse"];
+    assert_eq!(expected.map(|action| count(&dispute, action)), [1; 5]);
+    assert_eq!(count(&dispute, "Step"), 4);
 }

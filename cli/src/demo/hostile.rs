@@ -1,6 +1,5 @@
 //! A claim that is true, contested by challengers that know better: the operator keeps its bond, and is paid back what it fronted.
 
-use std::collections::HashSet;
 use std::path::Path;
 use std::str::FromStr;
 
@@ -54,9 +53,6 @@ pub enum HostileKind {
     Reorg,
 }
 
-/// What the names on the command line begin with.
-const PREFIX: &str = "hostile-";
-
 impl HostileKind {
     /// All of them.
     pub const ALL: [Self; 12] = [
@@ -100,6 +96,18 @@ impl HostileKind {
         }
     }
 
+    /// What the last transaction of the lane is called, or begins with, where that does not depend on the seed.
+    const fn last(self) -> &'static str {
+        match self {
+            Self::NoShow => "NoShow",
+            Self::Walk | Self::Double | Self::Access | Self::Forward | Self::Late => {
+                "OperatorWins {}, lane 0: NodeOpened"
+            }
+            Self::Fork => "OperatorWins {}, lane 0: Forked",
+            Self::Stall | Self::Random | Self::EveryLane | Self::FrontRun | Self::Reorg => "OperatorWins",
+        }
+    }
+
     /// How the challenger with this index plays.
     fn challenger(self, index: usize, plan: Plan) -> Hostile {
         let Plan { seed, at, on_chain, .. } = plan;
@@ -138,11 +146,7 @@ impl FromStr for HostileKind {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let unknown = || format!("no such kind: {text}");
-        if !text.starts_with(PREFIX) {
-            return Err(unknown());
-        }
-        Self::ALL.into_iter().find(|kind| kind.name() == text).ok_or_else(unknown)
+        Self::ALL.into_iter().find(|kind| kind.name() == text).ok_or_else(|| format!("no such kind: {text}"))
     }
 }
 
@@ -163,13 +167,13 @@ pub(super) fn play(directory: &Path, output: &Output, kind: HostileKind, plan: P
     stage.wait_balance("alice", 10_000_000)?;
 
     stage.title("A signer is down. Alice withdraws; an operator pays her and claims; what it claims is contested");
+    let mut cells = Vec::new();
     for (index, challenger) in stage.world().runtime.challengers.iter_mut().enumerate() {
         let hostile = kind.challenger(index, plan);
-        if let Some(cell) = hostile.cell {
-            tracing::info!(challenger = index, %cell, "steers");
-        }
+        cells.extend(hostile.cell.map(|cell| format!("   challenger {index} steers to {cell}")));
         challenger.oppose(hostile);
     }
+    cells.iter().for_each(|line| stage.say(line));
     if let Some(signer) = stage.world().runtime.signers.signers.last_mut() {
         signer.online = false;
     }
@@ -189,6 +193,9 @@ pub(super) fn play(directory: &Path, output: &Output, kind: HostileKind, plan: P
     checks::claims_were_judged_true(&stage.world().runtime)?;
     settled.check()?;
     let dispute = told(&stage, kind, plan.on_chain, slot);
+    let last = kind.last().replace("{}", &slot.to_string());
+    let ends_so = dispute.txs.iter().any(|step| step.action.starts_with(&last));
+    checks::check(ends_so, || format!("the lane ends with {last}: {:?}", dispute.txs))?;
     stage.show();
     stage.say(&dispute.summary());
     for line in settled.lines() {
@@ -244,7 +251,7 @@ fn front_run(stage: &mut Stage, operator: usize, front: &Front, payout: &Transac
     };
     let run = world.runtime.operators.get(rival).and_then(|rival| rival.machine().runs().next().cloned());
     let own = run.map(|run| run.terms.slot(0)).ok_or_else(|| Error::Check("the other operator has a run".into()))?;
-    let slot = if how % 3 == 0 { own } else { front.slot };
+    let slot = if how.is_multiple_of(3) { own } else { front.slot };
     let destination = payout.output.first().map(|output| output.script_pubkey.clone()).unwrap_or_default();
     let outputs = payout::outputs(world.runtime.bridge(), front.withdrawal, destination, slot);
     let outputs = outputs.map_err(runtime::Error::from)?;
@@ -274,8 +281,8 @@ fn told(stage: &Stage, kind: HostileKind, on_chain: bool, slot: SlotId) -> Dispu
     };
     let mut txs: Vec<_> = stage.world().runtime.timeline().steps().into_iter().filter(is_of).collect();
     txs.sort_by_key(|step| step.height);
-    let heights: HashSet<u32> = txs.iter().filter_map(|step| step.height).collect();
-    let blocks = heights.iter().max().unwrap_or(&0) + 1 - heights.iter().min().unwrap_or(&0);
+    let heights = || txs.iter().filter_map(|step| step.height);
+    let blocks = heights().max().unwrap_or(0) + 1 - heights().min().unwrap_or(0);
     let vbytes = txs.iter().map(|step| step.vsize).sum();
     Dispute { kind: kind.name(), on_chain, txs, vbytes, blocks, winner: "operator" }
 }
