@@ -15,6 +15,7 @@ use trestle_zkvm_adapter::layout::TRACE_STEPS;
 use trestle_zkvm_adapter::{INPUT_WORDS, InputWords, Kind};
 
 use crate::amount::AmountArg;
+use crate::demo::HostileKind;
 
 /// The port of the devnet's JSON-RPC interface.
 pub const DEFAULT_RPC_PORT: u16 = 17080;
@@ -269,7 +270,8 @@ pub struct DemoArgs {
     /// Where to write the report
     #[arg(long, default_value = "target/demo/report.json", value_name = "PATH")]
     pub report: PathBuf,
-    /// Play a dispute alone: an operator claims what is not so, and the challenger slashes it
+    /// Play a dispute alone: an operator claims what is not so, and the challenger slashes it; or (hostile) an operator has paid, and
+    /// challengers contest what it claims
     ///
     /// claims:    unpaid
     ///            early, premature   before the payout is deep; before there is one, which then follows
@@ -281,13 +283,16 @@ pub struct DemoArgs {
     /// trace:     instr, rs1, rs2, load, store, code, pc, unhash, input, halt, root
     /// openings:  path, sibling, direction, opening-block, opening-step, opening-node
     /// and:       silence            from one of the operator's moves on
+    /// hostile-:  stall, noshow, random, walk, double, access, forward, late, every-lane, fork, frontrun, reorg
     #[arg(long, value_name = "KIND", value_parser = lie, verbatim_doc_comment)]
     pub dispute: Option<DisputeKind>,
     /// The step of a lie in the trace, or the first after it at which it can be told. Of silence, and of a fork, the operator's move
-    /// from which on it is silent, 1 to 36; of early and of beyond how many blocks after the payout, or the tip [default: by the seed]
+    /// from which on it is silent, 1 to 36; of early and of beyond how many blocks after the payout, or the tip. Of
+    /// hostile-stall the turn that is let pass, of hostile-walk the cell, of hostile-double, -access and -frontrun how
+    /// (docs/protocol.md §7) [default: by the seed]
     #[arg(long, value_name = "STEP", requires = "dispute")]
     pub at: Option<u64>,
-    /// Have the operator answer nobody off chain
+    /// Have the operator answer nobody off chain, or a hostile challenger make every move on chain
     #[arg(long, requires = "dispute")]
     pub on_chain: bool,
     /// Decides where the lie is, and what it is where KIND leaves that open
@@ -334,6 +339,8 @@ pub enum DisputeKind {
     Silence,
     /// A lie in the trace.
     Trace(Kind),
+    /// Nothing: hostile challengers contest what is true.
+    Hostile(HostileKind),
 }
 
 /// The names on the command line, but for those of lies in the trace.
@@ -365,12 +372,16 @@ impl DisputeKind {
     pub fn name(self) -> &'static str {
         match self {
             Self::Trace(kind) => kind.name(),
+            Self::Hostile(kind) => kind.name(),
             _ => NAMED.into_iter().find(|(_, kind)| *kind == self).map_or("", |(name, _)| name),
         }
     }
 }
 
 fn lie(text: &str) -> Result<DisputeKind, String> {
+    if let Ok(kind) = text.parse() {
+        return Ok(DisputeKind::Hostile(kind));
+    }
     match NAMED.into_iter().find(|(name, _)| *name == text) {
         Some((_, kind)) => Ok(kind),
         None => text.parse().map(DisputeKind::Trace),

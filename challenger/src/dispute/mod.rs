@@ -20,6 +20,7 @@
 mod board;
 mod duty;
 mod error;
+mod hostile;
 mod operator;
 mod settled;
 mod settlement;
@@ -29,6 +30,7 @@ mod watchtower;
 pub use board::Board;
 pub use duty::{Duty, Purpose};
 pub use error::Error;
+pub use hostile::{Cell, Hostile, HostileLane, Twice, Way};
 pub use operator::LaneOperator;
 pub use settlement::{Played, Settlement};
 pub use standing::{End, Standing};

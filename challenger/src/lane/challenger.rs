@@ -295,7 +295,7 @@ impl<S: Store> Challenger<S> {
     }
 
     /// Whether the operator has signed all of a move.
-    fn has(&self, wanted: Move) -> bool {
+    pub(crate) fn has(&self, wanted: Move) -> bool {
         path::signed_by(wanted).into_iter().all(|id| self.transcript.signature(id).is_some())
     }
 
@@ -305,7 +305,7 @@ impl<S: Store> Challenger<S> {
     }
 
     /// The first leaf of a tree that can be satisfied.
-    fn leaf<T: Testimony>(&self, tree: Tree, truth: &mut T) -> Result<Option<Disproof>, Error> {
+    pub(crate) fn leaf<T: Testimony>(&self, tree: Tree, truth: &mut T) -> Result<Option<Disproof>, Error> {
         self.judge().leaf(tree, truth)
     }
 
@@ -318,8 +318,15 @@ impl<S: Store> Challenger<S> {
         }
     }
 
+    /// How many steps the machine makes at a step of the history, from entry j to the next.
+    pub(crate) fn steps<T: Testimony>(&self, j: u32, truth: &mut T) -> Result<u64, Error> {
+        let [previous, next] = [j, j + 1].map(|index| truth.parts(index).map_err(Error::Testimony));
+        let inputs = self.claim.inputs(j, previous?, next?, &self.lane.constants);
+        Ok(truth.trace(&inputs).map_err(Error::Testimony)?.steps())
+    }
+
     /// Remembers what the operator has signed, on disk first.
-    fn learn(&mut self, signatures: &[(MessageId, Signature)]) -> Result<(), Error> {
+    pub(crate) fn learn(&mut self, signatures: &[(MessageId, Signature)]) -> Result<(), Error> {
         let mut transcript = self.transcript.clone();
         let mut writes = Writes::default();
         for (id, signature) in signatures {

@@ -10,8 +10,8 @@ use trestle_taptree_trace::lane::Move;
 
 use super::{Duty, Watchtower};
 use crate::Error;
-use crate::dispute::{self, LaneWatchtower, Settlement};
-use crate::lane::{Answer, LedgerTestimony};
+use crate::dispute::{self, Hostile, HostileLane, LaneWatchtower, Settlement};
+use crate::lane::{Answer, Ask, LedgerTestimony};
 use crate::signatures::LaneName;
 use crate::view::{Blocks, View};
 
@@ -22,14 +22,50 @@ pub(super) type Disputes = BTreeMap<SlotId, Dispute>;
 pub(super) struct Dispute {
     /// What the claim says.
     statement: Statement,
-    player: LaneWatchtower<sled::Tree>,
+    player: Player,
     truth: LedgerTestimony<Blocks>,
     /// What came of it, before it is known what the wallet paid.
     ended: Option<Settlement>,
 }
 
+/// Who plays it.
+enum Player {
+    Honest(LaneWatchtower<sled::Tree>),
+    Hostile(HostileLane<sled::Tree>),
+}
+
+impl Player {
+    fn tip(
+        &mut self,
+        view: &dyn View,
+        truth: &mut LedgerTestimony<Blocks>,
+    ) -> Result<Vec<dispute::Duty>, dispute::Error> {
+        match self {
+            Self::Honest(player) => player.tip(view, truth),
+            Self::Hostile(player) => player.tip(view, truth),
+        }
+    }
+
+    fn receive(
+        &mut self,
+        wanted: Move,
+        answer: &Answer,
+        truth: &mut LedgerTestimony<Blocks>,
+    ) -> Result<Option<Ask>, dispute::Error> {
+        match self {
+            Self::Honest(player) => player.receive(wanted, answer, truth),
+            Self::Hostile(player) => player.receive(wanted, answer),
+        }
+    }
+}
+
 impl Watchtower {
-    /// Plays the lane of a claim that is false. If it cannot go on now, that is no reason for others to stop.
+    /// Contests every claim from now on, true or not, and plays its lanes like this: for demonstrations, with bonds that may be lost.
+    pub fn oppose(&mut self, hostile: Hostile) {
+        self.hostile = Some(hostile);
+    }
+
+    /// Plays the lane of a claim that it disputes. If it cannot go on now, that is no reason for others to stop.
     pub(super) fn dispute(
         &mut self,
         view: &dyn View,
@@ -106,8 +142,11 @@ impl Watchtower {
         let lane = graph.terms.lane(&self.bridge, at, &keys)?;
         let board = dispute::Board::new(&self.bridge, graph, slot.id, usize::from(self.index), lane, signatures);
         let store = self.db.open_tree(format!("watchtower/lane/{}", slot.id))?;
-        let board = board.map_err(Box::new)?.into();
-        let player = LaneWatchtower::new(board, self.key, self.seed.clone(), store, self.patience);
+        let (board, key, seed) = (board.map_err(Box::new)?.into(), self.key, self.seed.clone());
+        let player = match self.hostile {
+            None => Player::Honest(LaneWatchtower::new(board, key, seed, store, self.patience)),
+            Some(how) => Player::Hostile(HostileLane::new(board, key, seed, store, how)),
+        };
         let truth = LedgerTestimony::new(
             view.ledger().clone(),
             view.blocks(),

@@ -27,7 +27,8 @@ impl Watchtower {
         let Some(report) = self.judge(view, graph, slot, claim)? else { return Ok(()) };
         let verdict = report.verdict;
         duties.push(Duty::Report(report));
-        if verdict == Verdict::True || !self.runs[run].has_part(self.index) {
+        let is_disputed = verdict != Verdict::True || self.hostile.is_some();
+        if !is_disputed || !self.runs[run].has_part(self.index) {
             return Ok(());
         }
         if !matches!(phase, Phase::Claimed { .. }) {
@@ -37,8 +38,9 @@ impl Watchtower {
             }
             return Ok(());
         }
-        if let Some(tx) = self.contest(slot)? {
-            let deadline = claim.height + u32::from(self.bridge.parameters.delta1.value());
+        let deadline = claim.height + u32::from(self.bridge.parameters.delta1.value());
+        let waits = self.hostile.is_some_and(|hostile| !hostile.is_due(view.height(), deadline));
+        if let Some(tx) = self.contest(slot)?.filter(|_| !waits) {
             let hurry = view.height() > claim.height + u32::from(self.bridge.parameters.confirmations);
             let reward = slot.contest.tx.output.first().map_or(Amount::ZERO, |bond| bond.value / 2);
             let time = (hurry, Some(deadline), reward);

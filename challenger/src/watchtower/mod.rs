@@ -36,6 +36,7 @@ use trestle_rollup::SlotId;
 use trestle_signer::{Delivery, consent};
 use trestle_taptree_trace::ots::SecretSeed;
 
+use crate::dispute::Hostile;
 use crate::phase::Phase;
 use crate::signatures::Signatures;
 use crate::view::View;
@@ -83,6 +84,8 @@ pub struct Watchtower {
     disputes: Disputes,
     /// Disputes whose end was told.
     settled: HashSet<SlotId>,
+    /// How it disputes what is true, if it does.
+    hostile: Option<Hostile>,
 }
 
 impl Watchtower {
@@ -101,7 +104,7 @@ impl Watchtower {
         let signatures = Signatures::open(db, "watchtower/signatures", bridge.committee.clone())?;
         let records = store.runs()?;
         let (lanes, bad_keys, runs) = (Arc::new(Lanes), HashSet::new(), Vec::new());
-        let (db, disputes, settled) = (db.clone(), Disputes::new(), HashSet::new());
+        let (db, disputes, settled, hostile) = (db.clone(), Disputes::new(), HashSet::new(), None);
         let mut tower = Self {
             bridge,
             index,
@@ -116,6 +119,7 @@ impl Watchtower {
             db,
             disputes,
             settled,
+            hostile,
         };
         for record in records {
             let terms = record.terms.clone();

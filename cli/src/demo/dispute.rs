@@ -57,9 +57,7 @@ pub fn play(stage: &mut Stage, plan: Plan) -> Result<Dispute, Error> {
     plan.begin(stage)?;
     stage.wait_step("Slash")?;
 
-    let mut steps = stage.world().runtime.timeline().steps();
-    steps.retain(|step| step.height.is_some());
-    steps.sort_by_key(|step| step.height);
+    let mut steps = mined(stage);
     let contest = steps.iter().position(|step| step.action.starts_with("Contest"));
     let mut steps = steps.split_off(contest.unwrap_or(steps.len()));
     let slot = steps.first().map(|step| slot_of(&step.action).to_owned()).unwrap_or_default();
@@ -67,22 +65,15 @@ pub fn play(stage: &mut Stage, plan: Plan) -> Result<Dispute, Error> {
     let ends_in_slash = steps.last().is_some_and(|step| step.action.starts_with("Slash"));
     checks::check(ends_in_slash, || format!("the dispute ends in Slash: {steps:?}"))?;
     checks::claim_was_judged_false(&stage.world().runtime)?;
+    Ok(Dispute::told(plan.kind.name(), plan.on_chain, steps, plan.kind.liar(), "challenger"))
+}
 
-    let since = steps.first().and_then(|step| step.height).unwrap_or_default();
-    let passed = |step: &TimelineStep| step.height.unwrap_or_default() - since;
-    let challenger = &stage.world().runtime.challengers[0].role.name;
-    let txs: Vec<DisputeStep> = steps
-        .into_iter()
-        .map(|step| DisputeStep { paid_by: payer(&step, plan.kind.liar(), challenger), blocks: passed(&step), step })
-        .collect();
-    Ok(Dispute {
-        kind: plan.kind.name(),
-        on_chain: plan.on_chain,
-        vbytes: txs.iter().map(|tx| tx.step.vsize).sum(),
-        blocks: txs.last().map_or(0, |tx| tx.blocks + 1),
-        winner: "challenger",
-        txs,
-    })
+/// What was mined until now, in the order of the blocks.
+pub fn mined(stage: &Stage) -> Vec<TimelineStep> {
+    let mut steps = stage.world().runtime.timeline().steps();
+    steps.retain(|step| step.height.is_some());
+    steps.sort_by_key(|step| step.height);
+    steps
 }
 
 /// The slot that a transaction is of: `Step 1/1/0, lane 0: …`.
@@ -91,16 +82,37 @@ fn slot_of(action: &str) -> &str {
 }
 
 /// Whose coins a transaction's fee comes from.
-fn payer(step: &TimelineStep, liar: usize, challenger: &str) -> String {
+fn payer(step: &TimelineStep, operator: usize) -> String {
     match step.action.split(' ').next() {
         _ if step.action.ends_with(", bumped") => format!("{}'s wallet", step.actor),
-        // Each pays from the operator's bond; of Slash the part that the challenger gets.
-        Some("Contest" | "Slash") => format!("operator {liar}'s bond"),
-        _ => format!("{challenger}'s bond"),
+        // Of Slash the part that the challenger gets.
+        Some("Contest" | "Slash" | "FinalizeUnentered" | "FinalizeSlow") => format!("operator {operator}'s bond"),
+        Some("Reimburse") => "the vault".into(),
+        _ => {
+            let lane = step.action.split("lane ").nth(1).and_then(|rest| rest.split(':').next());
+            format!("challenger {}'s bond", lane.unwrap_or("0"))
+        }
     }
 }
 
 impl Dispute {
+    /// What is told of these transactions, the first of which is Contest.
+    pub fn told(
+        kind: &'static str,
+        on_chain: bool,
+        steps: Vec<TimelineStep>,
+        operator: usize,
+        winner: &'static str,
+    ) -> Self {
+        let since = steps.first().and_then(|step| step.height).unwrap_or_default();
+        let passed = |step: &TimelineStep| step.height.unwrap_or_default() - since;
+        let told = |step| DisputeStep { paid_by: payer(&step, operator), blocks: passed(&step), step };
+        let txs: Vec<_> = steps.into_iter().map(told).collect();
+        let vbytes = txs.iter().map(|tx| tx.step.vsize).sum();
+        let blocks = txs.last().map_or(0, |tx| tx.blocks + 1);
+        Self { kind, on_chain, txs, vbytes, blocks, winner }
+    }
+
     /// What there is to tell of it, a line each.
     #[must_use]
     pub fn summary(&self) -> String {

@@ -53,7 +53,7 @@ impl Plan {
         let broken = (seed % (u64::from(confirmations) + 1)) as u16;
         let blocks = |since| Lie { history: History::Blocks(since, broken), ..Lie::default() };
         let lie = match kind {
-            DisputeKind::Unpaid => Lie::default(),
+            DisputeKind::Unpaid | DisputeKind::Hostile(_) => Lie::default(),
             DisputeKind::Trace(kind) => Lie { fault: fault(kind), ..Lie::default() },
             DisputeKind::Premature
             | DisputeKind::Double

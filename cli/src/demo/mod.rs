@@ -2,6 +2,7 @@
 
 pub mod checks;
 mod dispute;
+mod hostile;
 mod lies;
 mod report;
 mod settled;
@@ -22,6 +23,7 @@ use crate::runtime;
 use dispute::Plan;
 
 pub use dispute::Dispute;
+pub use hostile::HostileKind;
 pub use stage::Stage;
 
 /// Index of the denomination that the demo moves: 0.1 BTC.
@@ -90,7 +92,10 @@ pub fn run(args: &DemoArgs, output: &Output) -> Result<Report, commands::Error> 
     let outcome = match args.dispute {
         Some(kind) => {
             let plan = Plan { kind, at: args.at, seed: args.seed, on_chain: args.on_chain };
-            play_dispute(directory.path(), output, plan)
+            match kind {
+                DisputeKind::Hostile(kind) => hostile::play(directory.path(), output, kind, plan),
+                _ => play_dispute(directory.path(), output, plan),
+            }
         }
         None => play(directory.path(), output),
     };

@@ -13,9 +13,10 @@ use trestle_bridge::lane::LaneWork;
 use trestle_bridge::parameters::Bridge;
 use trestle_bridge::transactions::ChallengerInRun;
 use trestle_bridge::wallet::{Funding, Wallet, WalletError};
+use trestle_challenger::dispute::{self, Hostile};
 use trestle_challenger::lane::Ask;
 use trestle_challenger::watchtower::{Duty, Event, Purpose, Report, Settlement, Watchtower};
-use trestle_challenger::{Need, dispute};
+use trestle_challenger::Need;
 use trestle_rollup::SlotId;
 
 use super::Error;
@@ -87,6 +88,11 @@ impl ChallengerRole {
         let machine = machine.with_lanes(Arc::clone(lanes));
         let wallet = role.wallet(&bridge.parameters)?;
         Ok(Self { role, key, machine, wallet })
+    }
+
+    /// Has it contest what is true from now on, for a demonstration.
+    pub fn oppose(&mut self, hostile: Hostile) {
+        self.machine.oppose(hostile);
     }
 
     /// Its Bitcoin wallet.

@@ -124,21 +124,26 @@ fn a_false_claim_is_slashed() {
 
 #[test]
 fn a_true_claim_stands() {
-    let parameters = &Table::get().bridge.parameters;
     for seed in 1_000..1_000 + ACCUSED {
         let (outcome, weather) = accused(seed);
         println!("{seed}: {outcome:?}");
-        let end = match outcome.finalized {
-            Some(FinalizeKind::Unentered) => weather.contests.then_some(End::NoShow),
-            Some(FinalizeKind::Slow) => Some(End::OperatorWon),
-            _ => panic!("seed {seed}: {outcome:?}"),
-        };
-        assert_eq!(outcome.end, end, "seed {seed}: {outcome:?}");
-        // Contest's fee and connectors are the operator's loss, if nobody plays.
-        let least = if end.is_some() { parameters.bond } else { parameters.bond - Amount::from_sat(10_000) };
-        assert!(outcome.paid[0] > least, "seed {seed}: {outcome:?}");
-        assert_eq!(outcome.paid[1], Amount::ZERO, "seed {seed}: {outcome:?}");
+        assert_stands(&outcome, weather, &format!("seed {seed}"));
     }
+}
+
+/// The operator has its bond, and the challenger's if that played.
+pub fn assert_stands(outcome: &Outcome, weather: Weather, name: &str) {
+    let bond = Table::get().bridge.parameters.bond;
+    let end = match outcome.finalized {
+        Some(FinalizeKind::Unentered) => weather.contests.then_some(End::NoShow),
+        Some(FinalizeKind::Slow) => Some(End::OperatorWon),
+        _ => panic!("{name}: {outcome:?}"),
+    };
+    assert_eq!(outcome.end, end, "{name}: {outcome:?}");
+    // Contest's fee and connectors are the operator's loss, if nobody plays.
+    let least = if end.is_some() { bond } else { bond - Amount::from_sat(10_000) };
+    assert!(outcome.paid[0] > least, "{name}: {outcome:?}");
+    assert_eq!(outcome.paid[1], Amount::ZERO, "{name}: {outcome:?}");
 }
 
 #[test]

@@ -4,7 +4,7 @@ use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use trestle_bridge::lane::LaneTx;
 use trestle_bridge::transactions::Reveal;
-use trestle_challenger::dispute::{Duty, Error, LaneOperator, LaneWatchtower, Purpose, Standing};
+use trestle_challenger::dispute::{Duty, Error, Hostile, HostileLane, LaneOperator, LaneWatchtower, Purpose, Standing};
 use trestle_challenger::lane::{self, Answer, Ask};
 use trestle_taptree_trace::lane::Transcript;
 use trestle_taptree_trace::ots::Signature;
@@ -137,8 +137,34 @@ pub enum Challenger {
     Tower(Box<Tower>),
     /// One that does anything.
     Wild(Box<Wild>),
+    /// One that disputes the truth.
+    Hostile(Box<Opponent>),
     /// One that contests, and no more.
     Absent,
+}
+
+/// A hostile challenger, and the truth, by which it finds its way.
+pub struct Opponent {
+    truth: Side,
+    lane: HostileLane<Disk>,
+}
+
+impl Opponent {
+    pub fn new(truth: Side, how: Hostile) -> Self {
+        let board = Table::get().board.clone();
+        Self { truth, lane: HostileLane::new(board, challenger_key(), challenger_seed(), Disk::default(), how) }
+    }
+
+    /// A tip, at which it asks as much as the operator answers.
+    pub fn tip(&mut self, chain: &Chain, operator: &mut Operator) -> Vec<Duty> {
+        let mut duties = self.lane.tip(chain, &mut self.truth).unwrap();
+        while let Some(Duty::Ask(ask)) = duties.first().cloned() {
+            let Some(Ok(answer)) = operator.answer(chain, &ask) else { break };
+            let next = self.lane.receive(ask.wanted, &answer).unwrap();
+            duties = next.map(Duty::Ask).into_iter().collect();
+        }
+        duties
+    }
 }
 
 /// A watchtower of a lane.

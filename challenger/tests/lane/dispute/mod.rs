@@ -5,5 +5,6 @@ mod edges;
 mod ends;
 mod fates;
 mod hands;
+mod hostile;
 mod table;
 mod world;

@@ -139,6 +139,10 @@ impl World {
                     self.push(tx, true);
                 }
             }
+            Challenger::Hostile(opponent) => {
+                let duties = opponent.tip(&self.chain, &mut self.operator);
+                self.carry_out(&duties);
+            }
             Challenger::Absent => {}
         }
         self.rest();
