@@ -122,7 +122,7 @@ impl<S: Store> Challenger<S> {
             let key = self.lane.keys.message(id).ok_or(Error::NoSuchMove(wanted))?;
             signatures.push((id, bytes.read(id, key)?));
         }
-        self.learn(&signatures)
+        self.learn(signatures)
     }
 
     /// What to do at this turn of the chain. `None` if it is the operator's, or there is nothing to be done.
@@ -135,7 +135,7 @@ impl<S: Store> Challenger<S> {
         shown: &Shown,
         truth: &mut T,
     ) -> Result<Option<Action>, Error> {
-        self.learn(&shown.messages)?;
+        self.see(shown)?;
         if let Some(leaf) = turn.tree().map(|tree| self.leaf(tree, truth)).transpose()?.flatten() {
             return Ok(Some(Action::Disprove(leaf)));
         }
@@ -319,27 +319,45 @@ impl<S: Store> Challenger<S> {
     }
 
     /// Remembers what the operator has signed, on disk first.
-    fn learn(&mut self, signatures: &[(MessageId, Signature)]) -> Result<(), Error> {
-        let mut transcript = self.transcript.clone();
+    fn learn(&mut self, signatures: Vec<(MessageId, Signature)>) -> Result<(), Error> {
         let mut writes = Writes::default();
+        let mut new: Vec<(MessageId, Signature)> = Vec::new();
         for (id, signature) in signatures {
-            let said = |held: &Signature| held.digits() == signature.digits();
-            let [first, second] = transcript.twice(*id).map_or([transcript.signature(*id), None], |two| two.map(Some));
-            let nth = match (first, second) {
-                (None, _) => 0,
-                (Some(first), None) if !said(first) => 1,
-                // Two are enough to be a lie.
-                _ => continue,
-            };
-            transcript.add(&self.lane.keys, *id, signature.clone())?;
-            writes.message(*id, nth, signature);
-        }
-        if writes.is_empty() {
-            return Ok(());
+            let held = self.held(id).into_iter().flatten();
+            let held: Vec<&Signature> = held.chain(new.iter().filter(|(of, _)| *of == id).map(|(_, new)| new)).collect();
+            // Two are enough to be a lie.
+            if let nth @ (0 | 1) = held.len()
+                && held.iter().all(|held| held.digits() != signature.digits())
+            {
+                writes.message(id, nth as u8, &signature);
+                new.push((id, signature));
+            }
         }
         self.records.commit(writes)?;
-        self.statements = transcript.statements();
-        self.transcript = transcript;
+        for (id, signature) in new {
+            if let Some(said) = signature.message(&id.layout()) {
+                self.statements.add(id, said);
+            }
+            self.transcript.keep(id, signature);
+        }
         Ok(())
+    }
+
+    /// The first and the second signature of a message.
+    fn held(&self, id: MessageId) -> [Option<&Signature>; 2] {
+        self.transcript.twice(id).map_or([self.transcript.signature(id), None], |two| two.map(Some))
+    }
+
+    /// Takes in what the chain has shown.
+    fn see(&mut self, shown: &Shown) -> Result<(), Error> {
+        let mut new = Vec::new();
+        for (id, signature) in &shown.messages {
+            if !self.held(*id).into_iter().flatten().any(|held| held.digits() == signature.digits()) {
+                // What says something else, or is said by somebody else, is not taken on trust.
+                Transcript::default().add(&self.lane.keys, *id, signature.clone())?;
+                new.push((*id, signature.clone()));
+            }
+        }
+        self.learn(new)
     }
 }
