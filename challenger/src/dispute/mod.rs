@@ -29,5 +29,5 @@ pub use board::Board;
 pub use duty::{Duty, Purpose};
 pub use error::Error;
 pub use operator::LaneOperator;
-pub use standing::{End, Standing};
+pub use standing::{End, Reader, Standing};
 pub use watchtower::LaneWatchtower;

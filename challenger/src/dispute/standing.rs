@@ -66,7 +66,7 @@ pub enum End {
 /// What was read of a lane's transactions, by the output that they spend: to verify what was signed in one takes up to a
 /// thousand hashes.
 #[derive(Default)]
-pub(super) struct Reader(HashMap<NodeId, (Transaction, LaneRead)>);
+pub struct Reader(HashMap<NodeId, (Transaction, LaneRead)>);
 
 impl Reader {
     fn read(&mut self, board: &Board, node: NodeId, tx: Transaction) -> Result<&LaneRead, Error> {
@@ -87,8 +87,11 @@ impl Standing {
         Self::read(board, view, &mut Reader::default())
     }
 
-    /// The same for who looks again at every tip.
-    pub(super) fn read(board: &Board, view: &dyn View, reader: &mut Reader) -> Result<Self, Error> {
+    /// The same for whoever looks again at every tip.
+    ///
+    /// # Errors
+    /// As [`Standing::of`].
+    pub fn read(board: &Board, view: &dyn View, reader: &mut Reader) -> Result<Self, Error> {
         let Some(contested) = board.contest(view)? else { return Ok(Self::Ahead) };
         let entry = board.slot.contest.outpoint(contest::entry(board.graph.challenger));
         let Some(entered) = view.spender(&entry)? else { return Ok(Self::Open { since: contested.height }) };

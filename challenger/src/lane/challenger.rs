@@ -122,20 +122,20 @@ impl<S: Store> Challenger<S> {
             let key = self.lane.keys.message(id).ok_or(Error::NoSuchMove(wanted))?;
             signatures.push((id, bytes.read(id, key)?));
         }
-        self.learn(signatures)
+        self.learn(&signatures)
     }
 
     /// What to do at this turn of the chain. `None` if it is the operator's, or there is nothing to be done.
     ///
     /// # Errors
-    /// If something shown is not signed by the operator, the truth cannot be found out, or the store fails.
+    /// If the truth cannot be found out, or the store fails.
     pub fn on_chain<T: Testimony>(
         &mut self,
         turn: Turn,
         shown: &Shown,
         truth: &mut T,
     ) -> Result<Option<Action>, Error> {
-        self.see(shown)?;
+        self.learn(&shown.messages)?;
         if let Some(leaf) = turn.tree().map(|tree| self.leaf(tree, truth)).transpose()?.flatten() {
             return Ok(Some(Action::Disprove(leaf)));
         }
@@ -318,46 +318,31 @@ impl<S: Store> Challenger<S> {
         }
     }
 
-    /// Remembers what the operator has signed, on disk first.
-    fn learn(&mut self, signatures: Vec<(MessageId, Signature)>) -> Result<(), Error> {
+    /// Remembers what the operator has signed, which was verified, on disk first.
+    fn learn(&mut self, signatures: &[(MessageId, Signature)]) -> Result<(), Error> {
         let mut writes = Writes::default();
-        let mut new: Vec<(MessageId, Signature)> = Vec::new();
-        for (id, signature) in signatures {
-            let held = self.held(id).into_iter().flatten();
-            let held: Vec<&Signature> = held.chain(new.iter().filter(|(of, _)| *of == id).map(|(_, new)| new)).collect();
-            // Two are enough to be a lie.
-            if let nth @ (0 | 1) = held.len()
-                && held.iter().all(|held| held.digits() != signature.digits())
-            {
-                writes.message(id, nth as u8, &signature);
-                new.push((id, signature));
-            }
+        let mut new: Vec<&(MessageId, Signature)> = Vec::new();
+        for pair @ (id, signature) in signatures {
+            let [first, second] =
+                self.transcript.twice(*id).map_or([self.transcript.signature(*id), None], |two| two.map(Some));
+            let others = new.iter().filter(|(of, _)| of == id).map(|(_, new)| new);
+            let held: Vec<&Signature> = first.into_iter().chain(second).chain(others).collect();
+            let nth = match held.as_slice() {
+                [] => 0,
+                [first] if first.digits() != signature.digits() => 1,
+                // Two are enough to be a lie.
+                _ => continue,
+            };
+            writes.message(*id, nth, signature);
+            new.push(pair);
         }
         self.records.commit(writes)?;
         for (id, signature) in new {
             if let Some(said) = signature.message(&id.layout()) {
-                self.statements.add(id, said);
+                self.statements.add(*id, said);
             }
-            self.transcript.keep(id, signature);
+            self.transcript.keep(*id, signature.clone());
         }
         Ok(())
-    }
-
-    /// The first and the second signature of a message.
-    fn held(&self, id: MessageId) -> [Option<&Signature>; 2] {
-        self.transcript.twice(id).map_or([self.transcript.signature(id), None], |two| two.map(Some))
-    }
-
-    /// Takes in what the chain has shown.
-    fn see(&mut self, shown: &Shown) -> Result<(), Error> {
-        let mut new = Vec::new();
-        for (id, signature) in &shown.messages {
-            if !self.held(*id).into_iter().flatten().any(|held| held.digits() == signature.digits()) {
-                // What says something else, or is said by somebody else, is not taken on trust.
-                Transcript::default().add(&self.lane.keys, *id, signature.clone())?;
-                new.push((*id, signature.clone()));
-            }
-        }
-        self.learn(new)
     }
 }

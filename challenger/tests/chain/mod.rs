@@ -106,12 +106,12 @@ impl Chain {
         Self { ledger, followed, base, blocks, ahead, branch, coins, made, spent, outputs, judges, judged }
     }
 
-    /// A coin of somebody's wallet.
+    /// A coin that anyone may spend.
     pub fn coin(&mut self) -> OutPoint {
         self.coins += 1;
         let coin = OutPoint::new(Txid::from_byte_array(tagged_hash("test coin", &[&self.coins.to_le_bytes()])), 0);
         self.made.insert(coin.txid, self.base);
-        self.outputs.insert(coin, output(Amount::MAX_MONEY.to_sat(), ScriptBuf::new()));
+        self.outputs.insert(coin, output(Amount::ONE_BTC.to_sat(), ScriptBuf::new_p2a()));
         coin
     }
 

@@ -99,8 +99,10 @@ impl World {
         for _ in 0..4 {
             chain.add(Vec::new());
         }
-        let bond =
-            spend(chain.coin(), vec![trestle_bridge::transactions::challenger_bond::output(&bridge, &bridge.entries[1])]);
+        let bond = spend(
+            chain.coin(),
+            vec![trestle_bridge::transactions::challenger_bond::output(&bridge, &bridge.entries[1])],
+        );
         let first_key = operator_seed().public_key(&CLAIM, &claim::key_id(&bridge, slot(0)));
         let funding = spend(chain.coin(), vec![bond_output(&bridge, &first_key, slots).unwrap()]);
         let terms = terms(&bridge, &mut chain, slots, &bond, &funding);
