@@ -31,5 +31,5 @@ pub use duty::{Duty, Purpose};
 pub use error::Error;
 pub use hostile::{Cell, Hostile, HostileLane, Twice, Way};
 pub use operator::LaneOperator;
-pub use standing::{End, Standing};
+pub use standing::{End, Reader, Standing};
 pub use watchtower::LaneWatchtower;
