@@ -1,8 +1,12 @@
 //! A row a transition: what happened before, the event, and the duties. Before every event the operator is started again, so
 //! what a row shows rests on the store and the chain alone.
 
-use trestle_challenger::Error;
+use bitcoin::block::Header;
+use bitcoin::{OutPoint, Txid};
 use trestle_challenger::operator::{Duty, Event};
+use trestle_challenger::view::Blocks;
+use trestle_challenger::{Error, Mined, View, ViewError};
+use trestle_rollup::Ledger;
 
 use crate::steps::Step::{self, *};
 use crate::steps::{run, steps};
@@ -228,6 +232,41 @@ fn a_payout_that_came_to_nothing_is_cancelled() {
         Tip,
         &["cancel 0/0/0"],
     );
+}
+
+/// The ledger of a chain, of which transactions are told up to a height alone.
+struct Behind<'a>(&'a dyn View, u32);
+
+impl View for Behind<'_> {
+    fn ledger(&self) -> &Ledger {
+        self.0.ledger()
+    }
+
+    fn header(&self, height: u32) -> Result<Option<Header>, ViewError> {
+        self.0.header(height)
+    }
+
+    fn spender(&self, outpoint: &OutPoint) -> Result<Option<Mined>, ViewError> {
+        Ok(self.0.spender(outpoint)?.filter(|mined| mined.height <= self.1))
+    }
+
+    fn confirmed(&self, txid: &Txid) -> Result<Option<u32>, ViewError> {
+        Ok(self.0.confirmed(txid)?.filter(|height| *height <= self.1))
+    }
+
+    fn blocks(&self) -> Blocks {
+        self.0.blocks()
+    }
+}
+
+#[test]
+fn a_payout_that_counts_is_not_cancelled_while_blocks_are_told_late() {
+    let mut world = World::new();
+    steps(&mut world, &[Pay]);
+    let behind = Behind(&world.chain, world.height() - 1);
+    assert_eq!(shown(&world.operator.process(Event::Tip, &behind).unwrap()), [""; 0]);
+    steps(&mut world, &[Disconnect(1)]);
+    assert_eq!(shown(&run(&mut world, Tip).unwrap()), ["Payout of withdrawal 0 by 0/0/0"]);
 }
 
 #[test]
