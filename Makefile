@@ -17,6 +17,7 @@ test: setup
 # One JSON object a line on stdout; everything else on stderr.
 bench: setup
 	@$(env) $(CARGO) bench --locked -p trestle-cli --bench figures
+	@$(CARGO) bench --locked -p trestle-challenger --bench simulation
 
 # The program that the machine runs, its hash and its toolchain: all committed. `zkvm-adapter/guest/build.sh --check` compares.
 guest: setup

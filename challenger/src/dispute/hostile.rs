@@ -356,7 +356,8 @@ impl<S: Store + Clone> HostileLane<S> {
 
     fn publish(&self, what: LaneTx, tx: Transaction, from: u32, tip: u32, duties: &mut Vec<Duty>) {
         if let Some(presigned) = self.board.graph.get(what) {
-            let time = Time { from, blocks: self.board.turn, deadline: None };
+            let stake = self.board.at_stake(NodeId::ENTERED);
+            let time = Time { from, blocks: self.board.turn, deadline: None, stake };
             publish(duties, what, presigned, tx, time, tip);
         }
     }

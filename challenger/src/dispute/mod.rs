@@ -33,5 +33,5 @@ pub use error::Error;
 pub use hostile::{Cell, Hostile, HostileLane, Twice, Way};
 pub use operator::LaneOperator;
 pub use settlement::{Played, Settlement};
-pub use standing::{End, Standing};
+pub use standing::{End, Reader, Standing};
 pub use watchtower::LaneWatchtower;

@@ -9,6 +9,7 @@ use trestle_taptree_trace::ots::{self, SecretSeed};
 use trestle_taptree_trace::turn::Player;
 
 use super::duty::{Time, publish};
+use super::standing::Reader;
 use super::{Board, Duty, Error, Standing};
 use crate::lane::{self, Answer, Ask, Defender, Shown, Testimony};
 use crate::view::View;
@@ -20,12 +21,13 @@ pub struct LaneOperator<S> {
     store: S,
     /// With the claim that it was opened with.
     player: Option<(ots::Signature, Defender<S>)>,
+    reader: Reader,
 }
 
 impl<S: Store + Clone> LaneOperator<S> {
     /// The operator's side. The store is its alone, and remembers what the one-time keys, which come from `seed`, have signed.
     pub fn new(board: Arc<Board>, seed: SecretSeed, store: S) -> Self {
-        Self { board, seed, store, player: None }
+        Self { board, seed, store, player: None, reader: Reader::default() }
     }
 
     /// The lane.
@@ -49,7 +51,7 @@ impl<S: Store + Clone> LaneOperator<S> {
     pub fn tip<T: Testimony + ?Sized>(&mut self, view: &dyn View, testimony: &mut T) -> Result<Vec<Duty>, Error> {
         let mut duties = Vec::new();
         self.sit_down(view)?;
-        match Standing::of(&self.board, view)? {
+        match Standing::read(&self.board, view, &mut self.reader)? {
             Standing::Unentered { since } => self.no_show(view, since, &mut duties)?,
             Standing::At { node, since, shown } => {
                 self.play(view.height(), node, since, &shown, testimony, &mut duties)?;

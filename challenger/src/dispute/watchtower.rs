@@ -13,6 +13,7 @@ use trestle_taptree_trace::turn::{Carried, Player};
 
 use super::duty::{Time, publish, push};
 use super::settled::{Horizon, Settled};
+use super::standing::Reader;
 use super::{Board, Duty, End, Error, Purpose, Settlement, Standing};
 use crate::is_deep;
 use crate::lane::{self, Action, Answer, Ask, Challenger, Next, Play, Shown, Testimony};
@@ -28,6 +29,7 @@ pub struct LaneWatchtower<S> {
     patience: u32,
     /// With the claim that it was opened with.
     player: Option<(ots::Signature, Challenger<S>)>,
+    reader: Reader,
     /// Whether it plays off chain, as of the last tip, and what is settled then.
     horizon: Option<Horizon>,
     /// Since when it waits for an answer.
@@ -41,7 +43,8 @@ impl<S: Store + Clone> LaneWatchtower<S> {
     /// which come from `seed`, have signed. When the operator has not answered for `patience` blocks it goes on chain; at the
     /// latest when half of Δ1 is over.
     pub fn new(board: Arc<Board>, key: Keypair, seed: SecretSeed, store: S, patience: u32) -> Self {
-        Self { board, key, seed, store, patience, player: None, horizon: None, quiet: None, over: None }
+        let (reader, player) = (Reader::default(), None);
+        Self { board, key, seed, store, patience, player, reader, horizon: None, quiet: None, over: None }
     }
 
     /// The lane.
@@ -79,7 +82,7 @@ impl<S: Store + Clone> LaneWatchtower<S> {
         let mut duties = Vec::new();
         let horizon = self.sit_down(view)?;
         (self.horizon, self.over) = (None, None);
-        match Standing::of(&self.board, view)? {
+        match Standing::read(&self.board, view, &mut self.reader)? {
             Standing::Open { since } => self.approach(view, since, horizon, truth, &mut duties)?,
             Standing::At { node, since, shown } => {
                 let played = self.play(node, &shown, horizon, truth)?;

@@ -105,7 +105,7 @@ impl<S: Store> Defender<S> {
                 new.push((*id, *choice));
             }
         }
-        self.take(new, &[])?;
+        self.take(new, Vec::new())?;
         if turn.mover() != Player::Operator {
             return Ok(None);
         }
@@ -153,24 +153,30 @@ impl<S: Store> Defender<S> {
                 signatures.push((id, sign(&self.seed, &self.id, id, &fields)?));
             }
         }
-        self.take(new, &signatures)
+        self.take(new, signatures)
     }
 
-    /// Remembers choices and signatures, on disk first.
-    fn take(&mut self, new: Vec<(ChoiceId, SignedChoice)>, signatures: &[(MessageId, Signature)]) -> Result<(), Error> {
-        let mut transcript = self.transcript.clone();
+    /// Remembers choices, which were verified, and signatures, on disk first.
+    fn take(
+        &mut self,
+        new: Vec<(ChoiceId, SignedChoice)>,
+        signatures: Vec<(MessageId, Signature)>,
+    ) -> Result<(), Error> {
         let mut writes = Writes::default();
         for (id, choice) in &new {
-            transcript.choose(&self.lane.keys, *id, *choice)?;
             writes.choice(*id, choice);
         }
-        for (id, signature) in signatures {
-            transcript.add(&self.lane.keys, *id, signature.clone())?;
+        for (id, signature) in &signatures {
             writes.message(*id, 0, signature);
         }
         self.records.commit(writes)?;
-        self.transcript = transcript;
-        self.choices.extend(new);
+        for (id, choice) in new {
+            self.transcript.choose(&self.lane.keys, id, choice)?;
+            self.choices.insert(id, choice);
+        }
+        for (id, signature) in signatures {
+            self.transcript.keep(id, signature);
+        }
         Ok(())
     }
 }

@@ -57,6 +57,14 @@ impl Player {
             Self::Hostile(player) => player.receive(wanted, answer),
         }
     }
+
+    /// A hostile one has nobody to tell.
+    fn settlement(&self, view: &dyn View) -> Result<Option<Settlement>, dispute::Error> {
+        match self {
+            Self::Honest(player) => player.settlement(view),
+            Self::Hostile(_) => Ok(None),
+        }
+    }
 }
 
 impl Watchtower {

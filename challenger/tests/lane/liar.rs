@@ -90,6 +90,13 @@ impl Side {
         self
     }
 
+    /// Whether nothing that it says is false.
+    pub fn is_true(&self) -> bool {
+        let Self { claimed, holds, forgery, fault, path, elsewhere, borrowed, .. } = self;
+        let lies = fault.is_some() || path.is_some() || *elsewhere || borrowed.is_some();
+        *forgery == Forgery::None && !lies && *holds == fulfilled(&toy::entry(*claimed))
+    }
+
     fn forge(&mut self) {
         let (from, work) = match self.forgery {
             Forgery::Entries(from) | Forgery::Parts(from) => (from, None),

@@ -2,6 +2,8 @@
 #![allow(missing_docs, reason = "tests are named for the property they hold")]
 
 mod borrowed;
+#[path = "../chain/mod.rs"]
+mod chain;
 mod dispute;
 mod games;
 mod honest;
@@ -10,7 +12,6 @@ mod liar;
 mod lies;
 mod referee;
 mod restarts;
-mod simulation;
 mod store;
 mod toy;
 mod wild;

@@ -165,7 +165,7 @@ fn run(world: &mut World, step: Step) -> Result<Vec<Duty>, Error> {
         }
         Publish => {
             let funding = world.funding.clone();
-            world.chain.mine(vec![funding]);
+            world.chain.add(vec![funding]);
         }
         Mine => {
             let duties = world.process(Event::Tip)?;
@@ -190,31 +190,31 @@ fn run(world: &mut World, step: Step) -> Result<Vec<Duty>, Error> {
         }
         Claim(depth) => {
             let claim = world.claim(0, world.statement(world.height() - depth));
-            world.chain.mine(vec![claim]);
+            world.chain.add(vec![claim]);
         }
         ClaimOtherBlock(depth) => {
             let mut statement = world.statement(world.height() - depth);
             statement.block_prefix[3] ^= 1;
             let claim = world.claim(0, statement);
-            world.chain.mine(vec![claim]);
+            world.chain.add(vec![claim]);
         }
         ClaimFuture(after) => {
             let n = u16::try_from(world.height() + after - world.graph.terms.checkpoint.height).unwrap();
             let claim = world.claim(0, Statement { n, block_prefix: [1, 2, 3, 4] });
-            world.chain.mine(vec![claim]);
+            world.chain.add(vec![claim]);
         }
         ClaimCheckpoint => {
             let claim = world.claim(0, world.statement(world.graph.terms.checkpoint.height));
-            world.chain.mine(vec![claim]);
+            world.chain.add(vec![claim]);
         }
         ContestByOther => {
             let contest = world.other_contest(0);
-            world.chain.mine(vec![contest]);
+            world.chain.add(vec![contest]);
         }
         FinalizeFast => {
             let presigned = world.graph.slots[0].finalize_fast.clone();
             let finalize = world.complete(&presigned, trestle_bridge::transactions::Reveal::Nothing);
-            world.chain.mine(vec![finalize]);
+            world.chain.add(vec![finalize]);
         }
         RunEnd => world.chain.jump(world.graph.terms.end().unwrap().to_consensus_u32() - world.height()),
     }

@@ -4,6 +4,7 @@
 //! of several runs. Nothing here needs a node (disputes, which do, are measured by [`crate::demo`]): `make bench` prints the figures, `trestle demo` puts them into its report.
 
 mod committee;
+mod dispute;
 mod guest;
 mod lane;
 mod machine;
@@ -142,6 +143,7 @@ pub fn measure(progress: &dyn Fn(&str)) -> Result<Vec<Figure>, FiguresError> {
 pub fn measure_machine(progress: &dyn Fn(&str)) -> Result<Vec<Figure>, FiguresError> {
     let mut figures = trace::measure(progress)?;
     figures.extend(guest::measure(progress)?);
+    figures.extend(dispute::measure(progress)?);
     Ok(figures)
 }
 

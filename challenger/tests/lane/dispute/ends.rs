@@ -8,11 +8,11 @@ use trestle_challenger::{Need, View};
 use trestle_zkvm_adapter::{Fault, Kind, Place};
 
 use super::hands::{Challenger, Operator, Tower};
-use super::table::{CHECKPOINT, DELTA1, DELTA2, TURN, Table, challenger, challenger_key};
-use super::world::{Weather, World};
+use super::table::{CHECKPOINT, DELTA1, DELTA2, TURN, Table};
+use super::world::{Weather, World, thief};
 use crate::liar::{Forgery, Side};
 use crate::store::Disk;
-use crate::toy::{CONFIRMATIONS, challenger_seed, entry, fulfilled, operator_seed};
+use crate::toy::{CONFIRMATIONS, LANE, challenger_key, challenger_seed, entry, fulfilled, operator_seed};
 
 const K: u32 = CONFIRMATIONS as u32;
 
@@ -22,37 +22,45 @@ fn claimed(is_fulfilled: bool) -> u32 {
 }
 
 /// A liar that answers, and who knows it.
-fn caught(weather: Weather) -> World {
+fn caught() -> World {
     let n = claimed(false);
     let fault = Fault { kind: Kind::Instr, place: Place::From(20) };
     let operator = Operator::new(Side::liar(n, Forgery::Entries(5), Some(fault)));
-    World::new(operator, Challenger::Tower(Box::new(Tower::new(Side::honest(n), 0))), weather, 1)
+    World::of_one(operator, Challenger::Tower(Box::new(Tower::new(Side::honest(n), 0))), Weather::fair(), 1)
 }
 
 /// A true claim, and somebody on the challenger's side.
 fn accused(challenger: Challenger, weather: Weather) -> World {
-    World::new(Operator::new(Side::honest(claimed(true))), challenger, weather, 1)
+    World::of_one(Operator::new(Side::honest(claimed(true))), challenger, weather, 1)
 }
 
 /// What the challenger tells its owner.
 fn told(world: &World) -> Option<Settlement> {
-    let board = Table::get().board.clone();
-    let mut tower = LaneWatchtower::new(board, challenger_key(), challenger_seed(), Disk::default(), 0);
+    let board = Table::get().board(LANE.challenger).clone();
+    let mut tower = LaneWatchtower::new(board, challenger_key(LANE.challenger), challenger_seed(), Disk::default(), 0);
     tower.tip(&world.chain, &mut Side::honest(claimed(true))).unwrap();
     tower.settlement(&world.chain).unwrap()
 }
 
 fn is_settled(world: &World) -> bool {
-    let operator = LaneOperator::new(Table::get().board.clone(), operator_seed(), Disk::default());
+    let operator = LaneOperator::new(Table::get().board(LANE.challenger).clone(), operator_seed(), Disk::default());
     operator.is_settled(&world.chain).unwrap()
 }
 
-/// Plays until the lane is over; says how.
-fn play(world: &mut World) -> End {
+/// Plays until the lane is over; says how. When it is entered, the operator's bond may be gone already.
+fn play(world: &mut World, mut stolen: bool) -> End {
     loop {
-        assert!(!is_settled(world) || matches!(world.standing(), Standing::Ahead), "{:?}", world.standing());
+        if stolen && matches!(world.standing(LANE.challenger), Standing::At { .. }) {
+            assert!(world.chain.mine(vec![thief()]).is_empty());
+            stolen = false;
+        }
+        assert!(
+            !is_settled(world) || matches!(world.standing(LANE.challenger), Standing::Ahead),
+            "{:?}",
+            world.standing(LANE.challenger)
+        );
         world.block();
-        if let Standing::Over { end, .. } = world.standing() {
+        if let Standing::Over { end, .. } = world.standing(LANE.challenger) {
             return end;
         }
     }
@@ -62,15 +70,14 @@ fn play(world: &mut World) -> End {
 fn what_came_of_a_lane_and_what_it_took_is_told_when_it_is_settled() {
     let slot = Table::get().slot();
     let doubting = || Challenger::Tower(Box::new(Tower::new(Side::doubting(claimed(true)), 0)));
-    let stake_gone = Weather { stake_gone: Some(DELTA1 / 2 + 2), ..Weather::fair() };
     let others = Amount::ZERO;
-    for (mut world, end, others) in [
-        (caught(Weather::fair()), End::Slashed, others),
-        (caught(stake_gone), End::Taken, slot.finalize_slow.fee()),
-        (accused(doubting(), Weather::fair()), End::OperatorWon, others),
-        (accused(Challenger::Absent, Weather::fair()), End::NoShow, slot.finalize_unentered.fee()),
+    for (mut world, stolen, end, others) in [
+        (caught(), false, End::Slashed, others),
+        (caught(), true, End::Taken, slot.finalize_slow.fee()),
+        (accused(doubting(), Weather::fair()), false, End::OperatorWon, others),
+        (accused(Challenger::Absent, Weather::fair()), false, End::NoShow, slot.finalize_unentered.fee()),
     ] {
-        assert_eq!(play(&mut world), end);
+        assert_eq!(play(&mut world, stolen), end);
         let fees = world.chain.fees();
         for _ in 0..K {
             assert_eq!(told(&world), None, "it could be taken back");
@@ -110,12 +117,16 @@ fn what_came_of_a_lane_and_what_it_took_is_told_when_it_is_settled() {
         // A lane that goes on is not told of any more.
         world.chain.disconnect(1 + K as usize);
         world.chain.mine(Vec::new());
-        assert!(!matches!(world.standing(), Standing::Over { .. }) && !is_settled(&world), "{:?}", world.standing());
+        assert!(
+            !matches!(world.standing(LANE.challenger), Standing::Over { .. }) && !is_settled(&world),
+            "{:?}",
+            world.standing(LANE.challenger)
+        );
     }
 }
 
 fn own_script() -> bitcoin::ScriptBuf {
-    trestle_bridge::connector::OperatorConnector(challenger_key().x_only_public_key().0).script_pubkey()
+    trestle_bridge::connector::OperatorConnector(challenger_key(LANE.challenger).x_only_public_key().0).script_pubkey()
 }
 
 /// A claim that was contested and finalized, and a lane that nobody has entered.
@@ -126,7 +137,7 @@ fn finalized() -> World {
         world.block();
     }
     assert_eq!(world.finalized(), Some(trestle_bridge::transactions::FinalizeKind::Slow));
-    assert!(matches!(world.standing(), Standing::Open { .. }));
+    assert!(matches!(world.standing(LANE.challenger), Standing::Open { .. }));
     world
 }
 
@@ -134,18 +145,18 @@ fn finalized() -> World {
 fn an_operator_plays_a_lane_that_is_entered_when_its_claim_is_long_settled() {
     let mut world = finalized();
     let table = Table::get();
-    let graph = &table.board.graph;
+    let graph = &table.board(LANE.challenger).graph;
     for _ in 0..2 * K {
         assert!(!is_settled(&world), "the bond is there, and so is the entry");
-        assert!(world.operator.tip(&world.chain).is_empty());
+        assert!(world.operator.tip(&world.chain, LANE.challenger).is_empty());
         world.chain.mine(Vec::new());
     }
-    let part = graph.part(LaneTx::Challenge, &table.signatures).unwrap();
-    assert!(world.chain.mine(vec![graph.challenge(part, &challenger_key()).unwrap()]).is_empty());
+    let part = table.part(LANE.challenger, LaneTx::Challenge);
+    assert!(world.chain.mine(vec![graph.challenge(part, &challenger_key(LANE.challenger)).unwrap()]).is_empty());
     let since = world.chain.height();
     let wins = loop {
         assert!(!is_settled(&world));
-        let duties = world.operator.tip(&world.chain);
+        let duties = world.operator.tip(&world.chain, LANE.challenger);
         let broadcast = duties.into_iter().find_map(|duty| match duty {
             Duty::Broadcast { purpose, tx, .. } => Some((purpose, tx)),
             _ => None,
@@ -171,8 +182,11 @@ fn an_operator_plays_a_lane_that_is_entered_when_its_claim_is_long_settled() {
 fn nothing_can_come_of_a_lane_whose_bond_is_gone_and_deep() {
     let mut world = finalized();
     let table = Table::get();
-    let (retire, entry) = (&table.run.challenger_retires[challenger()], &table.bridge.entries[challenger()]);
-    let own = challenger_bond::sign_retire(retire, entry, &challenger_key());
+    let (retire, entry) = (
+        &table.run.challenger_retires[usize::from(LANE.challenger)],
+        &table.bridge.entries[usize::from(LANE.challenger)],
+    );
+    let own = challenger_bond::sign_retire(retire, entry, &challenger_key(LANE.challenger));
     let tx = table.complete(retire, Reveal::Leaf(0, entry.challenger_leaf(), [&[], &[own]]));
     assert!(world.chain.mine(vec![tx]).is_empty());
     for _ in 0..K {
@@ -187,15 +201,16 @@ fn nothing_can_come_of_a_lane_whose_bond_is_gone_and_deep() {
 /// Blocks in which only what pays eight times the estimate is mined: by the estimate alone the turn would be lost.
 #[test]
 fn what_is_needed_more_as_its_deadline_nears_is_mined_before_it_on_a_chain_that_got_dear() {
-    let mut world = caught(Weather::fair());
+    let mut world = caught();
     world.operator.answers = 0;
     world.chain.mine(vec![world.claim.clone()]);
     world.chain.mine(vec![world.contest.clone()]);
     let estimate = FeeRate::from_sat_per_kwu(1_000);
     let mut rates = Vec::new();
     let mined = loop {
-        let World { challenger: Challenger::Tower(tower), chain, operator, .. } = &mut world else { unreachable!() };
-        let duties = tower.tip(chain, operator);
+        let World { challengers, chain, .. } = &mut world;
+        let Some(Challenger::Tower(tower)) = challengers.last_mut() else { unreachable!() };
+        let duties = tower.tip(chain);
         let bump = duties.iter().find_map(|duty| match duty {
             Duty::Bump { tx, deadline: Some(deadline), stake, .. } => Some((tx.clone(), *deadline, *stake)),
             _ => None,
@@ -217,6 +232,6 @@ fn what_is_needed_more_as_its_deadline_nears_is_mined_before_it_on_a_chain_that_
     };
     assert!(mined, "in time");
     assert!(rates.is_sorted() && rates.starts_with(&[1_000]) && rates.ends_with(&[2_000, 4_000, 8_000]), "{rates:?}");
-    assert!(matches!(world.standing(), Standing::At { node: NodeId::ENTERED, .. }));
+    assert!(matches!(world.standing(LANE.challenger), Standing::At { node: NodeId::ENTERED, .. }));
     assert!(world.chain.height() > CHECKPOINT + DELTA1);
 }
