@@ -32,9 +32,13 @@ pub const fn lane_id(challenger: u16) -> LaneId {
 }
 
 pub fn challenger_key(challenger: u16) -> Keypair {
-    let mut secret = [0; 32];
-    secret[31] = 1 + challenger as u8;
-    Keypair::from_seckey_slice(&Secp256k1::new(), &secret).unwrap()
+    static KEYS: OnceLock<[Keypair; CHALLENGERS as usize]> = OnceLock::new();
+    let key = |challenger| {
+        let mut secret = [0; 32];
+        secret[31] = 1 + challenger as u8;
+        Keypair::from_seckey_slice(&Secp256k1::new(), &secret).unwrap()
+    };
+    KEYS.get_or_init(|| std::array::from_fn(key))[usize::from(challenger)]
 }
 
 pub fn operator_seed() -> SecretSeed {

@@ -39,7 +39,7 @@ fn weather(rng: &mut StdRng, seed: u64) -> Weather {
     Weather {
         spikes: [0, 0, 3, 30][rng.gen_range(0..4)],
         reorgs: [0, 0, 10, 30][rng.gen_range(0..4)],
-        deaths: [0, 0, 10][rng.gen_range(0..3)],
+        deaths: [0, 0, 5][rng.gen_range(0..3)],
         contests: rng.gen_range(0..CHALLENGERS),
         network,
         judged: seed.is_multiple_of(JUDGED),
@@ -48,7 +48,7 @@ fn weather(rng: &mut StdRng, seed: u64) -> Weather {
 }
 
 fn frailty(rng: &mut StdRng) -> Frailty {
-    let percent = [0, 0, 2][rng.gen_range(0..3)];
+    let percent = [0, 0, 0, 2][rng.gen_range(0..4)];
     Frailty::at(rng.r#gen(), percent)
 }
 
@@ -182,7 +182,7 @@ pub fn play(first: u64, games: u64, time: Duration) -> u64 {
 fn the_honest_side_never_loses() {
     let (first, games) = match number_from("TRESTLE_SEED") {
         Some(seed) => (seed, 1),
-        None => (0, number_from("TRESTLE_SEEDS").unwrap_or(200)),
+        None => (0, number_from("TRESTLE_SEEDS").unwrap_or(150)),
     };
     prepare();
     let start = Instant::now();

@@ -47,7 +47,8 @@ fn key(name: &str) -> Keypair {
 }
 
 pub fn operator_key() -> Keypair {
-    key("operator")
+    static KEY: OnceLock<Keypair> = OnceLock::new();
+    *KEY.get_or_init(|| key("operator"))
 }
 
 impl Table {
