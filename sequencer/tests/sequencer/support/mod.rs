@@ -45,6 +45,8 @@ pub fn parameters(sequencers: usize) -> Parameters {
         grace: 4,
         operators: vec![x_only(&key("operator", 0))],
         sequencers: (0..sequencers).map(|index| x_only(&key("sequencer", index))).collect(),
+        signers: vec![],
+        membership_delay: 12,
         genesis_height: 100,
         genesis_hash: [0x11; 32],
         bridge: [0; 32],
@@ -196,7 +198,8 @@ impl World {
         let mut batch = Batch::new(number, transactions);
         let digest = batch.digest(&self.ledger.parameters().instance());
         batch.certify(0, schnorr::sign(&digest, &key("sequencer", 0)));
-        self.posting(batch.encode()).1
+        let payload = batch.compact(&self.ledger.parameters().instance(), |_| Ok::<_, ()>(None)).unwrap();
+        self.posting(payload).1
     }
 
     pub fn transfer(&self, from: usize, to: usize, amount: u64, fee: u64, nonce: u64) -> SignedTransaction {
