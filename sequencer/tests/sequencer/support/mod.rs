@@ -11,10 +11,12 @@ use bitcoin::{
     Amount, Block, BlockHash, CompactTarget, OutPoint, ScriptBuf, Sequence, Transaction, TxIn, TxMerkleNode, TxOut,
     Txid, Witness, transaction,
 };
+use trestle_rollup::compact::Posted;
 use trestle_rollup::envelope::Kind;
 use trestle_rollup::tag::mint_message;
 use trestle_rollup::{
-    Account, Batch, Destination, Digest, Envelope, Ledger, Parameters, SignedTransaction, Tag, schnorr, tagged_hash,
+    Account, Batch, Certificate, Destination, Digest, Envelope, Ledger, Parameters, SignedTransaction, Tag, schnorr,
+    tagged_hash,
 };
 use trestle_sequencer::{Duty, Event, Policy, Sequencer};
 
@@ -65,8 +67,10 @@ pub struct World {
     pub raw: Vec<Vec<u8>>,
     /// What waits for a block.
     pub pool: Vec<Transaction>,
-    /// Every payload that was ever to be posted, by number.
+    /// The last payload that was to be posted, by number.
     pub payloads: BTreeMap<u64, Vec<u8>>,
+    /// What every payload of a number says was certified, however it names the accounts.
+    contents: BTreeMap<u64, Certificate>,
     coins: u32,
     branch: u32,
 }
@@ -82,7 +86,19 @@ impl World {
         let ledger = Ledger::open(&db, parameters).unwrap();
         let sequencer = open(&db, &ledger, policy);
         let (blocks, raw, pool, payloads) = (Vec::new(), Vec::new(), Vec::new(), BTreeMap::new());
-        Self { db, ledger, sequencer, policy, blocks, raw, pool, payloads, coins: 0, branch: 0 }
+        Self {
+            db,
+            ledger,
+            sequencer,
+            policy,
+            blocks,
+            raw,
+            pool,
+            payloads,
+            contents: BTreeMap::new(),
+            coins: 0,
+            branch: 0,
+        }
     }
 
     /// Stops the sequencer and starts it again.
@@ -94,8 +110,12 @@ impl World {
         let duties = self.sequencer.process(event, &self.ledger).unwrap();
         for duty in &duties {
             if let Duty::Post { number, payload } = duty {
-                let first = self.payloads.entry(*number).or_insert_with(|| payload.clone());
-                assert_eq!(first, payload, "two contents were certified for batch {number}");
+                let (posted, tip) = (Posted::decode(payload).unwrap(), self.ledger.state_at_tip());
+                let opened = posted.open(&self.ledger.parameters().instance(), |index| tip.account_at(index));
+                let content = posted.to_certificate(&opened.unwrap().unwrap());
+                let first = self.contents.entry(*number).or_insert_with(|| content.clone());
+                assert_eq!(*first, content, "two contents were certified for batch {number}");
+                self.payloads.insert(*number, payload.clone());
             }
         }
         duties
