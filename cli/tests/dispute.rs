@@ -29,6 +29,8 @@ fn a_false_claim_is_slashed_by_six_transactions_when_the_operator_plays_off_chai
         let dispute = dispute(kind, &[]);
         assert_eq!(actions(&dispute), ["Contest", "Challenge", "Step", "Step", "Disproved", "Slash"], "{kind}");
         assert_eq!(dispute["winner"], "challenger");
+        // All rounds are played at one tip: the one at which the claim is K deep.
+        assert_eq!(dispute["blocks"], 12, "{kind}");
         assert!(dispute["vbytes"].as_u64().unwrap() <= most, "{kind}: {}", dispute["vbytes"]);
     }
 }
