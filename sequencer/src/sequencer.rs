@@ -2,9 +2,7 @@
 
 use bitcoin::secp256k1::Keypair;
 use bitcoin::{Transaction, Txid};
-use trestle_rollup::{
-    Account, AccountState, Batch, Digest, Event as LedgerEvent, Ledger, SignedTransaction, quorum, schnorr,
-};
+use trestle_rollup::{Account, AccountState, Batch, Digest, Event as LedgerEvent, Ledger, SignedTransaction, schnorr};
 
 use crate::mempool::{InFlight, Judgement, Mempool, Policy};
 use crate::receipt::{Failure, Receipt, Rejection};
@@ -212,9 +210,7 @@ impl Sequencer {
         let next = ledger.state_at_tip().meta()?.batches;
         self.store
             .batches_from(next)
-            .map(|batch| {
-                batch.map(|batch| InFlight { number: batch.number, transactions: batch.transactions().collect() })
-            })
+            .map(|batch| batch.map(|batch| InFlight { number: batch.number, transactions: batch.transactions }))
             .collect::<Result<_, _>>()
             .map_err(Error::from)
     }
@@ -251,19 +247,14 @@ impl Sequencer {
             return Ok(());
         }
         let own = self.key.x_only_public_key().0.serialize();
-        let mut index = None;
-        for candidate in 0..meta.sequencers {
-            if state.sequencer(candidate)?.is_some_and(|member| member.key == own) {
-                index = Some(candidate);
-            }
-        }
-        let (Some(index), Some(1)) = (index, quorum(meta.sequencers)) else {
-            tracing::warn!(sequencers = meta.sequencers, "this sequencer's key alone certifies nothing");
+        let keys = state.sequencer_keys(meta.height.saturating_add(1))?;
+        if keys != [own] {
+            tracing::warn!(sequencers = keys.len(), "this sequencer's key alone certifies nothing");
             return Ok(());
-        };
+        }
         let transactions = self.mempool.next_batch();
         let mut batch = Batch::new(meta.batches, &transactions);
-        batch.certify(index, schnorr::sign(&batch.digest(&self.instance), &self.key));
+        batch.certify(0, schnorr::sign(&batch.digest(&self.instance), &self.key));
         let mut changes = Changes::default();
         changes.put_batch(&batch);
         self.store.commit(changes)?;
@@ -296,7 +287,11 @@ impl Sequencer {
             posting = None;
         }
         let Some(Posting { commit, reveal, since }) = posting else {
-            return Ok(vec![Duty::Post { number, payload: batch.encode() }]);
+            // Accounts are named by indices that no reorganization takes away.
+            let deep = ledger.tip().0.saturating_sub(self.confirmations).max(ledger.parameters().genesis_height);
+            let deep = ledger.state(deep)?;
+            let payload = batch.compact(&self.instance, |account| Ok::<_, Error>(deep.account(account)?.index))?;
+            return Ok(vec![Duty::Post { number, payload }]);
         };
         let mut duties = vec![Duty::Broadcast { number, commit, reveal: reveal.clone() }];
         let waited = ledger.tip().0.saturating_sub(since);

@@ -3,6 +3,7 @@
 //! Sizes and counts are exact and are taken from transactions and jobs that were really built and signed; times are the median
 //! of several runs. Nothing here needs a node (disputes, which do, are measured by [`crate::demo`]): `make bench` prints the figures, `trestle demo` puts them into its report.
 
+mod batch;
 mod committee;
 mod dispute;
 mod guest;
@@ -133,6 +134,7 @@ pub fn measure(progress: &dyn Fn(&str)) -> Result<Vec<Figure>, FiguresError> {
     let mut figures = withdrawal::measure(progress)?;
     figures.extend(committee::measure(progress)?);
     figures.extend(rollup::measure(progress)?);
+    figures.extend(batch::measure(progress)?);
     Ok(figures)
 }
 

@@ -58,20 +58,17 @@ impl Block {
         if self.transactions.is_empty() { self.number } else { self.number.saturating_add(1) }
     }
 
-    /// The batch that this block is, uncertified; none without transactions.
+    /// The batch that this block is, uncertified; none without transactions, or if the bytes are not exactly some.
     #[must_use]
     pub fn batch(&self) -> Option<Batch> {
-        let batch = Batch { number: self.number, transactions: self.transactions.clone(), certificate: Vec::new() };
-        (!self.transactions.is_empty()).then_some(batch)
+        let transactions = self.decoded().filter(|transactions| !transactions.is_empty())?;
+        Some(Batch { number: self.number, transactions, certificate: Vec::new() })
     }
 
     /// The transactions; `None` unless the bytes are exactly some.
     #[must_use]
     pub fn decoded(&self) -> Option<Vec<SignedTransaction>> {
-        let Some(batch) = self.batch() else { return Some(Vec::new()) };
-        let decoded: Vec<_> = batch.transactions().collect();
-        let bytes: usize = decoded.iter().map(|signed| signed.encode().len()).sum();
-        (bytes == self.transactions.len()).then_some(decoded)
+        SignedTransaction::decode_all(&self.transactions)
     }
 }
 
@@ -170,6 +167,10 @@ mod tests {
         assert_ne!(block.digest(), Block { number: 6, ..block.clone() }.digest());
         assert_ne!(genesis.parent, Block::genesis(&[2; 32], anchor, 5).parent, "another bridge");
         assert_eq!((genesis.next_number(), block.next_number()), (5, 6));
-        assert_eq!((genesis.batch(), block.decoded()), (None, None), "nothing, and no transactions");
+        assert_eq!(
+            (genesis.batch(), block.batch(), block.decoded()),
+            (None, None, None),
+            "nothing, and no transactions"
+        );
     }
 }

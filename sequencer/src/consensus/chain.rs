@@ -194,9 +194,9 @@ impl Chain {
                 (view.draft()?, (first..self.head.next).map(batch).collect::<Result<Vec<_>, _>>()?)
             }
         };
-        for signed in batches.iter().flat_map(Batch::transactions) {
+        for signed in batches.iter().flat_map(|batch: &Batch| &batch.transactions) {
             // One that cannot be executed is skipped alone, as the Layer 2 will skip it.
-            let _ = draft.execute(&signed)?;
+            let _ = draft.execute(signed)?;
         }
         Ok(Some(draft))
     }

@@ -5,7 +5,7 @@
 
 use bitcoin::secp256k1::Keypair;
 use commonware_cryptography::{Digested, Digestible as _};
-use trestle_rollup::{Account, AccountState, Batch, Digest, Ledger, SignedTransaction};
+use trestle_rollup::{Account, AccountState, Batch, Certificate, Digest, Ledger, SignedTransaction};
 
 use super::block::Block;
 use super::certificate::Conflict;
@@ -170,13 +170,14 @@ impl Orderer {
         Ok(self.pool.contains(id).then_some(Fate::Waiting))
     }
 
-    /// Whether a batch from anywhere, Bitcoin say, and the own one of its number prove that a quorum lied.
+    /// Whether the certificate of a batch from anywhere, Bitcoin say, and that of the own one of its number prove that a quorum lied.
     ///
     /// # Errors
     /// If the store fails.
-    pub fn conflict(&self, other: &Batch) -> Result<Option<Conflict>, Error> {
-        let own = self.certified(other.number)?;
-        Ok(own.and_then(|own| Conflict::between(&own, other, self.certifier.instance(), self.certifier.keys())))
+    pub fn conflict(&self, other: &Certificate) -> Result<Option<Conflict>, Error> {
+        let instance = self.certifier.instance();
+        let own = self.certified(other.number)?.map(|own| own.to_certificate(instance));
+        Ok(own.and_then(|own| Conflict::between(&own, other, instance, self.certifier.keys())))
     }
 
     /// Balance and nonce of an account after the last final block.
@@ -233,8 +234,7 @@ impl Orderer {
     pub fn hear(&mut self, from: u8, message: Message) -> Result<Vec<Duty>, Error> {
         let signatures = match message {
             Message::Transactions(transactions) => {
-                let batch = Batch { number: 0, transactions, certificate: Vec::new() };
-                for signed in batch.transactions() {
+                for signed in SignedTransaction::decode_all(&transactions).unwrap_or_default() {
                     // Whom to tell why not is the other sequencer's matter.
                     let _ = self.admit(&signed)?;
                 }
@@ -334,7 +334,7 @@ impl Orderer {
 
     /// Notes where a final batch's transactions are, and lets go of what waited in their place.
     fn settle(&mut self, batch: &Batch, changes: &mut Changes) {
-        for signed in batch.transactions() {
+        for signed in &batch.transactions {
             let transaction = &signed.transaction;
             let id = transaction.sighash(self.certifier.instance());
             changes.put_place(&id, batch.number);

@@ -16,7 +16,7 @@ use commonware_p2p::simulated::{
 use commonware_runtime::{Clock, Handle, Quota, Supervisor as _, deterministic};
 use commonware_utils::channel::mpsc;
 use commonware_utils::{NZU32, NZUsize, Probability};
-use trestle_rollup::Ledger;
+use trestle_rollup::{Ledger, SignedTransaction};
 use trestle_sequencer::Policy;
 use trestle_sequencer::consensus::{self, Block, Channels, Config, Orderer, Shared, Timings};
 
@@ -89,7 +89,7 @@ pub struct Cluster {
     pub disks: Vec<Disk>,
     pub fault: Fault,
     /// What was seen final at each number, ever and anywhere honest.
-    pub contents: BTreeMap<u64, Vec<u8>>,
+    pub contents: BTreeMap<u64, Vec<SignedTransaction>>,
 }
 
 impl Cluster {

@@ -8,7 +8,7 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use commonware_cryptography::Signer as _;
-use trestle_rollup::{Digest, Ledger, tagged_hash};
+use trestle_rollup::{Digest, Ledger, SignedTransaction, tagged_hash};
 use trestle_sequencer::Policy;
 use trestle_sequencer::consensus::{Orderer, Running, Sockets, Timings, network_key, serve};
 
@@ -124,7 +124,8 @@ fn obey(world: &World, running: &mut Running, command: &str) -> String {
             let (mut contents, mut certified) = (Vec::new(), 0);
             for number in 0..orderer.next_number() {
                 certified += usize::from(orderer.certified(number).unwrap().is_some());
-                contents.extend(orderer.batch(number).unwrap().unwrap().transactions);
+                let batch = orderer.batch(number).unwrap().unwrap();
+                contents.extend(batch.transactions.iter().flat_map(SignedTransaction::encode));
             }
             let digest = tagged_hash("contents", &[&contents]);
             format!("{} {certified} {:02x?}", orderer.next_number(), digest).replace(", ", "")
@@ -170,8 +171,8 @@ fn load(world: &World, running: &mut Running, users: std::ops::Range<usize>, rat
         while let Ok(number) = running.certified.try_recv() {
             let batch = running.shared.orderer().certified(number).unwrap().unwrap();
             last = Instant::now();
-            for signed in batch.transactions() {
-                if let Some(since) = sent.remove(&world.id(&signed)) {
+            for signed in &batch.transactions {
+                if let Some(since) = sent.remove(&world.id(signed)) {
                     latencies.push(since.elapsed().as_millis());
                 }
             }

@@ -7,7 +7,7 @@ use commonware_runtime::deterministic;
 use commonware_utils::probability;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
-use trestle_rollup::{Account, Batch, Digest, SignedTransaction};
+use trestle_rollup::{Account, Digest, SignedTransaction};
 use trestle_sequencer::Policy;
 use trestle_sequencer::consensus::Fate;
 
@@ -179,10 +179,9 @@ impl Simulation {
     fn places(&self) -> BTreeMap<(Account, u64), (Digest, u64)> {
         let mut places = BTreeMap::new();
         for (number, content) in &self.cluster.contents {
-            let batch = Batch { number: *number, transactions: content.clone(), certificate: Vec::new() };
-            for signed in batch.transactions() {
+            for signed in content {
                 let turn = (signed.transaction.from(), signed.transaction.nonce());
-                let first = places.insert(turn, (self.cluster.world.id(&signed), *number));
+                let first = places.insert(turn, (self.cluster.world.id(signed), *number));
                 assert_eq!(first, None, "seed {}: nonce {} is used twice", self.seed, turn.1);
             }
         }

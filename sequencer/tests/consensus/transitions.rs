@@ -217,12 +217,13 @@ fn a_final_batch_is_signed_once_and_certified_by_a_quorum() {
     assert_eq!(other.hear(0, message).unwrap(), [Duty::Certified { number: 0 }]);
 
     // Bitcoin shows another batch with this number and a certificate: that is evidence.
+    let instance = bench.world.ledger.parameters().instance();
     let mut rival = Batch::new(0, &[bench.world.transfer(0, 2, 6, 20, 0)]);
-    assert_eq!(bench.orderer.conflict(&rival).unwrap(), None);
+    assert_eq!(bench.orderer.conflict(&rival.to_certificate(&instance)).unwrap(), None);
     for index in 1..4 {
         rival.certify(index as u8, bench.signature(index, &rival));
     }
-    let conflict = bench.orderer.conflict(&rival).unwrap().unwrap();
+    let conflict = bench.orderer.conflict(&rival.to_certificate(&instance)).unwrap().unwrap();
     let parameters = bench.world.ledger.parameters();
     assert!(conflict.verify(&parameters.instance(), &parameters.sequencers));
     assert_eq!(conflict.culprits().collect::<Vec<_>>(), [1, 3]);
@@ -238,7 +239,7 @@ fn a_fork_is_refused_and_leaves_nothing_behind() {
     let ahead = digested(Block { parent: rival.digest(), height: 3, number: 1, ..bench.block_like(&first) });
     assert!(matches!(bench.orderer.finalized(&ahead), Err(Error::Fork { height: 3 })));
     for orderer in [&bench.orderer, &open(&bench.world, &bench.world.db, 0)] {
-        assert_eq!(orderer.batch(0).unwrap().unwrap().transactions, one.encode());
+        assert_eq!(orderer.batch(0).unwrap().unwrap().transactions, [one]);
         assert_eq!(orderer.fate(&bench.world.id(&other)).unwrap(), None);
         assert_eq!((orderer.height(), orderer.next_number()), (2, 1));
     }

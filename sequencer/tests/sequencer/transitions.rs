@@ -123,8 +123,10 @@ fn shown(duties: Vec<Duty>) -> Vec<String> {
         Duty::Accept { ticket, .. } => format!("accept {ticket}"),
         Duty::Reject { ticket, reason } => format!("reject {ticket}: {reason}"),
         Duty::Post { number, payload } => {
-            let batch = trestle_rollup::Batch::decode(&payload).unwrap();
-            format!("post {number} with {}", batch.transactions().count())
+            let posted = trestle_rollup::compact::Posted::decode(&payload).unwrap();
+            let account = |_: u32| Ok::<_, ()>(Some(trestle_rollup::Account([1; 32])));
+            let opened = posted.open(&[0; 32], account).unwrap().unwrap();
+            format!("post {number} with {}", opened.transactions.len())
         }
         Duty::Broadcast { number, .. } => format!("broadcast {number}"),
         Duty::Bump { number, waited, .. } => format!("bump {number} after {waited}"),

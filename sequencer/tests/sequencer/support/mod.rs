@@ -11,10 +11,12 @@ use bitcoin::{
     Amount, Block, BlockHash, CompactTarget, OutPoint, ScriptBuf, Sequence, Transaction, TxIn, TxMerkleNode, TxOut,
     Txid, Witness, transaction,
 };
+use trestle_rollup::compact::Posted;
 use trestle_rollup::envelope::Kind;
 use trestle_rollup::tag::mint_message;
 use trestle_rollup::{
-    Account, Batch, Destination, Digest, Envelope, Ledger, Parameters, SignedTransaction, Tag, schnorr, tagged_hash,
+    Account, Batch, Certificate, Destination, Digest, Envelope, Ledger, Parameters, SignedTransaction, Tag, schnorr,
+    tagged_hash,
 };
 use trestle_sequencer::{Duty, Event, Policy, Sequencer};
 
@@ -45,6 +47,8 @@ pub fn parameters(sequencers: usize) -> Parameters {
         grace: 4,
         operators: vec![x_only(&key("operator", 0))],
         sequencers: (0..sequencers).map(|index| x_only(&key("sequencer", index))).collect(),
+        signers: vec![],
+        membership_delay: 12,
         genesis_height: 100,
         genesis_hash: [0x11; 32],
         bridge: [0; 32],
@@ -63,8 +67,10 @@ pub struct World {
     pub raw: Vec<Vec<u8>>,
     /// What waits for a block.
     pub pool: Vec<Transaction>,
-    /// Every payload that was ever to be posted, by number.
+    /// The last payload that was to be posted, by number.
     pub payloads: BTreeMap<u64, Vec<u8>>,
+    /// What every payload of a number says was certified, however it names the accounts.
+    contents: BTreeMap<u64, Certificate>,
     coins: u32,
     branch: u32,
 }
@@ -80,7 +86,19 @@ impl World {
         let ledger = Ledger::open(&db, parameters).unwrap();
         let sequencer = open(&db, &ledger, policy);
         let (blocks, raw, pool, payloads) = (Vec::new(), Vec::new(), Vec::new(), BTreeMap::new());
-        Self { db, ledger, sequencer, policy, blocks, raw, pool, payloads, coins: 0, branch: 0 }
+        Self {
+            db,
+            ledger,
+            sequencer,
+            policy,
+            blocks,
+            raw,
+            pool,
+            payloads,
+            contents: BTreeMap::new(),
+            coins: 0,
+            branch: 0,
+        }
     }
 
     /// Stops the sequencer and starts it again.
@@ -92,8 +110,12 @@ impl World {
         let duties = self.sequencer.process(event, &self.ledger).unwrap();
         for duty in &duties {
             if let Duty::Post { number, payload } = duty {
-                let first = self.payloads.entry(*number).or_insert_with(|| payload.clone());
-                assert_eq!(first, payload, "two contents were certified for batch {number}");
+                let (posted, tip) = (Posted::decode(payload).unwrap(), self.ledger.state_at_tip());
+                let opened = posted.open(&self.ledger.parameters().instance(), |index| tip.account_at(index));
+                let content = posted.to_certificate(&opened.unwrap().unwrap());
+                let first = self.contents.entry(*number).or_insert_with(|| content.clone());
+                assert_eq!(*first, content, "two contents were certified for batch {number}");
+                self.payloads.insert(*number, payload.clone());
             }
         }
         duties
@@ -196,7 +218,8 @@ impl World {
         let mut batch = Batch::new(number, transactions);
         let digest = batch.digest(&self.ledger.parameters().instance());
         batch.certify(0, schnorr::sign(&digest, &key("sequencer", 0)));
-        self.posting(batch.encode()).1
+        let payload = batch.compact(&self.ledger.parameters().instance(), |_| Ok::<_, ()>(None)).unwrap();
+        self.posting(payload).1
     }
 
     pub fn transfer(&self, from: usize, to: usize, amount: u64, fee: u64, nonce: u64) -> SignedTransaction {
