@@ -2,7 +2,7 @@
 
 use bitcoin::{Amount, FeeRate, OutPoint, Weight};
 use trestle_bridge::lane::{LaneTx, NodeId};
-use trestle_bridge::transactions::{Reveal, challenger_bond};
+use trestle_bridge::transactions::{FinalizeKind, Reveal, challenger_bond};
 use trestle_challenger::dispute::{Duty, End, LaneOperator, LaneWatchtower, Purpose, Settlement, Standing};
 use trestle_challenger::{Need, View};
 use trestle_zkvm_adapter::{Fault, Kind, Place};
@@ -70,15 +70,19 @@ fn play(world: &mut World, mut stolen: bool) -> End {
 fn what_came_of_a_lane_and_what_it_took_is_told_when_it_is_settled() {
     let slot = Table::get().slot();
     let doubting = || Challenger::Tower(Box::new(Tower::new(Side::doubting(claimed(true)), 0)));
-    let others = Amount::ZERO;
-    for (mut world, stolen, end, others) in [
-        (caught(), false, End::Slashed, others),
-        (caught(), true, End::Taken, slot.finalize_slow.fee()),
-        (accused(doubting(), Weather::fair()), false, End::OperatorWon, others),
-        (accused(Challenger::Absent, Weather::fair()), false, End::NoShow, slot.finalize_unentered.fee()),
+    for (mut world, stolen, end) in [
+        (caught(), false, End::Slashed),
+        (caught(), true, End::Taken),
+        (accused(doubting(), Weather::fair()), false, End::OperatorWon),
+        (accused(Challenger::Absent, Weather::fair()), false, End::NoShow),
     ] {
         assert_eq!(play(&mut world, stolen), end);
         let fees = world.chain.fees();
+        let mut others: Vec<_> = FinalizeKind::ALL.into_iter().flat_map(|kind| Table::get().finals(kind)).collect();
+        let thief = thief();
+        others.push(&thief);
+        others.retain(|tx| world.chain.confirmed(&tx.compute_txid()).unwrap().is_some());
+        let others: Amount = others.into_iter().map(|tx| world.chain.fee(tx)).sum();
         for _ in 0..K {
             assert_eq!(told(&world), None, "it could be taken back");
             assert!(!is_settled(&world));
@@ -136,7 +140,7 @@ fn finalized() -> World {
     for _ in 0..DELTA2 + 10 {
         world.block();
     }
-    assert_eq!(world.finalized(), Some(trestle_bridge::transactions::FinalizeKind::Slow));
+    assert_eq!(world.finalized(), Some(FinalizeKind::Slow));
     assert!(matches!(world.standing(LANE.challenger), Standing::Open { .. }));
     world
 }
@@ -188,6 +192,7 @@ fn nothing_can_come_of_a_lane_whose_bond_is_gone_and_deep() {
     );
     let own = challenger_bond::sign_retire(retire, entry, &challenger_key(LANE.challenger));
     let tx = table.complete(retire, Reveal::Leaf(0, entry.challenger_leaf(), [&[], &[own]]));
+    world.chain.jump(tx.lock_time.to_consensus_u32() - world.chain.height());
     assert!(world.chain.mine(vec![tx]).is_empty());
     for _ in 0..K {
         assert!(!is_settled(&world));
