@@ -82,6 +82,10 @@ impl Shared {
         }
     }
 
+    fn propose_now(&self, chain: &[Digested<Block>]) -> Result<Option<Digested<Block>>, Error> {
+        self.orderer().propose(chain)
+    }
+
     /// The newest block and its ancestors down to one that is final, newest first; `None` if they do not come.
     async fn read(&self, mut ancestry: impl Ancestry<Block>, least: usize) -> Option<Vec<Digested<Block>>> {
         let mut blocks = Vec::new();
@@ -111,18 +115,20 @@ impl<E: Clock> Application<E> for Shared {
         let mut chain = self.read(ancestry, 1).await?;
         chain.reverse();
         let mut patience = pin!(clock.sleep(self.0.patience));
-        while !self.orderer().has_work() {
+        loop {
+            let block = match self.propose_now(&chain) {
+                Ok(block) => block?,
+                Err(error) => {
+                    tracing::error!(%error, "the sequencer cannot propose");
+                    return None;
+                }
+            };
+            if block.inner().cut || !block.inner().transactions.is_empty() {
+                return Some(block);
+            }
             select! {
                 _ = self.0.work.notified() => {},
-                _ = &mut patience => break,
-            }
-        }
-        let proposed = self.orderer().propose(&chain);
-        match proposed {
-            Ok(block) => block,
-            Err(error) => {
-                tracing::error!(%error, "the sequencer cannot propose");
-                None
+                _ = &mut patience => return Some(block),
             }
         }
     }

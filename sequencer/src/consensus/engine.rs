@@ -42,6 +42,7 @@ use rand_core::CryptoRng;
 use super::application::Shared;
 use super::block::Block;
 use super::gossip;
+use super::message::Subject;
 use super::orderer::Duty;
 
 const MAILBOX: NonZeroUsize = NZUsize!(1024);
@@ -116,14 +117,14 @@ pub struct Channels<S, R> {
 /// Starts a sequencer. The handle ends when the sequencer stops, and stops it when it is aborted.
 ///
 /// `duties` are what the orderer of `shared` wants done; `application` is `shared`, or what stands before it in a test.
-/// The numbers of certified batches go to `certified`.
+/// What has its certificate goes to `certified`.
 pub async fn start<E, A, B, P, S, R>(
     context: E,
     config: Config<B, P>,
     (shared, duties): (Shared, mpsc::UnboundedReceiver<Duty>),
     application: A,
     channels: Channels<S, R>,
-    certified: mpsc::UnboundedSender<u64>,
+    certified: mpsc::UnboundedSender<Subject>,
 ) -> Handle<()>
 where
     E: Clock + CryptoRng + Spawner + Storage + Metrics,
@@ -144,7 +145,7 @@ async fn run<E, A, B, P, S, R>(
     duties: mpsc::UnboundedReceiver<Duty>,
     application: A,
     channels: Channels<S, R>,
-    certified: mpsc::UnboundedSender<u64>,
+    certified: mpsc::UnboundedSender<Subject>,
 ) where
     E: Clock + CryptoRng + Spawner + Storage + Metrics,
     A: Application<E, SigningScheme = Scheme, Context = Context<sha256::Digest, PublicKey>, Block = Block, Input = ()>,
@@ -156,7 +157,7 @@ async fn run<E, A, B, P, S, R>(
     let Config { key, members, partition, timings, blocker, provider } = config;
     let (genesis, limit) = {
         let orderer = shared.orderer();
-        (orderer.genesis().clone(), orderer.block_bytes())
+        (orderer.genesis().clone(), orderer.policy().block_bytes)
     };
     // The parent of the genesis is a hash of the bridge's instance: votes count in one bridge only.
     let namespace = [b"trestle/", &genesis.inner().parent.0[..]].concat();

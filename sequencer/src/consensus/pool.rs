@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, HashMap};
 use bitcoin::Amount;
 use trestle_rollup::{Account, AccountState, Digest, Refusal, SignedTransaction, Transaction};
 
-use crate::mempool::Policy;
+use crate::policy::Policy;
 use crate::receipt::Rejection;
 
 /// Blocks after which a transaction that no block took is forgotten.
@@ -56,8 +56,9 @@ impl Pool {
         &self.policy
     }
 
-    pub fn is_empty(&self) -> bool {
-        self.turns.is_empty()
+    /// How many transactions wait.
+    pub fn len(&self) -> usize {
+        self.turns.len()
     }
 
     pub fn contains(&self, id: &Digest) -> bool {

@@ -24,6 +24,7 @@ use trestle_rollup::tagged_hash;
 use super::application::Shared;
 use super::block::HEADER_BYTES;
 use super::engine::{Channels, Config, Timings, start};
+use super::message::Subject;
 use super::orderer::Orderer;
 
 /// Bytes that a message may have beside a block: certificates of votes, or transactions from users.
@@ -52,8 +53,8 @@ pub struct Sockets {
 pub struct Running {
     /// Its state machine.
     pub shared: Shared,
-    /// The numbers of batches, as they get their certificates.
-    pub certified: mpsc::UnboundedReceiver<u64>,
+    /// Parts and batches, as they get their certificates.
+    pub certified: mpsc::UnboundedReceiver<Subject>,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
@@ -104,13 +105,13 @@ async fn run(
     context: tokio::Context,
     sockets: Sockets,
     (shared, duties): (Shared, mpsc::UnboundedReceiver<super::Duty>),
-    certified: mpsc::UnboundedSender<u64>,
+    certified: mpsc::UnboundedSender<Subject>,
     stopped: oneshot::Receiver<()>,
 ) {
     let Sockets { key, members, listen, local, timings, .. } = sockets;
     let (genesis, limit) = {
         let orderer = shared.orderer();
-        (orderer.genesis().clone(), orderer.block_bytes())
+        (orderer.genesis().clone(), orderer.policy().block_bytes)
     };
     let handshake = Cups::<_, ChaCha20Poly1305>::new(
         Sake {

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use commonware_cryptography::Signer as _;
 use trestle_rollup::{Digest, Ledger, tagged_hash};
 use trestle_sequencer::Policy;
-use trestle_sequencer::consensus::{Orderer, Running, Sockets, Timings, network_key, serve};
+use trestle_sequencer::consensus::{Orderer, Running, Sockets, Subject, Timings, network_key, serve};
 
 use crate::support::{CONFIRMATIONS, World, account, key, parameters};
 
@@ -78,7 +78,7 @@ fn a_process_of_its_own() {
     let [index, ports, directory] = variable.splitn(3, ' ').collect::<Vec<_>>()[..] else { panic!("{variable}") };
     let index: usize = index.parse().unwrap();
     let policy = Policy { account_limit: 100_000, ..Policy::default() };
-    let mut world = World::with(policy, &parameters(4));
+    let mut world = World::new(&parameters(4));
     let mints: Vec<_> = (0..USERS).map(|user| world.mint(user)).collect();
     world.mine(mints);
     (0..4).for_each(|_| world.mine(Vec::new()));
@@ -121,13 +121,15 @@ fn obey(world: &World, running: &mut Running, command: &str) -> String {
         }
         "state" => {
             let orderer = running.shared.orderer();
-            let (mut contents, mut certified) = (Vec::new(), 0);
-            for number in 0..orderer.next_number() {
-                certified += usize::from(orderer.certified(number).unwrap().is_some());
-                contents.extend(orderer.batch(number).unwrap().unwrap().transactions);
+            let (mut contents, mut parts, mut certified) = (Vec::new(), 0, 0);
+            for height in 0..=orderer.height() {
+                let Some(part) = orderer.part(height).unwrap() else { continue };
+                parts += 1;
+                certified += usize::from(orderer.certified_part(height).unwrap().is_some());
+                contents.extend(part.transactions);
             }
             let digest = tagged_hash("contents", &[&contents]);
-            format!("{} {certified} {:02x?}", orderer.next_number(), digest).replace(", ", "")
+            format!("{parts} {certified} {:02x?}", digest).replace(", ", "")
         }
         "balance" => {
             let state = running.shared.orderer().account(&account(number(1))).unwrap();
@@ -167,10 +169,11 @@ fn load(world: &World, running: &mut Running, users: std::ops::Range<usize>, rat
             }
             next = due;
         }
-        while let Ok(number) = running.certified.try_recv() {
-            let batch = running.shared.orderer().certified(number).unwrap().unwrap();
+        while let Ok(subject) = running.certified.try_recv() {
+            let Subject::Part(height) = subject else { continue };
+            let part = running.shared.orderer().certified_part(height).unwrap().unwrap();
             last = Instant::now();
-            for signed in batch.transactions() {
+            for signed in part.decoded() {
                 if let Some(since) = sent.remove(&world.id(&signed)) {
                     latencies.push(since.elapsed().as_millis());
                 }
