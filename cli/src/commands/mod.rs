@@ -41,6 +41,7 @@ pub fn run(cli: Cli, output: &Output) -> Result<Outcome, Error> {
         Command::Faucet(args) => faucet::run(global, &args),
         Command::Demo(args) => crate::demo::run(&args, output),
         Command::Devnet(args) => crate::devnet::run(&args, output),
+        Command::Sequencer(args) => crate::sequencer::run(&args, output),
         Command::Script(ScriptCommand::Sizes(args)) => script::sizes(&args),
         Command::Machine(command) => return Ok(machine::run(&command, output)?),
     };

@@ -149,7 +149,7 @@ fn play(directory: &Path, output: &Output) -> Result<report::Done, Error> {
     stage.wait_paid(&withdrawn, "committee")?;
 
     stage.title("6. The sequencer refuses everybody: Bob's payment goes through Bitcoin past it");
-    stage.world().runtime.sequencer.open = false;
+    stage.world().refuse_all()?;
     let alice = stage.layer2_address("alice")?;
     checks::refuses(stage.user("bob", &["send", &alice, "0.01BTC"]), "trestle force")?;
     let before = stage.balance("alice")?;

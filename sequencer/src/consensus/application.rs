@@ -75,6 +75,11 @@ impl Shared {
         Ok(())
     }
 
+    /// Has the leader look again at what there is to propose: Bitcoin has moved on.
+    pub fn wake(&self) {
+        self.0.work.notify_one();
+    }
+
     fn carry(&self, duties: Vec<Duty>) {
         for duty in duties {
             // Nobody listens any more: the sequencer is being stopped.

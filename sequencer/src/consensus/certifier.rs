@@ -58,6 +58,11 @@ impl Certifier {
         self.own
     }
 
+    /// Whether anything lacks signatures.
+    pub fn has_open(&self) -> bool {
+        !self.open.is_empty()
+    }
+
     pub fn is_complete(&self, certificate: &Certificate) -> bool {
         certificate.len() >= self.needed
     }

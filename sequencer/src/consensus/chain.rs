@@ -51,6 +51,10 @@ impl Chain {
         &self.genesis
     }
 
+    pub fn confirmations(&self) -> u32 {
+        self.confirmations
+    }
+
     /// The last final block.
     pub fn head(&self) -> &Head {
         &self.head

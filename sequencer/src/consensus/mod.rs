@@ -48,4 +48,4 @@ pub use chain::Verdict;
 pub use engine::{Channels, Config, Timings, start};
 pub use message::{Message, Subject};
 pub use orderer::{Answers, Duty, Error, Fate, Orderer};
-pub use sockets::{Running, Sockets, network_key, serve};
+pub use sockets::{Metrics, Running, Sockets, network_key, serve};

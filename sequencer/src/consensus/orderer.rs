@@ -154,6 +154,24 @@ impl Orderer {
         self.pool.len()
     }
 
+    /// Whether something is on its way to become final, cut or certified that does not wait for Bitcoin.
+    ///
+    /// # Errors
+    /// If a store fails.
+    pub fn is_busy(&mut self) -> Result<bool, Error> {
+        let head = *self.chain.head();
+        if self.certifier.has_open() || (head.first > 0 && self.chain.is_bitcoin_free(&head)?) {
+            return Ok(true);
+        }
+        let next: Vec<_> = self.pool.next_nonces().collect();
+        for (account, nonce) in next {
+            if self.account(&account)?.nonce == nonce {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     /// What the final block at a height adds to its batch, with the signatures known; none if it has no transactions.
     ///
     /// # Errors
@@ -259,6 +277,22 @@ impl Orderer {
     /// If a store fails.
     pub fn account(&mut self, account: &Account) -> Result<AccountState, Error> {
         self.chain.account(&self.store, account)
+    }
+
+    /// Balance and nonce of an account once what waits is executed, as far as no nonce is missing.
+    ///
+    /// # Errors
+    /// If a store fails.
+    pub fn pending(&mut self, account: &Account) -> Result<AccountState, Error> {
+        let AccountState { balance, nonce } = self.account(account)?;
+        let (cost, nonce) = self.pool.after(account, nonce);
+        Ok(AccountState { balance: balance.saturating_sub(cost), nonce })
+    }
+
+    /// How deep an anchor must be.
+    #[must_use]
+    pub fn confirmations(&self) -> u32 {
+        self.chain.confirmations()
     }
 
     /// Takes transactions from users. What is accepted is on disk, and is to be told to all.

@@ -61,6 +61,23 @@ impl Pool {
         self.turns.len()
     }
 
+    /// The lowest nonce that waits of each account.
+    pub fn next_nonces(&self) -> impl Iterator<Item = (Account, u64)> {
+        self.accounts.iter().filter_map(|(account, waiting)| Some((*account, *waiting.first_key_value()?.0)))
+    }
+
+    /// What an account's transactions from this nonce on take together, and the nonce after them.
+    pub fn after(&self, account: &Account, mut nonce: u64) -> (u64, u64) {
+        let mut cost = 0u64;
+        for (at, entry) in self.accounts.get(account).into_iter().flat_map(|waiting| waiting.range(nonce..)) {
+            if *at != nonce {
+                break;
+            }
+            (cost, nonce) = (cost.saturating_add(entry.cost), nonce.saturating_add(1));
+        }
+        (cost, nonce)
+    }
+
     pub fn contains(&self, id: &Digest) -> bool {
         self.ids.contains_key(id)
     }

@@ -7,7 +7,6 @@ use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use commonware_cryptography::Signer as _;
 use trestle_rollup::{Digest, Ledger, tagged_hash};
 use trestle_sequencer::Policy;
 use trestle_sequencer::consensus::{Orderer, Running, Sockets, Subject, Timings, network_key, serve};
@@ -90,11 +89,11 @@ fn a_process_of_its_own() {
     let orderer = Orderer::open(&db, key("sequencer", index), ledger, CONFIRMATIONS, policy).unwrap();
     let member = |(index, port): (usize, &str)| {
         let address = SocketAddr::from(([127, 0, 0, 1], port.parse().unwrap()));
-        (network_key(&key("sequencer", index)).public_key(), address)
+        (network_key(&key("sequencer", index)), address)
     };
     let members: Vec<_> = ports.split(',').enumerate().map(member).collect();
     let sockets = Sockets {
-        key: network_key(&key("sequencer", index)),
+        key: key("sequencer", index),
         listen: members[index].1,
         members,
         directory: Path::new(directory).join("engine"),

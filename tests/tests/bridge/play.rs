@@ -236,7 +236,7 @@ impl Play {
 
     /// The least fee that the sequencer takes, in satoshi.
     pub fn fee(&self) -> u64 {
-        self.seen().world().runtime.sequencer.fee_floor().to_sat()
+        self.seen().world().sequencers.fee_floor().to_sat()
     }
 
     /// The withdrawal to the destination that a command answered with.
