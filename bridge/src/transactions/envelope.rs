@@ -10,7 +10,7 @@
 //! and key with a higher fee rate has the same carrier, so Commit stays as it is, given that it carries enough.
 
 use bitcoin::absolute::LockTime;
-use bitcoin::script::PushBytes;
+use bitcoin::script::Instruction;
 use bitcoin::secp256k1::schnorr::Signature;
 use bitcoin::sighash::SighashCache;
 use bitcoin::transaction::Version;
@@ -129,7 +129,10 @@ impl Reveal {
 #[must_use]
 pub fn revealed(tx: &Transaction, tag: [u8; 4]) -> Option<([u8; 32], Envelope)> {
     let leaf = tx.input.first()?.witness.taproot_leaf_script()?.script;
-    let mut pushes = leaf.instructions().filter_map(|instruction| instruction.ok()?.push_bytes().map(PushBytes::as_bytes));
+    let mut pushes = leaf.instructions().filter_map(|instruction| match instruction {
+        Ok(Instruction::PushBytes(bytes)) => Some(bytes.as_bytes()),
+        _ => None,
+    });
     // CHECKSIG, IF and ENDIF push nothing; the 0 before IF pushes no bytes.
     let (key, [], _header) = (pushes.next()?.try_into().ok()?, pushes.next()?, pushes.next()?) else { return None };
     let payload: Vec<u8> = pushes.flatten().copied().collect();

@@ -145,6 +145,15 @@ impl World {
         Ok(Self { runtime, sequencers, deposits, miner, node, electrum, directory: directory.into() })
     }
 
+    /// All sequencers are stopped, and started again as ones that take nothing from users.
+    ///
+    /// # Errors
+    /// One does not come up.
+    pub fn refuse_all(&mut self) -> Result<(), Error> {
+        (0..self.sequencers.count()).for_each(|index| self.sequencers.kill(index));
+        Ok(self.sequencers.start_all(true)?)
+    }
+
     /// Where the world keeps its files.
     pub fn directory(&self) -> &Path {
         &self.directory

@@ -1,11 +1,10 @@
 //! One plain text beside the JSON-RPC methods, for who asks by `GET`.
 
-use std::future::{Ready, ready};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use futures::future::{Either, Ready, ready};
 use jsonrpsee::server::{HttpBody, HttpRequest, HttpResponse};
-use tower::util::Either;
 
 /// What makes the text, each time that it is asked for.
 pub type Text = Arc<dyn Fn() -> String + Send + Sync>;

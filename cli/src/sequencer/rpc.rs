@@ -48,7 +48,7 @@ pub trait Api {
     #[method(name = "conflicts", blocking)]
     fn conflicts(&self) -> Result<Vec<Conflict>, RpcError>;
     /// New final blocks with transactions, as they get their certificates.
-    #[subscription(name = "subscribe_blocks" => "block", unsubscribe = "unsubscribe_blocks", item = BlockStatus)]
+    #[subscription(name = "subscribe_blocks" => "final_block", unsubscribe = "unsubscribe_blocks", item = BlockStatus)]
     async fn subscribe_blocks(&self) -> SubscriptionResult;
 }
 

@@ -75,7 +75,7 @@ impl Server {
     /// The methods on the wire.
     pub fn methods(&self) -> Result<Methods, Error> {
         let mut module = self.clone().into_rpc();
-        let described = module.register_method("rpc.discover", |_, (), _| openrpc::document());
+        let described = module.register_method("rpc.discover", |_, _, _| openrpc::document());
         described.map_err(|error| Error::Set(error.to_string()))?;
         Ok(module.into())
     }

@@ -67,9 +67,9 @@ impl Pool {
     }
 
     /// What an account's transactions from this nonce on take together, and the nonce after them.
-    pub fn after(&self, account: &Account, mut nonce: u64) -> (u64, u64) {
-        let mut cost = 0u64;
-        for (at, entry) in self.accounts.get(account).into_iter().flat_map(|waiting| waiting.range(nonce..)) {
+    pub fn after(&self, account: &Account, first: u64) -> (u64, u64) {
+        let (mut cost, mut nonce) = (0u64, first);
+        for (at, entry) in self.accounts.get(account).into_iter().flat_map(|waiting| waiting.range(first..)) {
             if *at != nonce {
                 break;
             }

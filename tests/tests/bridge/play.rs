@@ -332,10 +332,10 @@ impl Play {
     /// All that has to hold once nothing is under way: everyone agrees, with each other and with a ledger that begins with nothing, the
     /// vaults hold what is owed, nobody lost anything, no claim was found false, and every payment was the only one.
     pub fn settled(&self, withdrawals: &[&Value]) {
-        let world = self.seen().world();
-        checks::everyone_agrees(&world.runtime).unwrap();
+        let mut world = self.seen().world();
+        checks::everyone_agrees(&mut world).unwrap();
         let again = TempDir::with_prefix("trestle-again-").unwrap();
-        checks::rederives(&world.runtime, again.path()).unwrap();
+        checks::rederives(&mut world, again.path()).unwrap();
         checks::vaults_cover_supply(&world.runtime).unwrap();
         checks::claims_were_judged_true(&world.runtime).unwrap();
         for operator in &world.runtime.operators {
@@ -350,8 +350,8 @@ impl Play {
 
     /// The same where nobody has withdrawn.
     pub fn settled_deposits(&self) {
-        let world = self.seen().world();
-        checks::everyone_agrees(&world.runtime).unwrap();
+        let mut world = self.seen().world();
+        checks::everyone_agrees(&mut world).unwrap();
         checks::vaults_cover_supply(&world.runtime).unwrap();
     }
 }
