@@ -2,6 +2,7 @@
 
 pub mod checks;
 mod dispute;
+mod load;
 mod report;
 mod sequencers;
 mod stage;
@@ -21,6 +22,7 @@ use crate::runtime;
 use dispute::Plan;
 
 pub use dispute::Dispute;
+pub use load::measure as measure_sequencers;
 pub use stage::Stage;
 
 /// Index of the denomination that the demo moves: 0.1 BTC.
@@ -110,7 +112,7 @@ fn play(directory: &Path, output: &Output) -> Result<report::Done, Error> {
     stage.title("The bridge is set up: operators bond their runs, the committee signs every slot");
     stage.world().open_runs(&[DENOMINATION], SLOTS)?;
     stage.show();
-    for (user, coins) in [("alice", "1BTC"), ("bob", "0.2BTC"), ("carol", "0.2BTC")] {
+    for (user, coins) in [("alice", "1BTC"), ("bob", "0.3BTC"), ("carol", "0.2BTC")] {
         stage.user(user, &["wallet", "new"])?;
         stage.user(user, &["faucet", coins])?;
     }

@@ -59,10 +59,13 @@ impl Backend for Served {
         let mut world = self.world();
         let key = Account::from(account);
         let settled = world.runtime.ledger().state_at_tip().account(&key).map_err(internal)?;
-        // Without sequencers nobody holds anything.
+        let tip = world.runtime.ledger().tip().0;
+        world.sequencers.sync(tip);
         let (available, next_nonce) = match world.sequencers.account(account) {
-            Ok(pending) => (pending.available, pending.next_nonce),
-            Err(_) => (Amount::from_sat(settled.balance), settled.nonce),
+            // They see what was forced past them only once it is deep.
+            Ok(pending) if pending.next_nonce >= settled.nonce => (pending.available, pending.next_nonce),
+            // Without sequencers nobody holds anything.
+            _ => (Amount::from_sat(settled.balance), settled.nonce),
         };
         Ok(AccountStatus {
             account,

@@ -61,6 +61,7 @@ fn system(what: &str) -> impl Fn(std::io::Error) -> SequencersError + '_ {
 /// A process and how to talk to it. Killed when dropped, as by `kill -9`.
 struct Running {
     child: Child,
+    url: String,
     client: HttpClient,
 }
 
@@ -72,13 +73,30 @@ impl Drop for Running {
     }
 }
 
+/// A runtime that may be dropped where nothing may block.
+struct Background(Option<tokio::runtime::Runtime>);
+
+impl Background {
+    fn block_on<F: Future>(&self, future: F) -> Option<F::Output> {
+        self.0.as_ref().map(|runtime| runtime.block_on(future))
+    }
+}
+
+impl Drop for Background {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.0.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
 /// All of them.
 pub struct Sequencers {
     directories: Vec<PathBuf>,
     running: Vec<Option<Running>>,
     program: PathBuf,
     arguments: Vec<String>,
-    runtime: tokio::runtime::Runtime,
+    runtime: Background,
     /// Which is asked first.
     first: usize,
     /// Whether they had something to do when they were last asked.
@@ -126,7 +144,7 @@ impl Sequencers {
             arguments.extend(["--cookie".into(), path(cookie)]);
         }
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        let runtime = runtime.map_err(system("starting a runtime"))?;
+        let runtime = Background(Some(runtime.map_err(system("starting a runtime"))?));
         let running = directories.iter().map(|_| None).collect();
         let mut all =
             Self { directories, running, program: program()?, arguments, runtime, first: 0, busy: true };
@@ -190,9 +208,9 @@ impl Sequencers {
         let said = child.stdout.take().map(|output| BufReader::new(output).read_line(&mut line));
         let url = serde_json::from_str::<serde_json::Value>(&line).ok();
         let url = url.and_then(|line| line["rpc"].as_str().map(str::to_owned));
-        let client = url.and_then(|url| HttpClientBuilder::default().request_timeout(TIMEOUT).build(url).ok());
-        match (said, client) {
-            (Some(Ok(_)), Some(client)) => Ok(Running { child, client }),
+        let client = |url: String| Some((HttpClientBuilder::default().request_timeout(TIMEOUT).build(&url).ok()?, url));
+        match (said, url.and_then(client)) {
+            (Some(Ok(_)), Some((client, url))) => Ok(Running { child, url, client }),
             _ => {
                 let _ = child.kill();
                 let _ = child.wait();
@@ -212,6 +230,11 @@ impl Sequencers {
     /// How many there are.
     pub fn count(&self) -> usize {
         self.running.len()
+    }
+
+    /// Where those who run serve JSON-RPC.
+    pub fn urls(&self) -> Vec<String> {
+        self.running.iter().flatten().map(|running| running.url.clone()).collect()
     }
 
     /// The least fee that they take.
@@ -236,7 +259,7 @@ impl Sequencers {
             let client = running.as_ref().map(|running| running.client.clone());
             async move { client?.sync(height).await.ok() }
         };
-        self.runtime.block_on(async {
+        let answers = self.runtime.block_on(async {
             // As tasks they are asked at once.
             let asked: Vec<_> = self.running.iter().map(ask).map(tokio::spawn).collect();
             let mut answers = Vec::new();
@@ -244,7 +267,8 @@ impl Sequencers {
                 answers.push(answer.await.ok().flatten());
             }
             answers
-        })
+        });
+        answers.unwrap_or_default()
     }
 
     /// The first answer that one of them gives; what one refuses, all refuse.
@@ -253,7 +277,8 @@ impl Sequencers {
         let mut refusal = None;
         for index in (0..count).map(|step| (self.first + step) % count) {
             let Some(running) = &self.running[index] else { continue };
-            match self.runtime.block_on(ask(&running.client)) {
+            let Some(answer) = self.runtime.block_on(ask(&running.client)) else { continue };
+            match answer {
                 Ok(answer) => {
                     self.first = (index + 1) % count;
                     return Ok(answer);

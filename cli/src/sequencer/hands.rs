@@ -97,14 +97,15 @@ impl Hands {
     /// The chain or its files.
     pub fn work(&mut self, shared: &Shared) -> Result<(), Error> {
         let mut blocks = Vec::new();
-        self.role.follow(|step| {
+        let followed = self.role.follow(|step| {
             if let Step::Connected { block, .. } = step {
                 blocks.push(block.clone());
             }
-        })?;
+        });
         for block in &blocks {
             self.compare(block, shared)?;
         }
+        followed?;
         let due = Self::due(self.role.ledger(), shared)?;
         if self.done == Some(due) {
             return Ok(());

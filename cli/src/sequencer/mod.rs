@@ -36,6 +36,9 @@ use crate::runtime;
 pub use proof::AccountProof;
 pub use set::{Peer, read, write};
 
+#[cfg(test)]
+mod tests;
+
 use hands::Hands;
 use server::{Server, Wake};
 

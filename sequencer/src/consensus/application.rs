@@ -128,7 +128,9 @@ impl<E: Clock> Application<E> for Shared {
                     return None;
                 }
             };
-            if block.inner().cut || !block.inner().transactions.is_empty() {
+            let parent = chain.last().map(|parent| parent.inner().anchor);
+            let Block { anchor, cut, ref transactions, .. } = *block.inner();
+            if cut || !transactions.is_empty() || Some(anchor) != parent {
                 return Some(block);
             }
             select! {

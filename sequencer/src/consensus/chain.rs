@@ -173,17 +173,22 @@ impl Chain {
         Ok(Some(self.ledger.state(anchor.height)?).filter(|view| view.entry().block_hash == anchor.hash))
     }
 
-    /// The newest anchor that a block after `chain` can have, and the state there after `chain`. It is a block deeper
-    /// than it must be, so that others who have not seen the last block yet can follow.
+    /// The newest anchor that a block can have. It is a block deeper than it must be, so that others who have not seen the
+    /// last block yet can follow.
+    pub fn newest_anchor(&self) -> Result<Option<Anchor>, Error> {
+        let deepest = self.ledger.tip().0.saturating_sub(self.confirmations.saturating_add(1));
+        let height = deepest.max(self.genesis.inner().anchor.height);
+        Ok(self.ledger.entry(height)?.map(|entry| Anchor { height, hash: entry.block_hash }))
+    }
+
+    /// The newest anchor that a block after `chain` can have, and the state there after `chain`.
     pub fn newest_state(
         &self,
         store: &Store,
         chain: &[Digested<Block>],
         parent: &Head,
     ) -> Result<Option<(Anchor, Draft)>, Error> {
-        let deepest = self.ledger.tip().0.saturating_sub(self.confirmations.saturating_add(1));
-        let height = deepest.max(self.genesis.inner().anchor.height);
-        let newest = self.ledger.entry(height)?.map(|entry| Anchor { height, hash: entry.block_hash });
+        let newest = self.newest_anchor()?;
         for anchor in newest.into_iter().filter(|newest| newest.height >= parent.anchor.height).chain([parent.anchor]) {
             let Some(view) = self.view(anchor)? else { continue };
             if view.meta()?.batches <= parent.number

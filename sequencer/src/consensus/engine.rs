@@ -24,7 +24,7 @@ use commonware_consensus::simplex::elector::RoundRobin;
 use commonware_consensus::simplex::scheme::ed25519::Scheme;
 use commonware_consensus::simplex::types::{Context, Finalization};
 use commonware_consensus::simplex::{Engine, config};
-use commonware_consensus::types::{Epoch, FixedEpocher, ViewDelta};
+use commonware_consensus::types::{Epoch, FixedEpocher, Height, ViewDelta};
 use commonware_cryptography::certificate::{ConstantProvider, Verifier as _};
 use commonware_cryptography::ed25519::{PrivateKey, PublicKey};
 use commonware_cryptography::{Digestible as _, Sha256, Signer as _, sha256};
@@ -51,6 +51,12 @@ const PAGE: NonZeroU16 = NZU16!(4084);
 const PAGES: NonZeroUsize = NZUsize!(256);
 const SECTION: NonZeroU64 = NZU64!(1024);
 const RETENTION: ViewDelta = ViewDelta::new(256);
+
+/// Final blocks that are kept for sequencers that were away: some days' worth. Who was away for longer begins with a copy
+/// of another one's engine directory.
+const KEPT: u64 = 1_000_000;
+/// How often older ones are removed.
+const PRUNED: Duration = Duration::from_secs(60);
 
 /// How long things may take. Values that the sequencers of one set should share.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -258,6 +264,14 @@ async fn run<E, A, B, P, S, R>(
             .await;
     let marshal = actor.start(shared.clone(), buffer, resolver);
 
+    let (pruned, own) = (mailbox.clone(), shared.clone());
+    let pruner = context.child("pruner").spawn(move |context| async move {
+        loop {
+            context.sleep(PRUNED).await;
+            pruned.prune(Height::new(own.orderer().height().saturating_sub(KEPT)));
+        }
+    });
+
     let inline = Inline::new(context.child("application"), application, mailbox, epocher);
     let simplex = config::Config {
         scheme,
@@ -291,6 +305,6 @@ async fn run<E, A, B, P, S, R>(
         gossip::run(context.child("gossip_clock"), shared, duties, members, certified, timings.tick, channels.gossip);
     let gossip = context.child("gossip").spawn(move |_| gossip);
     // None of them ends while the sequencer is well.
-    let ended = futures::future::select_all([broadcast, marshal, simplex, gossip]).await;
+    let ended = futures::future::select_all([broadcast, marshal, simplex, gossip, pruner]).await;
     tracing::info!(part = ended.1, "the sequencer has stopped");
 }

@@ -154,13 +154,14 @@ impl Orderer {
         self.pool.len()
     }
 
-    /// Whether something is on its way to become final, cut or certified that does not wait for Bitcoin.
+    /// Whether something is to become final, cut or certified, or an anchor to be used, that does not wait for Bitcoin.
     ///
     /// # Errors
     /// If a store fails.
     pub fn is_busy(&mut self) -> Result<bool, Error> {
         let head = *self.chain.head();
-        if self.certifier.has_open() || (head.first > 0 && self.chain.is_bitcoin_free(&head)?) {
+        let behind = self.chain.newest_anchor()?.is_some_and(|newest| newest.height > head.anchor.height);
+        if behind || self.certifier.has_open() || (head.first > 0 && self.chain.is_bitcoin_free(&head)?) {
             return Ok(true);
         }
         let next: Vec<_> = self.pool.next_nonces().collect();

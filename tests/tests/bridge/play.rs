@@ -229,7 +229,8 @@ impl Play {
             let world = play.seen().world();
             let confirmations = u32::from(world.runtime.bridge().parameters.confirmations);
             let ledger = world.runtime.ledger();
-            let state = ledger.state(ledger.tip().0 - confirmations).unwrap();
+            // The sequencers look a block deeper, so that all of them know that block.
+            let state = ledger.state(ledger.tip().0 - confirmations - 1).unwrap();
             (state.account(&Account::from(key)).unwrap().balance == sat).then_some(())
         });
     }
