@@ -256,6 +256,9 @@ impl BridgeParameters {
             grace: self.grace,
             operators: self.operators.iter().map(|operator| operator.key.serialize()).collect(),
             sequencers: self.sequencers.iter().map(XOnlyPublicKey::serialize).collect(),
+            signers: self.signers.iter().map(|key| key.x_only_public_key().0.serialize()).collect(),
+            // So that everybody knows of a change, and that it stays, as long before it counts as it takes to be sure.
+            membership_delay: self.confirmations.saturating_mul(2),
             genesis_height: self.genesis.height,
             genesis_hash: self.genesis.hash.to_byte_array(),
             bridge: self.digest(),

@@ -120,6 +120,8 @@ fn parameters() -> Parameters {
         grace: 12,
         operators: vec![[3; 32]],
         sequencers: vec![[4; 32]],
+        signers: vec![],
+        membership_delay: 12,
         genesis_height: GENESIS,
         genesis_hash: genesis_block(Network::Regtest).block_hash().to_byte_array(),
         bridge: [0; 32],

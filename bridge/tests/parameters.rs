@@ -54,7 +54,7 @@ fn both_presets_are_sound() {
 fn what_a_person_gets_wrong_is_said_with_what_to_do() {
     let text = |change: fn(&mut BridgeParameters)| refused(change).to_string();
     let rows: [(fn(&mut BridgeParameters), &str); 18] = [
-        (|p| p.signers.clear(), "0 signers: give between 1 and 1000"),
+        (|p| p.signers.clear(), "0 signers: give between 1 and 255"),
         (|p| p.operators.clear(), "0 operators: give between 1 and 255"),
         (|p| p.challengers.clear(), "0 challengers: give between 1 and 160"),
         (|p| p.sequencers.clear(), "0 sequencers: give between 1 and 255"),

@@ -27,10 +27,12 @@ const PUSHDATA2: u8 = 0x4d;
 /// What an envelope carries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// A [`Batch`](crate::Batch).
+    /// A batch, as [`crate::compact`] says.
     Batch,
     /// One [`SignedTransaction`](crate::SignedTransaction), posted past the sequencers.
     Forced,
+    /// A [`Membership`](crate::Membership).
+    Membership,
 }
 
 impl Kind {
@@ -38,6 +40,7 @@ impl Kind {
         match self {
             Self::Batch => 0x10,
             Self::Forced => 0x11,
+            Self::Membership => 0x12,
         }
     }
 
@@ -45,6 +48,7 @@ impl Kind {
         match byte {
             0x10 => Some(Self::Batch),
             0x11 => Some(Self::Forced),
+            0x12 => Some(Self::Membership),
             _ => None,
         }
     }

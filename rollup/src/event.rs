@@ -82,7 +82,16 @@ pub enum Event {
         /// The withdrawal.
         id: WithdrawalId,
     },
-    /// Operators or sequencers changed.
+    /// There will be other sequencers.
+    SequencersChanged {
+        /// The transaction that carried the change.
+        txid: Txid,
+        /// The new set's number.
+        set: u32,
+        /// Height of the first block whose batches the new ones certify.
+        from: u32,
+    },
+    /// Operators changed.
     Administered {
         /// The transaction with the tag.
         txid: Txid,
@@ -130,8 +139,18 @@ pub enum Skip {
     SlotUsed,
     /// Batch: not the next number.
     BatchNumber,
-    /// Batch: too few signatures, one of no sequencer, or one that is not valid.
+    /// Batch or change of the sequencers: too few of their signatures, one of no sequencer, or one that is not valid.
     Certificate,
+    /// Batch: it names an account by an index that none had in the block before.
+    AccountIndex,
+    /// Batch: the sum of the signatures is not valid.
+    Aggregate,
+    /// Change of the sequencers: not the next set's number, or the last change does not count yet.
+    SetNumber,
+    /// Change of the sequencers: none at all, or one twice.
+    Members,
+    /// Change of the sequencers: too few signatures of the committee's signers, one of none, or one that is not valid.
+    Majority,
     /// Forced transaction: it cannot be executed.
     Refused {
         /// Why not.

@@ -8,7 +8,7 @@ use crate::destination::Destination;
 use crate::host::Host;
 use crate::identifiers::{Account, WithdrawalId};
 use crate::parameters::{Windows, bridge_tag};
-use crate::state::{AccountState, Key, Meta, ReadState, State, Withdrawal};
+use crate::state::{AccountState, Meta, ReadState, State, Withdrawal};
 use crate::transaction::Transaction;
 use crate::tree::StateError;
 
@@ -27,6 +27,10 @@ pub struct Rules {
     pub withdrawal_fee: u64,
     /// How long a withdrawal is whose.
     pub windows: Windows,
+    /// Blocks after which a change of the sequencers counts.
+    pub membership_delay: u16,
+    /// How many signers the committee has.
+    pub signers: u8,
 }
 
 impl Rules {
@@ -144,10 +148,13 @@ pub fn execute<H: Host>(
             let Some(balance) = payee.balance.checked_add(amount) else {
                 return Ok(Err(Refusal::Overflow));
             };
-            if to != from {
-                state.set(Key::Account(from), payer.encode())?;
+            // The payee first: it may be new, and there may be no index left. The payer is not: it has a balance.
+            if !state.set_account(meta, to, &AccountState { balance, ..payee })? {
+                return Ok(Err(Refusal::Overflow));
             }
-            state.set(Key::Account(to), AccountState { balance, ..payee }.encode())?;
+            if to != from {
+                state.set_account(meta, from, &payer)?;
+            }
             Ok(Ok(Effect::Transferred { from, to, amount }))
         }
         Transaction::Withdraw { denomination, destination, .. } => {
@@ -157,7 +164,7 @@ pub fn execute<H: Host>(
                 return Ok(Err(Refusal::Overflow));
             };
             (meta.withdrawals, meta.supply) = (next, supply);
-            state.set(Key::Account(from), payer.encode())?;
+            state.set_account(meta, from, &payer)?;
             let operators = meta.operators;
             let withdrawal =
                 Withdrawal { denomination, requested_height: meta.height, destination, paid: false, operators };
@@ -175,5 +182,5 @@ fn charge(payer: AccountState, nonce: u64, amount: u64, fee: u64) -> Result<Acco
     let cost = amount.checked_add(fee).ok_or(Refusal::Overflow)?;
     let balance = payer.balance.checked_sub(cost).ok_or(Refusal::Balance { available: payer.balance })?;
     let nonce = payer.nonce.checked_add(1).ok_or(Refusal::Overflow)?;
-    Ok(AccountState { balance, nonce })
+    Ok(AccountState { balance, nonce, ..payer })
 }

@@ -2,6 +2,7 @@
 
 use alloc::vec::Vec;
 
+use crate::aggregate::{self, HalfSignature};
 use crate::compress::Digest;
 use crate::event::Event;
 use crate::schnorr;
@@ -38,6 +39,11 @@ pub trait Host {
     /// Every host must accept exactly the same signatures: [`schnorr`] says which.
     fn verify(&mut self, checks: &[SignatureCheck]) -> Vec<bool> {
         checks.iter().map(schnorr::verify).collect()
+    }
+
+    /// Whether `sum` aggregates valid signatures, as [`aggregate::verify`] says, on which every host must agree, too.
+    fn verify_aggregate(&mut self, signatures: &[HalfSignature], sum: &[u8; 32]) -> bool {
+        aggregate::verify(signatures, sum)
     }
 
     /// Whether all the signatures are valid. As [`verify`](Self::verify) says, but it may stop at the first that is not.

@@ -14,10 +14,14 @@
 
 extern crate alloc;
 
+pub mod aggregate;
 pub mod apply;
 pub mod assignment;
+#[cfg(feature = "std")]
 pub mod batch;
 pub mod block;
+pub mod certificate;
+pub mod compact;
 pub mod compress;
 pub mod destination;
 pub mod envelope;
@@ -25,6 +29,7 @@ pub mod event;
 pub mod execute;
 pub mod host;
 pub mod identifiers;
+pub mod membership;
 #[cfg(feature = "std")]
 pub mod native;
 pub mod parameters;
@@ -38,7 +43,9 @@ mod wire;
 
 pub use apply::{Applied, Entry, Error, apply, claim_holds};
 pub use assignment::Assignment;
-pub use batch::{Batch, quorum};
+#[cfg(feature = "std")]
+pub use batch::Batch;
+pub use certificate::{Certificate, Signatures, majority, quorum};
 pub use compress::{Digest, compress, tagged_hash};
 pub use destination::Destination;
 pub use envelope::Envelope;
@@ -46,9 +53,10 @@ pub use event::{Event, Skip};
 pub use execute::Refusal;
 pub use host::{Host, SignatureCheck, Sink};
 pub use identifiers::{Account, OutPoint, SlotId, Txid, WithdrawalId};
+pub use membership::Membership;
 #[cfg(feature = "std")]
 pub use native::{Draft, Ledger, LedgerError, View};
 pub use parameters::{Parameters, ParametersError};
-pub use state::{AccountState, Fulfilment, Member, Meta, Withdrawal};
+pub use state::{AccountState, Fulfilment, Member, Meta, NextSequencers, Sequencers, Withdrawal};
 pub use tag::{AdminOperation, Tag};
 pub use transaction::{SignedTransaction, Transaction};

@@ -10,7 +10,7 @@ use crate::apply::Entry;
 use crate::compress::{Digest, tagged_hash};
 use crate::execute::Rules;
 use crate::host::{Host, Sink};
-use crate::state::{ActiveOperators, Key, Meta, ReadState, State};
+use crate::state::{ActiveOperators, Key, Meta, ReadState, Sequencers, State};
 use crate::tree::{EMPTY, StateError};
 use crate::wire::{Reader, pack};
 
@@ -44,6 +44,11 @@ pub struct Parameters {
     pub operators: Vec<[u8; 32]>,
     /// The sequencers' x-only keys.
     pub sequencers: Vec<[u8; 32]>,
+    /// The x-only keys of the committee's signers, each its own: more than half of them have to agree to other sequencers.
+    pub signers: Vec<[u8; 32]>,
+    /// Blocks from a change of the sequencers to the first block whose batches the new ones certify. More than a
+    /// reorganization is deep, so that everybody knows of it before.
+    pub membership_delay: u16,
     /// Height of the block after which the Layer 2 starts.
     pub genesis_height: u32,
     /// Hash of that block, in the order in which SHA-256 writes it.
@@ -78,10 +83,16 @@ pub enum ParametersError {
     OperatorCount(usize),
     /// There are more than 255 sequencers.
     SequencerCount(usize),
+    /// There are more than 255 signers.
+    SignerCount(usize),
+    /// A change of the sequencers would count in its own block.
+    MembershipDelay,
     /// The operator at this index has the key of an earlier one.
     DuplicateOperator(usize),
     /// The sequencer at this index has the key of an earlier one: one key must not count twice for a quorum.
     DuplicateSequencer(usize),
+    /// The signer at this index has the key of an earlier one: one key must not count twice for a majority.
+    DuplicateSigner(usize),
 }
 
 impl fmt::Display for ParametersError {
@@ -96,6 +107,13 @@ impl fmt::Display for ParametersError {
             Self::OperatorCount(count) => write!(f, "{count} operators; at most 255 are possible"),
             Self::SequencerCount(count) => {
                 write!(f, "{count} sequencers; at most 255 are possible")
+            }
+            Self::SignerCount(count) => {
+                write!(f, "{count} signers; at most 255 are possible")
+            }
+            Self::MembershipDelay => f.write_str("a change of the sequencers has no delay"),
+            Self::DuplicateSigner(index) => {
+                write!(f, "signer {index} has the key of an earlier one")
             }
             Self::DuplicateOperator(index) => {
                 write!(f, "operator {index} has the key of an earlier one")
@@ -134,14 +152,18 @@ impl Parameters {
         }
         u8::try_from(self.operators.len()).map_err(|_| ParametersError::OperatorCount(self.operators.len()))?;
         u8::try_from(self.sequencers.len()).map_err(|_| ParametersError::SequencerCount(self.sequencers.len()))?;
-        let duplicate = |keys: &[[u8; 32]]| {
-            keys.iter().enumerate().position(|(index, key)| keys.iter().take(index).any(|earlier| earlier == key))
-        };
+        u8::try_from(self.signers.len()).map_err(|_| ParametersError::SignerCount(self.signers.len()))?;
+        if self.membership_delay == 0 {
+            return Err(ParametersError::MembershipDelay);
+        }
         if let Some(index) = duplicate(&self.operators) {
             return Err(ParametersError::DuplicateOperator(index));
         }
         if let Some(index) = duplicate(&self.sequencers) {
             return Err(ParametersError::DuplicateSequencer(index));
+        }
+        if let Some(index) = duplicate(&self.signers) {
+            return Err(ParametersError::DuplicateSigner(index));
         }
         Ok(())
     }
@@ -158,10 +180,10 @@ impl Parameters {
             bytes.extend_from_slice(&value.to_le_bytes());
         }
         bytes.extend_from_slice(&self.withdrawal_fee.to_le_bytes());
-        for window in [self.cooperative_window, self.operator_window, self.grace] {
+        for window in [self.cooperative_window, self.operator_window, self.grace, self.membership_delay] {
             bytes.extend_from_slice(&window.to_le_bytes());
         }
-        for keys in [&self.operators, &self.sequencers] {
+        for keys in [&self.operators, &self.sequencers, &self.signers] {
             bytes.extend_from_slice(&length(keys.len()));
             bytes.extend_from_slice(keys.as_flattened());
         }
@@ -217,29 +239,37 @@ impl Parameters {
         let windows = [self.cooperative_window, self.operator_window, self.grace].map(u16::to_le_bytes);
         let mut active = ActiveOperators::default();
         (0..count(self.operators.len())).for_each(|index| active.set(index, true));
-        let meta = Meta {
-            height: self.genesis_height,
-            operators: count(self.operators.len()),
-            sequencers: count(self.sequencers.len()),
-            ..Meta::default()
-        };
+        let meta = Meta { height: self.genesis_height, operators: count(self.operators.len()), ..Meta::default() };
         let mut state = alloc::vec![
             (Key::Parameter(0), self.instance()),
             (Key::Parameter(1), self.committee),
             (Key::Parameter(2), self.vault_key),
             (
                 Key::Parameter(3),
-                pack(&[&self.withdrawal_fee.to_le_bytes(), windows.as_flattened(), &[count(values.len())]]),
+                pack(&[
+                    &self.withdrawal_fee.to_le_bytes(),
+                    windows.as_flattened(),
+                    &[count(values.len()), count(self.signers.len())],
+                    &self.membership_delay.to_le_bytes(),
+                ]),
             ),
             (Key::Parameter(4), pack(&[low.as_flattened()])),
             (Key::Parameter(5), pack(&[high.as_flattened()])),
             (Key::Meta, meta.encode()),
             (Key::ActiveOperators, active.0),
+            (Key::Sequencers, Sequencers { set: 0, count: count(self.sequencers.len()), next: None }.encode()),
         ];
         state.extend((0..=u8::MAX).zip(&self.operators).map(|(index, key)| (Key::Operator(index), *key)));
-        state.extend((0..=u8::MAX).zip(&self.sequencers).map(|(index, key)| (Key::Sequencer(index), *key)));
+        let sequencer = |(index, key): (u8, &[u8; 32])| (Key::Sequencer { set: 0, index }, *key);
+        state.extend((0..=u8::MAX).zip(&self.sequencers).map(sequencer));
+        state.extend((0..=u8::MAX).zip(&self.signers).map(|(index, key)| (Key::Signer(index), *key)));
         state
     }
+}
+
+/// The index of the first key that an earlier one is equal to.
+pub(crate) fn duplicate(keys: &[[u8; 32]]) -> Option<usize> {
+    keys.iter().enumerate().position(|(index, key)| keys.iter().take(index).any(|earlier| earlier == key))
 }
 
 /// The tag of an instance.
@@ -260,10 +290,19 @@ impl Rules {
             let mut numbers = Reader::new(&numbers);
             let withdrawal_fee = numbers.u64()?;
             let windows = Windows { cooperative: numbers.u16()?, operator: numbers.u16()?, grace: numbers.u16()? };
-            let count = numbers.u8()?;
+            let (count, signers, membership_delay) = (numbers.u8()?, numbers.u8()?, numbers.u16()?);
             let values = low.as_chunks().0.iter().chain(high.as_chunks().0);
             let denominations = values.take(usize::from(count)).map(|value| u64::from_le_bytes(*value)).collect();
-            Some(Self { instance, committee, vault_key, denominations, withdrawal_fee, windows })
+            Some(Self {
+                instance,
+                committee,
+                vault_key,
+                denominations,
+                withdrawal_fee,
+                windows,
+                membership_delay,
+                signers,
+            })
         };
         parse().ok_or(StateError::Node(*root))
     }

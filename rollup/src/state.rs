@@ -32,8 +32,19 @@ pub enum Key {
     Operator(u8),
     /// [`ActiveOperators`].
     ActiveOperators,
-    /// The key of a sequencer.
-    Sequencer(u8),
+    /// The key of a member of one of the sets of sequencers that there were, are, or will be.
+    Sequencer {
+        /// The set's number, from 0.
+        set: u32,
+        /// The member's index.
+        index: u8,
+    },
+    /// The account that came into being as the one with this number.
+    Index(u32),
+    /// [`Sequencers`].
+    Sequencers,
+    /// The key of a signer of the committee.
+    Signer(u8),
 }
 
 impl Key {
@@ -49,7 +60,10 @@ impl Key {
             Self::Slot(slot) => (5, pack(&[&slot.to_bytes()])),
             Self::Operator(index) => (6, pack(&[&[*index]])),
             Self::ActiveOperators => (7, [0; 32]),
-            Self::Sequencer(index) => (8, pack(&[&[*index]])),
+            Self::Sequencer { set, index } => (8, pack(&[&set.to_le_bytes(), &[*index]])),
+            Self::Index(index) => (9, pack(&[&index.to_le_bytes()])),
+            Self::Sequencers => (10, [0; 32]),
+            Self::Signer(index) => (11, pack(&[&[*index]])),
         };
         compress(&IV_KEY, &pack(&[&[kind], &[0; 31], &id]))
     }
@@ -66,10 +80,10 @@ pub struct Meta {
     pub withdrawals: u32,
     /// Number of batches so far: the only number that the next one may have.
     pub batches: u64,
+    /// Number of accounts that came into being so far: the next one's index.
+    pub accounts: u32,
     /// Number of operators, active or not.
     pub operators: u8,
-    /// Number of sequencers.
-    pub sequencers: u8,
 }
 
 impl Meta {
@@ -81,7 +95,8 @@ impl Meta {
             &self.supply.to_le_bytes(),
             &self.withdrawals.to_le_bytes(),
             &self.batches.to_le_bytes(),
-            &[self.operators, self.sequencers],
+            &self.accounts.to_le_bytes(),
+            &[self.operators],
         ])
     }
 
@@ -91,9 +106,56 @@ impl Meta {
             supply: from.u64()?,
             withdrawals: from.u32()?,
             batches: from.u64()?,
+            accounts: from.u32()?,
             operators: from.u8()?,
-            sequencers: from.u8()?,
         })
+    }
+}
+
+/// Which of the sets of sequencers certifies batches, at which height.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "std", derive(serde::Serialize, serde::Deserialize))]
+pub struct Sequencers {
+    /// A set's number: how many were before it.
+    pub set: u32,
+    /// How many members it has.
+    pub count: u8,
+    /// What the next set is to be, or what the set that counts was made by.
+    pub next: Option<NextSequencers>,
+}
+
+/// The set after [`Sequencers::set`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "std", derive(serde::Serialize, serde::Deserialize))]
+pub struct NextSequencers {
+    /// How many members it has.
+    pub count: u8,
+    /// Height of the first block whose batches it certifies.
+    pub from: u32,
+}
+
+impl Sequencers {
+    /// The number and the size of the set that certifies the batches of the block at `height`, as far as is known now. It
+    /// is right for any height up to [`Parameters::membership_delay`](crate::Parameters::membership_delay) blocks ahead.
+    #[must_use]
+    pub fn at(&self, height: u32) -> (u32, u8) {
+        match self.next {
+            Some(next) if height >= next.from => (self.set.saturating_add(1), next.count),
+            _ => (self.set, self.count),
+        }
+    }
+
+    /// The record.
+    #[must_use]
+    pub fn encode(&self) -> Digest {
+        let next = self.next.unwrap_or(NextSequencers { count: 0, from: 0 });
+        pack(&[&self.set.to_le_bytes(), &[self.count, next.count], &next.from.to_le_bytes()])
+    }
+
+    fn decode(from: &mut Reader<'_>) -> Option<Self> {
+        let (set, count) = (from.u32()?, from.u8()?);
+        let next = NextSequencers { count: from.u8()?, from: from.u32()? };
+        Some(Self { set, count, next: Some(next).filter(|next| next.count > 0) })
     }
 }
 
@@ -105,17 +167,21 @@ pub struct AccountState {
     pub balance: u64,
     /// Number of its transactions that were executed: the only nonce that the next one may have.
     pub nonce: u64,
+    /// How many accounts came into being before it; none if it was never heard of.
+    pub index: Option<u32>,
 }
 
 impl AccountState {
     /// The record.
     #[must_use]
     pub fn encode(&self) -> Digest {
-        pack(&[&self.balance.to_le_bytes(), &self.nonce.to_le_bytes()])
+        // What is written has an index: see `State::set_account`.
+        let index = self.index.unwrap_or(u32::MAX);
+        pack(&[&self.balance.to_le_bytes(), &self.nonce.to_le_bytes(), &index.to_le_bytes()])
     }
 
     fn decode(from: &mut Reader<'_>) -> Option<Self> {
-        Some(Self { balance: from.u64()?, nonce: from.u64()? })
+        Some(Self { balance: from.u64()?, nonce: from.u64()?, index: Some(from.u32()?) })
     }
 }
 
@@ -197,12 +263,12 @@ impl ActiveOperators {
     }
 }
 
-/// An operator or a sequencer.
+/// An operator.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Member {
     /// Its x-only key.
     pub key: [u8; 32],
-    /// Whether it takes part; sequencers always do.
+    /// Whether withdrawals are assigned to it.
     pub active: bool,
 }
 
@@ -273,15 +339,30 @@ pub trait ReadState {
         Ok(Some(Member { key, active: self.active_operators()?.contains(index) }))
     }
 
-    /// A sequencer. One that was removed is not found, whatever is left of it in the tree.
+    /// The account with an index.
     ///
     /// # Errors
     /// As [`Self::value`].
-    fn sequencer(&mut self, index: u8) -> Result<Option<Member>, StateError<Self::Error>> {
-        if index >= self.meta()?.sequencers {
-            return Ok(None);
-        }
-        Ok(self.value(Key::Sequencer(index))?.map(|key| Member { key, active: true }))
+    fn account_at(&mut self, index: u32) -> Result<Option<Account>, StateError<Self::Error>> {
+        Ok(self.value(Key::Index(index))?.map(Account))
+    }
+
+    /// Which sets of sequencers there are.
+    ///
+    /// # Errors
+    /// As [`Self::value`].
+    fn sequencers(&mut self) -> Result<Sequencers, StateError<Self::Error>> {
+        let value = self.value(Key::Sequencers)?;
+        Ok(value.and_then(|value| Sequencers::decode(&mut Reader::new(&value))).unwrap_or_default())
+    }
+
+    /// The keys of a set of sequencers of this size, in the order of their indices.
+    ///
+    /// # Errors
+    /// As [`Self::value`].
+    fn sequencer_keys(&mut self, set: u32, count: u8) -> Result<Vec<[u8; 32]>, StateError<Self::Error>> {
+        let key = |index| Ok(self.value(Key::Sequencer { set, index })?.unwrap_or_default());
+        (0..count).map(key).collect()
     }
 }
 
@@ -349,6 +430,27 @@ impl<'a, H: Host> State<'a, H> {
     /// If the nodes on a path cannot be read.
     pub fn set_all(&mut self, values: Vec<(Key, Digest)>) -> Result<(), StateError<H::Error>> {
         values.into_iter().try_for_each(|(key, value)| self.set(key, value))
+    }
+
+    /// Writes an account; one that was never heard of comes into being and gets the next index. `false`, and nothing is
+    /// written, if there is none left.
+    ///
+    /// # Errors
+    /// If the nodes on its path cannot be read.
+    pub fn set_account(
+        &mut self,
+        meta: &mut Meta,
+        account: Account,
+        new: &AccountState,
+    ) -> Result<bool, StateError<H::Error>> {
+        let mut new = *new;
+        if new.index.is_none() {
+            let Some(accounts) = meta.accounts.checked_add(1) else { return Ok(false) };
+            self.set(Key::Index(meta.accounts), account.0)?;
+            (new.index, meta.accounts) = (Some(meta.accounts), accounts);
+        }
+        self.set(Key::Account(account), new.encode())?;
+        Ok(true)
     }
 
     /// Writes a withdrawal.

@@ -43,7 +43,7 @@ pub enum Tag {
         /// Which withdrawal.
         withdrawal: WithdrawalId,
     },
-    /// The committee changes who takes part.
+    /// The committee changes the operators.
     Admin {
         /// The change.
         operation: AdminOperation,
@@ -52,7 +52,7 @@ pub enum Tag {
     },
 }
 
-/// A change of the operators or sequencers.
+/// A change of the operators. Sequencers change by a [`Membership`](crate::Membership).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "std", derive(serde::Serialize, serde::Deserialize))]
 pub enum AdminOperation {
@@ -68,18 +68,6 @@ pub enum AdminOperation {
         /// An active operator.
         index: u8,
     },
-    /// Adds a sequencer at the next index, or gives one another key.
-    SetSequencer {
-        /// At most the number of sequencers so far.
-        index: u8,
-        /// Its x-only key, which no other sequencer has.
-        key: [u8; 32],
-    },
-    /// Removes the last sequencer.
-    RemoveSequencer {
-        /// The number of sequencers so far, less one.
-        index: u8,
-    },
 }
 
 impl AdminOperation {
@@ -89,8 +77,6 @@ impl AdminOperation {
         let (operation, index, key) = match self {
             Self::SetOperator { index, key } => (0, *index, *key),
             Self::RetireOperator { index } => (1, *index, [0; 32]),
-            Self::SetSequencer { index, key } => (2, *index, *key),
-            Self::RemoveSequencer { index } => (3, *index, [0; 32]),
         };
         [&[operation, index], &key[..]].concat()
     }
@@ -100,8 +86,6 @@ impl AdminOperation {
         match (operation, key == [0; 32]) {
             (0, false) => Some(Self::SetOperator { index, key }),
             (1, true) => Some(Self::RetireOperator { index }),
-            (2, false) => Some(Self::SetSequencer { index, key }),
-            (3, true) => Some(Self::RemoveSequencer { index }),
             _ => None,
         }
     }

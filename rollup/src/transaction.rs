@@ -122,10 +122,11 @@ impl Transaction {
         }
     }
 
-    /// What is signed: BIP 340's tagged hash, with the tag `Trestle/transaction`, of instance ‖ encoding.
+    /// What is signed, and the transaction's id: BIP 340's tagged hash, with the tag `Trestle/transaction`, of instance ‖
+    /// encoding.
     #[must_use]
     pub fn sighash(&self, instance: &Digest) -> Digest {
-        sighash(instance, &self.encode())
+        tagged_hash("Trestle/transaction", &[instance, &self.encode()])
     }
 
     /// Signs with the account's key. The caller answers for it being `from`'s.
@@ -135,10 +136,6 @@ impl Transaction {
         let signature = schnorr::sign(&self.sighash(instance), key);
         SignedTransaction { transaction: self, signature }
     }
-}
-
-fn sighash(instance: &Digest, encoding: &[u8]) -> Digest {
-    tagged_hash("Trestle/transaction", &[instance, encoding])
 }
 
 /// A transaction with its signature, valid or not.
@@ -151,7 +148,7 @@ pub struct SignedTransaction {
 }
 
 impl SignedTransaction {
-    /// The bytes that batches and forced envelopes carry.
+    /// The bytes that forced envelopes carry, and that are handed to sequencers.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
         let mut bytes = self.transaction.encode();
@@ -163,19 +160,22 @@ impl SignedTransaction {
     #[must_use]
     pub fn decode(bytes: &[u8]) -> Option<Self> {
         let mut from = Reader::new(bytes);
-        let transaction = Transaction::decode(&mut from)?;
-        let signed = Self { transaction, signature: from.array()? };
+        let signed = Self::read(&mut from)?;
         from.end(signed)
     }
 
-    /// Reads one transaction from the front, with what is to be checked of its signature.
-    pub(crate) fn decode_first(from: &mut Reader<'_>, instance: &Digest) -> Option<(Transaction, SignatureCheck)> {
-        let start = from.rest();
-        let transaction = Transaction::decode(from)?;
-        let signature = from.array()?;
-        let length = start.len().checked_sub(from.rest().len())?.checked_sub(signature.len())?;
-        let message = sighash(instance, start.get(..length)?);
-        Some((transaction, SignatureCheck { key: transaction.from().0, message, signature }))
+    /// Reads transactions from all of the bytes, one after the other.
+    #[must_use]
+    pub fn decode_all(bytes: &[u8]) -> Option<Vec<Self>> {
+        let (mut from, mut all) = (Reader::new(bytes), Vec::new());
+        while !from.is_empty() {
+            all.push(Self::read(&mut from)?);
+        }
+        Some(all)
+    }
+
+    fn read(from: &mut Reader<'_>) -> Option<Self> {
+        Some(Self { transaction: Transaction::decode(from)?, signature: from.array()? })
     }
 
     /// What is to be checked of the signature.

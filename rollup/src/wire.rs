@@ -1,5 +1,7 @@
 //! Reading and writing fixed little-endian fields, totally: a short input is `None`, never a panic.
 
+#[cfg(feature = "std")]
+use alloc::vec::Vec;
 use core::fmt;
 
 /// The unread rest of a byte string.
@@ -19,7 +21,24 @@ impl<'a> Reader<'a> {
         self.0.is_empty()
     }
 
-    #[cfg(feature = "std")]
+    /// A number of seven bits a byte, the least significant first, in its shortest form (LEB128).
+    pub(crate) fn varint(&mut self) -> Option<u64> {
+        let (mut value, mut shift) = (0u64, 0u32);
+        loop {
+            let byte = self.u8()?;
+            let bits = u64::from(byte & 0x7f);
+            let placed = bits.checked_shl(shift)?;
+            if placed >> shift != bits || (byte == 0 && shift > 0) {
+                return None;
+            }
+            value |= placed;
+            if byte & 0x80 == 0 {
+                return Some(value);
+            }
+            shift = shift.saturating_add(7);
+        }
+    }
+
     pub(crate) fn take(&mut self, count: usize) -> Option<&'a [u8]> {
         let (head, rest) = self.0.split_at_checked(count)?;
         self.0 = rest;
@@ -52,6 +71,16 @@ impl<'a> Reader<'a> {
     pub(crate) fn end<T>(self, value: T) -> Option<T> {
         self.0.is_empty().then_some(value)
     }
+}
+
+/// Appends a number as [`Reader::varint`] reads it.
+#[cfg(feature = "std")]
+pub(crate) fn put_varint(to: &mut Vec<u8>, mut value: u64) {
+    while let rest @ 1.. = value >> 7 {
+        to.push(value.to_le_bytes()[0] | 0x80);
+        value = rest;
+    }
+    to.push(value.to_le_bytes()[0]);
 }
 
 /// The parts one after the other, filled up with zeros; what does not fit is left out.

@@ -1,9 +1,8 @@
-//! Changes of operators and sequencers.
+//! Changes of the operators.
 
-use trestle_rollup::envelope::Kind;
 use trestle_rollup::state::ReadState as _;
 use trestle_rollup::tag::admin_message;
-use trestle_rollup::{AdminOperation, Event, Skip, SlotId, Tag, schnorr};
+use trestle_rollup::{AdminOperation, Skip, SlotId, Tag, schnorr};
 
 use crate::support::world::World;
 use crate::support::{Bridge, destination, key, outpoint, x_only};
@@ -14,10 +13,10 @@ fn slot(operator: u8, denomination: u8, serial: u32) -> SlotId {
 
 #[test]
 fn administration_changes_who_takes_part() {
-    use AdminOperation::{RemoveSequencer, RetireOperator, SetOperator, SetSequencer};
+    use AdminOperation::{RetireOperator, SetOperator};
     let new = x_only(&key("new", 0));
-    let (operator_1, sequencer_1) = (x_only(&key("operator", 1)), x_only(&key("sequencer", 1)));
-    // Two operators and four sequencers to begin with.
+    let operator_1 = x_only(&key("operator", 1));
+    // Two operators to begin with.
     let rows = [
         (SetOperator { index: 2, key: new }, true),
         (SetOperator { index: 0, key: new }, true),
@@ -27,13 +26,6 @@ fn administration_changes_who_takes_part() {
         (SetOperator { index: 0, key: operator_1 }, false),
         (RetireOperator { index: 1 }, true),
         (RetireOperator { index: 2 }, false),
-        (SetSequencer { index: 4, key: new }, true),
-        (SetSequencer { index: 5, key: new }, false),
-        (SetSequencer { index: 2, key: sequencer_1 }, false),
-        (SetSequencer { index: 4, key: sequencer_1 }, false),
-        (RemoveSequencer { index: 3 }, true),
-        (RemoveSequencer { index: 2 }, false),
-        (RemoveSequencer { index: 4 }, false),
     ];
     for (operation, done) in rows {
         let mut world = World::new();
@@ -47,10 +39,6 @@ fn administration_changes_who_takes_part() {
                 assert!(operator.key == key && operator.active);
             }
             RetireOperator { index } => assert!(!state.operator(index).unwrap().unwrap().active),
-            SetSequencer { index, key } => {
-                assert_eq!(state.sequencer(index).unwrap().unwrap().key, key)
-            }
-            RemoveSequencer { index } => assert_eq!(state.sequencer(index).unwrap(), None),
         }
     }
 }
@@ -74,16 +62,6 @@ fn administration_needs_the_committee_for_this_outpoint_and_instance() {
         let admin = world.bridge.tagged(outpoint(1), 546, destination(0).script_pubkey(), tag);
         assert_eq!(world.skip(admin), why, "{name}");
     }
-}
-
-#[test]
-fn a_removed_sequencer_certifies_nothing() {
-    let mut world = World::funded();
-    let remove = world.bridge.admin(1, AdminOperation::RemoveSequencer { index: 3 });
-    let batch = world.bridge.certified(0, &[], &[0, 1, 3]);
-    let posted = world.bridge.envelope(3, Kind::Batch, batch.encode());
-    let events = world.block(vec![remove, posted]);
-    assert!(matches!(events[1], Event::Skipped { why: Skip::Certificate, .. }), "{events:?}");
 }
 
 #[test]

@@ -3,7 +3,9 @@
 use bitcoin::Amount;
 use trestle_rollup::envelope::Kind;
 use trestle_rollup::state::ReadState as _;
-use trestle_rollup::{Event, Refusal, Skip, Tag, Transaction, WithdrawalId, schnorr};
+use trestle_rollup::{
+    Account, Batch, Event, Refusal, SignedTransaction, Skip, Tag, Transaction, WithdrawalId, schnorr,
+};
 
 use crate::support::world::World;
 use crate::support::{Bridge, account, key, outpoint, x_only};
@@ -97,70 +99,66 @@ fn a_transaction_is_executed_once_however_often_it_is_posted() {
 }
 
 #[test]
-fn an_invalid_transaction_in_a_batch_is_skipped_alone_and_bytes_that_are_none_end_it() {
+fn an_invalid_transaction_in_a_batch_is_skipped_alone() {
     let mut world = World::funded();
     let good = [world.bridge.transfer(0, 1, 1, 0, 0), world.bridge.transfer(0, 1, 1, 0, 1)];
     let bad = world.bridge.transfer(1, 0, 1000, 0, 0);
     let batch = world.bridge.batch(3, 0, &[good[0], bad, good[1]]);
     let events = world.block(vec![batch]);
     assert!(matches!(events.last(), Some(Event::Batch { applied: 2, skipped: 1, .. })), "{events:?}");
-
-    let mut batch = world.bridge.certified(1, &[world.bridge.transfer(0, 1, 1, 0, 2)], &[]);
-    batch.transactions.push(9);
-    batch.transactions.extend(world.bridge.transfer(0, 1, 1, 0, 3).encode());
-    for sequencer in 0..3 {
-        let signature = schnorr::sign(&batch.digest(&world.bridge.instance), &key("sequencer", sequencer.into()));
-        batch.certify(sequencer, signature);
-    }
-    let envelope = world.bridge.envelope(4, Kind::Batch, batch.encode());
-    let events = world.block(vec![envelope]);
-    assert!(matches!(events.last(), Some(Event::Batch { applied: 1, skipped: 1, .. })), "{events:?}");
 }
 
 #[test]
 fn a_batch_is_refused_whole() {
     let world = World::funded();
-    let transfers = [world.bridge.transfer(0, 1, 1, 0, 0)];
-    let certified = |number, by: &[u8]| world.bridge.certified(number, &transfers, by);
-    let raw = |certificate: &[u8]| {
-        let mut batch = certified(0, &[0, 1, 2]);
-        let signature =
-            |index: u8| batch.certificate.iter().find(|(i, _)| *i == index).map_or([0; 64], |entry| entry.1);
-        let certificate: Vec<_> = certificate.iter().map(|index| (*index, signature(*index))).collect();
-        batch.certificate = certificate;
-        batch.encode()
+    let bridge = &world.bridge;
+    let transfers = [bridge.transfer(0, 1, 1, 0, 0)];
+    let certified = |number, by: &[u8]| bridge.certified(number, &transfers, by);
+    let good = || certified(0, &[0, 1, 2]);
+    let payload = |batch: &Batch| bridge.payload(batch);
+    let changed = |change: &dyn Fn(&mut Batch)| {
+        let mut batch = certified(0, &[0, 1, 2, 3]);
+        change(&mut batch);
+        payload(&batch)
     };
     let mut other_instance = certified(0, &[]);
     (0..3).for_each(|index| {
         let signature = schnorr::sign(&other_instance.digest(&[1; 32]), &key("sequencer", index.into()));
         other_instance.certify(index, signature);
     });
-    let mut one_bad = certified(0, &[0, 1, 2, 3]);
-    one_bad.certificate[3].1[0] ^= 1;
-    let mut changed = certified(0, &[0, 1, 2]);
-    changed.transactions[80] ^= 1;
-    let mut renumbered = certified(1, &[0, 1, 2]);
-    renumbered.number = 0;
+    let unsigned = SignedTransaction { signature: bridge.transfer(0, 1, 2, 0, 0).signature, ..transfers[0] };
+    let (others, indices) = (bridge.transfer(0, 1, 2, 0, 0), |_: &Account| Ok::<_, ()>(Some(7)));
     let rows = [
-        ("a number too high", certified(1, &[0, 1, 2]).encode(), Skip::BatchNumber),
-        ("the last number", certified(u64::MAX, &[0, 1, 2]).encode(), Skip::BatchNumber),
-        ("no certificate", certified(0, &[]).encode(), Skip::Certificate),
-        ("one too few", certified(0, &[1, 3]).encode(), Skip::Certificate),
-        ("one twice", raw(&[0, 1, 1, 2]), Skip::Malformed),
-        ("out of order", raw(&[0, 2, 1]), Skip::Malformed),
-        ("one who is none", certified(0, &[0, 1, 4]).encode(), Skip::Certificate),
-        ("one bad signature besides a quorum", one_bad.encode(), Skip::Certificate),
-        ("another instance's", other_instance.encode(), Skip::Certificate),
-        ("other transactions", changed.encode(), Skip::Certificate),
-        ("another number", renumbered.encode(), Skip::Certificate),
+        ("a number too high", payload(&certified(1, &[0, 1, 2])), Skip::BatchNumber),
+        ("the last number", payload(&certified(u64::MAX, &[0, 1, 2])), Skip::BatchNumber),
+        ("no certificate", payload(&certified(0, &[])), Skip::Certificate),
+        ("one too few", payload(&certified(0, &[1, 3])), Skip::Certificate),
+        ("one who is none", payload(&certified(0, &[0, 1, 4])), Skip::Certificate),
+        ("one bad signature besides a quorum", changed(&|batch| batch.certificate[3].1[0] ^= 1), Skip::Certificate),
+        ("another's signature", changed(&|batch| batch.certificate[3].0 = 4), Skip::Certificate),
+        ("another instance's", payload(&other_instance), Skip::Certificate),
+        ("another number", changed(&|batch| batch.number = 1), Skip::BatchNumber),
+        ("a certificate for another number", renumbered(bridge, &transfers), Skip::Certificate),
+        ("other transactions", changed(&|batch| batch.transactions[0] = others), Skip::Certificate),
+        ("one more", changed(&|batch| batch.transactions.push(others)), Skip::Certificate),
+        ("none", changed(&|batch| batch.transactions.clear()), Skip::Certificate),
+        ("a signature that is not valid", payload(&bridge.certified(0, &[unsigned], &[0, 1, 2])), Skip::Aggregate),
+        ("an index that nobody has", good().compact(&bridge.instance, indices).unwrap(), Skip::AccountIndex),
         ("nothing", vec![], Skip::Malformed),
-        ("half a certificate", certified(0, &[0, 1, 2]).encode()[..100].to_vec(), Skip::Malformed),
+        ("a bitmap that ends with nothing", [&[0, 1, 0], &payload(&good())[3..]].concat(), Skip::Malformed),
+        ("half a certificate", payload(&good())[..100].to_vec(), Skip::Malformed),
+        ("something after it", [&payload(&good())[..], &[0]].concat(), Skip::Malformed),
     ];
     for (name, payload, why) in rows {
         let mut world = World::funded();
         let envelope = world.bridge.envelope(3, Kind::Batch, payload);
         assert_eq!(world.skip(envelope), Some(why), "{name}");
     }
+}
+
+/// Batch 0 with what a quorum certified as batch 1.
+fn renumbered(bridge: &Bridge, transfers: &[SignedTransaction]) -> Vec<u8> {
+    bridge.payload(&Batch { number: 0, ..bridge.certified(1, transfers, &[0, 1, 2]) })
 }
 
 #[test]
@@ -179,7 +177,7 @@ fn without_sequencers_there_is_no_valid_batch_and_forced_transactions_go_on() {
     let mint = world.bridge.mint(1, account(0), 0);
     world.block(vec![mint]);
     let batch = world.bridge.certified(0, &[world.bridge.transfer(0, 1, 1, 0, 0)], &[]);
-    let envelope = world.bridge.envelope(2, Kind::Batch, batch.encode());
+    let envelope = world.bridge.posted(2, &batch);
     assert_eq!(world.skip(envelope), Some(Skip::Certificate));
     let forced = world.bridge.forced(3, &world.bridge.transfer(0, 1, 1, 0, 0));
     assert_eq!(world.skip(forced), None);
@@ -214,7 +212,7 @@ fn an_envelope_counts_only_in_its_one_form_and_place() {
             })
         }),
         ("another bridge's", false, |_, tx| rewrite(tx, |items| items[1][37] ^= 1)),
-        ("an unknown kind", false, |_, tx| rewrite(tx, |items| items[1][41] = 0x12)),
+        ("an unknown kind", false, |_, tx| rewrite(tx, |items| items[1][41] = 0x13)),
         ("no CHECKSIG", false, |_, tx| rewrite(tx, |items| items[1][33] = 0xad)),
         ("output 1 a tag of this bridge", false, |bridge, tx| {
             let tag = Tag::Cooperative { withdrawal: WithdrawalId(9) };

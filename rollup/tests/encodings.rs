@@ -49,11 +49,9 @@ fn transactions() -> impl Strategy<Value = SignedTransaction> {
 
 fn tags() -> impl Strategy<Value = Tag> {
     let key = any::<[u8; 32]>().prop_filter("a key is not zero", |key| *key != [0; 32]);
-    let operation = (0..4, any::<u8>(), key).prop_map(|(operation, index, key)| match operation {
+    let operation = (0..2, any::<u8>(), key).prop_map(|(operation, index, key)| match operation {
         0 => AdminOperation::SetOperator { index, key },
-        1 => AdminOperation::RetireOperator { index },
-        2 => AdminOperation::SetSequencer { index, key },
-        _ => AdminOperation::RemoveSequencer { index },
+        _ => AdminOperation::RetireOperator { index },
     });
     let withdrawals = || any::<u32>().prop_map(WithdrawalId);
     prop_oneof![
@@ -117,7 +115,7 @@ proptest! {
         let mut batch = Batch::new(number, &signed);
         certificate.into_iter().rev().for_each(|(sequencer, signature)| batch.certify(sequencer, signature));
         prop_assert_eq!(Batch::decode(&batch.encode()), Some(batch.clone()));
-        prop_assert_eq!(batch.transactions().collect::<Vec<_>>(), signed);
+        prop_assert_eq!(&batch.transactions, &signed);
         let json = serde_json::to_string(&batch).unwrap();
         prop_assert_eq!(serde_json::from_str::<Batch>(&json).unwrap(), batch);
         if let Some(read) = Batch::decode(&random) {

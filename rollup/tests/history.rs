@@ -95,8 +95,9 @@ fn a_view_answers_for_its_height() {
     assert_eq!(old.assignment(WithdrawalId(0)).unwrap(), None);
     assert_eq!(old.operator(1).unwrap().unwrap().key, bridge.parameters.operators[1]);
     assert_eq!(old.operator(2).unwrap(), None);
-    assert_eq!(old.sequencer(3).unwrap().unwrap().key, bridge.parameters.sequencers[3]);
-    assert_eq!(old.sequencer(4).unwrap(), None);
+    assert_eq!(old.sequencer_keys(102).unwrap(), bridge.parameters.sequencers);
+    assert_eq!(old.account(&account(1)).unwrap().index, Some(1));
+    assert_eq!((old.account_at(1).unwrap(), old.account_at(99).unwrap()), (Some(account(1)), None));
 
     let view = ledger.state_at_tip();
     let pending: Vec<_> = view.pending_withdrawals().unwrap();

@@ -3,6 +3,7 @@
 use bitcoin::consensus::encode::serialize;
 use proptest::prelude::*;
 use trestle_rollup::block::{Block, TransactionBytes, summarize};
+use trestle_rollup::envelope::Kind;
 use trestle_rollup::native::{RawBlock, Rest};
 use trestle_rollup::{AdminOperation, Txid, apply};
 
@@ -63,6 +64,7 @@ fn seeds(bridge: &Bridge) -> Vec<Vec<u8>> {
     let mut annex = bridge.forced(8, &bridge.transfer(0, 1, 7, 0, 2));
     annex.input[0].witness.push([0x50, 1]);
     let operator = AdminOperation::SetOperator { index: 2, key: x_only(&key("new", 0)) };
+    let change = bridge.membership(1, &[("new", 0)], &[0, 1, 2], &[0, 1, 2]);
     let ours = [
         bridge.mint(1, account(0), 1),
         bridge.mint(2, account(1), 0),
@@ -81,7 +83,7 @@ fn seeds(bridge: &Bridge) -> Vec<Vec<u8>> {
             Some(trestle_rollup::SlotId { operator: 1, denomination: 0, serial: 9 }),
         ),
         bridge.admin(7, operator),
-        bridge.admin(9, AdminOperation::RemoveSequencer { index: 3 }),
+        bridge.envelope(9, Kind::Membership, change.encode()),
         annex,
         plain(outpoint(10), vec![]),
     ];

@@ -3,13 +3,19 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
+use trestle_rollup::envelope::Kind;
 use trestle_rollup::state::ReadState as _;
-use trestle_rollup::{Account, AdminOperation, Assignment, Event, SignedTransaction, SlotId, Withdrawal, WithdrawalId};
+use trestle_rollup::{
+    Account, AccountState, AdminOperation, Assignment, Event, SignedTransaction, SlotId, Withdrawal, WithdrawalId,
+};
 
 use crate::support::world::World;
 use crate::support::{Bridge, account, destination, key, x_only};
 
 const USERS: usize = 4;
+
+/// Who they are from the beginning.
+const SEQUENCERS: [(&str, usize); 4] = [("sequencer", 0), ("sequencer", 1), ("sequencer", 2), ("sequencer", 3)];
 
 /// Something that someone posts, honest or not.
 #[derive(Clone, Debug)]
@@ -38,6 +44,8 @@ enum Post {
         index: u8,
         new: usize,
     },
+    /// The same sequencers as ever, as the next set, if none is to come.
+    Membership,
     Garbled {
         at: prop::sample::Index,
         byte: u8,
@@ -102,7 +110,8 @@ fn posts() -> impl Strategy<Value = Post> {
         6 => (any::<prop::sample::Index>(), 0u32..9, off(), wrong).prop_map(|(pending, serial, value_off, wrong)| {
             Post::Payout { pending, serial, value_off, wrong }
         }),
-        1 => (0u8..4, 0u8..5, 0usize..3).prop_map(|(operation, index, new)| Post::Admin { operation, index, new }),
+        1 => (0u8..2, 0u8..5, 0usize..3).prop_map(|(operation, index, new)| Post::Admin { operation, index, new }),
+        1 => Just(Post::Membership),
     ];
     let garbled = (any::<prop::sample::Index>(), any::<u8>(), post.clone())
         .prop_map(|(at, byte, post)| Post::Garbled { at, byte, post: Box::new(post) });
@@ -114,7 +123,10 @@ struct Poster<'a> {
     bridge: &'a Bridge,
     nonces: BTreeMap<usize, u64>,
     batches: u64,
-    sequencers: u8,
+    /// The number of the next set of sequencers.
+    set: u32,
+    /// The indices of some of the accounts that have one.
+    indices: BTreeMap<Account, u32>,
     input: u32,
     /// The pending withdrawals, and whose each is in the block being made.
     pending: Vec<(WithdrawalId, Withdrawal, Assignment)>,
@@ -149,10 +161,16 @@ impl Poster<'_> {
             }
             Post::Batch { number_off, by, transactions } => {
                 let transactions: Vec<_> = transactions.iter().map(|tx| self.layer2(tx)).collect();
-                let by: Vec<u8> = if by.contains(&9) { by.clone() } else { (0..self.sequencers).collect() };
+                let by: Vec<u8> = if by.contains(&9) { by.clone() } else { (0..4).collect() };
                 let batch = self.bridge.certified(self.batches + number_off, &transactions, &by);
                 self.batches += u64::from(*number_off == 0);
-                self.bridge.envelope(input, trestle_rollup::envelope::Kind::Batch, batch.encode())
+                let payload =
+                    batch.compact(&self.bridge.instance, |account| Ok::<_, ()>(self.indices.get(account).copied()));
+                self.bridge.envelope(input, Kind::Batch, payload.unwrap())
+            }
+            Post::Membership => {
+                let change = self.bridge.membership(self.set, &SEQUENCERS, &[0, 2, 3], &[0, 1, 3]);
+                self.bridge.envelope(input, Kind::Membership, change.encode())
             }
             Post::Forced(transaction) => {
                 let signed = self.layer2(transaction);
@@ -186,9 +204,7 @@ impl Poster<'_> {
                     input,
                     match operation {
                         0 => AdminOperation::SetOperator { index, key },
-                        1 => AdminOperation::RetireOperator { index },
-                        2 => AdminOperation::SetSequencer { index, key },
-                        _ => AdminOperation::RemoveSequencer { index },
+                        _ => AdminOperation::RetireOperator { index },
                     },
                 )
             }
@@ -244,7 +260,11 @@ impl Books {
             Event::PaidCooperatively { id, .. } => {
                 assert!(self.paid.insert(id), "{id} was paid twice")
             }
-            Event::Batch { .. } | Event::Forced { .. } | Event::Administered { .. } | Event::Skipped { .. } => {}
+            Event::Batch { .. }
+            | Event::Forced { .. }
+            | Event::SequencersChanged { .. }
+            | Event::Administered { .. }
+            | Event::Skipped { .. } => {}
         }
     }
 }
@@ -262,7 +282,7 @@ proptest! {
         books.accounts.extend((0..USERS).map(account));
         books.accounts.extend(bridge.parameters.sequencers.iter().map(|key| Account(*key)));
         books.accounts.extend((0..3).map(|index| Account(x_only(&key("new", index)))));
-        let mut poster = Poster { bridge: &bridge, nonces: BTreeMap::new(), batches: 0, sequencers: 4, input: 0, pending: vec![] };
+        let mut poster = Poster { bridge: &bridge, nonces: BTreeMap::new(), batches: 0, set: 1, indices: BTreeMap::new(), input: 0, pending: vec![] };
         // Enough to begin with that much of what follows is possible.
         let mut first: Vec<_> = (0..8u32).map(|n| bridge.mint(500_000 + n, account(n as usize % USERS), n as u8 % 2)).collect();
         for posts in &blocks {
@@ -278,7 +298,17 @@ proptest! {
             let owed = (0..meta.withdrawals).map(WithdrawalId).filter(|id| !state.withdrawal(*id).unwrap().unwrap().paid);
             prop_assert_eq!(owed.count() + books.paid.len(), meta.withdrawals as usize);
             // What the next posts should say, as their honest authors would know.
-            (poster.batches, poster.sequencers) = (meta.batches, meta.sequencers);
+            poster.batches = meta.batches;
+            poster.set = state.sequencers().unwrap().at(meta.height + 1).0 + 1;
+            // Every second one: the others are named by their keys.
+            for index in (0..meta.accounts).step_by(2) {
+                poster.indices.insert(state.account_at(index).unwrap().unwrap(), index);
+            }
+            for account in &books.accounts {
+                let known = state.account(account).unwrap();
+                prop_assert!(known.index.is_some() || known == AccountState::default());
+                prop_assert!(known.index.is_none_or(|index| state.account_at(index).unwrap() == Some(*account)));
+            }
             let (windows, active) = (bridge.parameters.windows(), state.active_operators().unwrap());
             poster.pending.clear();
             for id in (0..meta.withdrawals).map(WithdrawalId) {

@@ -13,7 +13,7 @@
 
 use bitcoin::consensus::encode;
 use bitcoin::{Transaction, Txid};
-use trestle_rollup::{Batch, Event as LedgerEvent, Ledger};
+use trestle_rollup::{Batch, Event as LedgerEvent, Ledger, View};
 
 use crate::consensus::Error;
 use crate::store::{Changes, StoreError, numbered};
@@ -57,7 +57,7 @@ pub enum Duty {
     Post {
         /// The batch's number.
         number: u64,
-        /// The envelope's payload: the batch, certificate included.
+        /// The envelope's payload: the batch in short, certificate included.
         payload: Vec<u8>,
     },
     /// Broadcast both, unless they are known. If the network says that the first spends what is spent, and the caller's
@@ -189,8 +189,14 @@ impl Poster {
             posting = None;
         }
         let Some(Posting { commit, reveal, since }) = posting else {
-            let is_turn = tip.saturating_sub(since) >= self.turns.grace(number);
-            return Ok(if is_turn { vec![Duty::Post { number, payload: batch.encode() }] } else { Vec::new() });
+            if tip.saturating_sub(since) < self.turns.grace(number) {
+                return Ok(Vec::new());
+            }
+            // Accounts are named by indices that no reorganization takes away.
+            let deep = self.deep(ledger)?;
+            let instance = ledger.parameters().instance();
+            let payload = batch.compact(&instance, |account| Ok::<_, Error>(deep.account(account)?.index))?;
+            return Ok(vec![Duty::Post { number, payload }]);
         };
         let mut duties = vec![Duty::Broadcast { number, commit, reveal: reveal.clone() }];
         let waited = tip.saturating_sub(since);
@@ -227,10 +233,15 @@ impl Poster {
         changes.commit(&self.tree)
     }
 
+    /// The state that no reorganization takes away.
+    fn deep(&self, ledger: &Ledger) -> Result<View, Error> {
+        let deep = ledger.tip().0.saturating_sub(self.turns.confirmations).max(ledger.parameters().genesis_height);
+        Ok(ledger.state(deep)?)
+    }
+
     /// Lets go of the postings of batches that no reorganization takes back.
     fn forget_deep(&self, ledger: &Ledger) -> Result<(), Error> {
-        let deep = ledger.tip().0.saturating_sub(self.turns.confirmations).max(ledger.parameters().genesis_height);
-        let done = ledger.state(deep)?.meta()?.batches;
+        let done = self.deep(ledger)?.meta()?.batches;
         let mut changes = Changes::default();
         for key in self.tree.range(numbered(POSTING, 0)..numbered(POSTING, done)).keys() {
             changes.remove(key.map_err(StoreError::from)?.to_vec());

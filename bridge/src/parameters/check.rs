@@ -14,7 +14,7 @@ pub(super) fn keys(parameters: &BridgeParameters) -> Result<(), ParametersError>
         true => Ok(()),
         false => Err(ParametersError::Count { list, count, most }),
     };
-    count("signers", parameters.signers.len(), 1_000)?;
+    count("signers", parameters.signers.len(), 255)?;
     count("operators", parameters.operators.len(), 255)?;
     count("challengers", parameters.challengers.len(), MAX_CHALLENGERS)?;
     count("sequencers", parameters.sequencers.len(), 255)?;

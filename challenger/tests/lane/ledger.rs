@@ -41,6 +41,8 @@ impl World {
             grace: 12,
             operators: vec![[4; 32]],
             sequencers: vec![[5; 32]],
+            signers: vec![],
+            membership_delay: 12,
             genesis_height: GENESIS,
             genesis_hash: [0x11; 32],
             bridge: [0; 32],

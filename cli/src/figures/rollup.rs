@@ -1,6 +1,8 @@
 //! How fast a node follows the Layer 2: through [`Ledger::extend`], with signatures checked, the state hashed and
 //! everything on disk when it returns. Each run is in a fresh database.
 
+use std::collections::HashMap;
+use std::convert::Infallible;
 use std::time::Instant;
 
 use bitcoin::absolute::LockTime;
@@ -55,6 +57,8 @@ pub(super) fn parameters(genesis_hash: [u8; 32]) -> Parameters {
         grace: 12,
         operators: vec![x_only(&key("operator")).serialize()],
         sequencers: vec![x_only(&key("sequencer")).serialize()],
+        signers: vec![],
+        membership_delay: 12,
         genesis_height: 100,
         genesis_hash,
         bridge: [0; 32],
@@ -78,8 +82,10 @@ fn transfers() -> Result<f64, FiguresError> {
             .sign(&instance, &users[from])
     };
     let signed: Vec<SignedTransaction> = (0..TRANSFERS).map(transfer).collect();
+    // They came into being in this order.
+    let indices: HashMap<Account, u32> = (0..ACCOUNTS).map(account).zip(0..).collect();
     let batches = (0..).zip(signed.chunks(TRANSFERS / BATCHES));
-    let batches = batches.map(|(number, signed)| batch(&parameters, &instance, number, signed)).collect();
+    let batches = batches.map(|(number, signed)| batch(&parameters, &instance, number, signed, &indices)).collect();
     let full = block(funding.block_hash().to_byte_array(), 102, batches);
 
     let (funding, full) = (serialize(&funding), serialize(&full));
@@ -130,11 +136,18 @@ fn mint(parameters: &Parameters, deposit: OutPoint, account: Account) -> Transac
 }
 
 /// A transaction that reveals a certified batch.
-fn batch(parameters: &Parameters, instance: &Digest, number: u64, signed: &[SignedTransaction]) -> Transaction {
+fn batch(
+    parameters: &Parameters,
+    instance: &Digest,
+    number: u64,
+    signed: &[SignedTransaction],
+    indices: &HashMap<Account, u32>,
+) -> Transaction {
     let mut batch = Batch::new(number, signed);
     batch.certify(0, schnorr::sign(&batch.digest(instance), &key("sequencer")));
     let poster = x_only(&key("poster")).serialize();
-    let envelope = Envelope { kind: Kind::Batch, payload: batch.encode() };
+    let Ok(payload) = batch.compact(instance, |account| Ok::<_, Infallible>(indices.get(account).copied()));
+    let envelope = Envelope { kind: Kind::Batch, payload };
     let leaf = envelope.script(parameters.bridge_tag(), &poster);
     let witness = Witness::from_slice(&[vec![1; 64], leaf, [&[0xc0][..], &poster].concat()]);
     let change = output(1_000, Destination::P2tr(poster).script_pubkey());

@@ -28,8 +28,9 @@ use trestle_bridge::transactions::envelope::{PostingError, revealed};
 use trestle_bridge::transactions::{BuildError, RunTerms};
 use trestle_bridge::wallet::WalletError;
 use trestle_challenger::{operator as operator_events, watchtower};
+use trestle_rollup::compact::Posted;
 use trestle_rollup::envelope::Kind;
-use trestle_rollup::{Batch, Digest, Envelope, Ledger, LedgerError, SlotId};
+use trestle_rollup::{Digest, Envelope, Ledger, LedgerError, SlotId};
 use trestle_signer::{Delivery, Receiver};
 
 pub use challenger::ChallengerRole;
@@ -298,7 +299,7 @@ impl Runtime {
             };
             let sequencers = &self.bridge.parameters.sequencers;
             let index = sequencers.iter().position(|sequencer| sequencer.serialize() == key);
-            let (Some(index), Some(batch)) = (index, Batch::decode(&payload)) else { continue };
+            let (Some(index), Some(batch)) = (index, Posted::decode(&payload)) else { continue };
             let (actor, number) = (format!("sequencer {index}"), batch.number);
             let commit = reveal.input.first().map(|input| input.previous_output.txid);
             let commit = block.txdata.iter().find(|tx| Some(tx.compute_txid()) == commit);

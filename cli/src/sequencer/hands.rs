@@ -11,7 +11,8 @@ use trestle_bridge::parameters::Bridge;
 use trestle_bridge::transactions::envelope::{Posting, revealed};
 use trestle_bridge::wallet::{Funding, Wallet, WalletError};
 use trestle_rollup::envelope::Kind;
-use trestle_rollup::{Batch, Envelope, Ledger};
+use trestle_rollup::{Envelope, Ledger};
+use trestle_rollup::compact::Posted;
 use trestle_sequencer::consensus::{Orderer, Shared};
 use trestle_sequencer::poster::{Duty, Event, Turns};
 use trestle_sequencer::{Policy, Poster};
@@ -98,12 +99,12 @@ impl Hands {
     pub fn work(&mut self, shared: &Shared) -> Result<(), Error> {
         let mut blocks = Vec::new();
         let followed = self.role.follow(|step| {
-            if let Step::Connected { block, .. } = step {
-                blocks.push(block.clone());
+            if let Step::Connected { height, block, .. } = step {
+                blocks.push((*height, block.clone()));
             }
         });
-        for block in &blocks {
-            self.compare(block, shared)?;
+        for (height, block) in &blocks {
+            self.compare(*height, block, shared)?;
         }
         followed?;
         let due = Self::due(self.role.ledger(), shared)?;
@@ -125,13 +126,17 @@ impl Hands {
     }
 
     /// Looks for broken promises among what came to Bitcoin.
-    fn compare(&self, block: &Block, shared: &Shared) -> Result<(), Error> {
+    fn compare(&self, height: u32, block: &Block, shared: &Shared) -> Result<(), Error> {
         for tx in &block.txdata {
             let Some((_, Envelope { kind: Kind::Batch, payload })) = revealed(tx, self.bridge.tag) else { continue };
-            let Some(batch) = Batch::decode(&payload) else { continue };
-            if let Some(conflict) = shared.orderer().compare(&batch)? {
+            let Some(posted) = Posted::decode(&payload) else { continue };
+            // Its accounts are named by the indices that they had before the block, unless that has left the chain again.
+            let Ok(before) = self.role.ledger().state(height.saturating_sub(1)) else { continue };
+            let opened = posted.open(&self.bridge.instance, |index| before.account_at(index));
+            let Ok(opened) = opened.map_err(runtime::Error::from)? else { continue };
+            if let Some(conflict) = shared.orderer().compare(&posted.to_certificate(&opened))? {
                 let culprits: Vec<_> = conflict.culprits().collect();
-                tracing::error!(number = batch.number, ?culprits, "a quorum broke its promise");
+                tracing::error!(number = posted.number, ?culprits, "a quorum broke its promise");
             }
         }
         Ok(())

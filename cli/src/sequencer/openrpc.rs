@@ -38,7 +38,7 @@ const METHODS: [Method; 12] = [
     ),
     (
         "sequencer_batch",
-        "A batch that was cut, as it goes to Bitcoin; null if it was not.",
+        "A batch that was cut; null if it was not.",
         &[("number", NUMBER)],
         "batch",
     ),
@@ -77,7 +77,7 @@ fn reference(schema: &str) -> Value {
 fn schemas() -> Value {
     const ENTRY: [(&str, &str); 4] =
         [("height", NUMBER), ("block_hash", HEX32), ("state_root", HEX32), ("entry", HEX32)];
-    let proof = [("account", KEY), ("balance_sat", NUMBER), ("nonce", NUMBER), ("nodes", "hex[]")];
+    let proof = [("account", KEY), ("balance_sat", NUMBER), ("nonce", NUMBER), ("index", "index"), ("nodes", "hex[]")];
     let status = [
         ("index", NUMBER),
         ("key", KEY),
@@ -116,19 +116,20 @@ fn schemas() -> Value {
         "hex32": { "type": "string", "pattern": "^[0-9a-f]{64}$" },
         "key": { "title": "an x-only public key (BIP 340)", "type": "string", "pattern": "^[0-9a-f]{64}$" },
         "number": { "type": "integer", "minimum": 0 },
+        "index": { "title": "an account's, or null if it was never heard of", "type": ["integer", "null"] },
         "flag": { "type": "boolean" },
         "text": { "type": "string" },
         "status": object(&status),
         "account": object(&[("account", KEY), ("available_sat", NUMBER), ("next_nonce", NUMBER)]),
         "signed": object(&[("sequencer", NUMBER), ("signature", "hex")]),
         "block": object(&block),
-        "batch": object(&[("number", NUMBER), ("payload", "hex"), ("signatures", "signed[]")]),
+        "batch": object(&[("number", NUMBER), ("transactions", "hex32[]"), ("signatures", "signed[]")]),
         "entry": object(&ENTRY),
         "proof": object(&[&ENTRY[..], &proof].concat()),
         "receipt": { "oneOf": receipts },
         "conflicts": { "type": "array", "items": object(&[("one", "promise"), ("other", "promise")]) },
         "promise": {
-            "title": "an encoded part of a batch or batch, byte by byte, with its certificate",
+            "title": "a part of a batch, byte by byte, or the ids of a batch, with a quorum's signatures",
             "type": "object",
             "oneOf": [{ "required": ["part"] }, { "required": ["batch"] }],
         },

@@ -26,6 +26,8 @@ pub struct AccountProof {
     pub balance: Amount,
     /// The nonce that a transaction would have to carry.
     pub nonce: u64,
+    /// How many accounts came into being before it; none if it was never heard of.
+    pub index: Option<u32>,
     /// The blocks of the nodes from the root down, 64 bytes each in hexadecimal.
     pub nodes: Vec<String>,
 }
@@ -50,7 +52,7 @@ pub fn prove(ledger: &Ledger, account: XOnlyPublicKey, entry: EntryStatus) -> Re
             _ => break,
         }
     }
-    Ok(AccountProof { entry, account, balance: Amount::from_sat(found.balance), nonce: found.nonce, nodes })
+    Ok(AccountProof { entry, account, balance: Amount::from_sat(found.balance), nonce: found.nonce, index: found.index, nodes })
 }
 
 impl AccountProof {
@@ -60,7 +62,7 @@ impl AccountProof {
         use bitcoin::hashes::Hash as _;
         let (block_hash, state_root) = (self.entry.block_hash.to_byte_array(), self.entry.state_root.0);
         let entry = trestle_rollup::Entry { block_hash, state_root };
-        let state = AccountState { balance: self.balance.to_sat(), nonce: self.nonce };
+        let state = AccountState { balance: self.balance.to_sat(), nonce: self.nonce, index: self.index };
         entry.digest() == *r && self.entry.entry == Hex32(*r) && self.leads(&state_root, &state).unwrap_or(false)
     }
 
@@ -72,8 +74,8 @@ impl AccountProof {
             let ([first, second], []) = block.as_chunks::<32>() else { return None };
             if at == compress(&IV_LEAF, &block) {
                 let is_last = depth + 1 == self.nodes.len();
-                let value = if first == &key { *second } else { AccountState::default().encode() };
-                return Some(is_last && value == state.encode());
+                let is_so = if first == &key { *second == state.encode() } else { *state == AccountState::default() };
+                return Some(is_last && is_so);
             }
             if at != compress(&IV_INNER, &block) {
                 return None;

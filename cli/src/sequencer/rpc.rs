@@ -8,7 +8,8 @@ use bitcoin::{Amount, XOnlyPublicKey};
 use jsonrpsee::core::SubscriptionResult;
 use jsonrpsee::proc_macros::rpc;
 use serde::{Deserialize, Serialize};
-use trestle_sequencer::consensus::{Certificate, Conflict, Part};
+use trestle_rollup::{Certificate, Signatures};
+use trestle_sequencer::consensus::{Conflict, Part};
 
 use super::proof::AccountProof;
 use crate::rpc::RpcError;
@@ -35,7 +36,7 @@ pub trait Api {
     /// The final Layer 2 block at a height; null if it has no transactions, or is not final.
     #[method(name = "block", blocking)]
     fn block(&self, height: u64) -> Result<Option<BlockStatus>, RpcError>;
-    /// A batch that was cut, as it goes to Bitcoin; null if it was not.
+    /// A batch that was cut; null if it was not.
     #[method(name = "batch", blocking)]
     fn batch(&self, number: u64) -> Result<Option<BatchStatus>, RpcError>;
     /// R_h and what it commits to.
@@ -111,7 +112,7 @@ pub struct Signed {
     pub signature: Signature,
 }
 
-fn signed(certificate: &Certificate) -> Vec<Signed> {
+fn signed(certificate: &Signatures) -> Vec<Signed> {
     let signed = |(sequencer, signature): &(u8, [u8; 64])| {
         Some(Signed { sequencer: *sequencer, signature: Signature::from_slice(signature).ok()? })
     };
@@ -149,16 +150,16 @@ impl BlockStatus {
 pub struct BatchStatus {
     /// Its number.
     pub number: u64,
-    /// The envelope's payload, in hexadecimal, with the signatures so far.
-    pub payload: String,
-    /// Of the batch's digest.
+    /// Its transactions' ids, in order.
+    pub transactions: Vec<Hex32>,
+    /// Of the tagged hash `Trestle/batch` of instance ‖ number u64 ‖ transactions.
     pub signatures: Vec<Signed>,
 }
 
-impl From<&trestle_rollup::Batch> for BatchStatus {
-    fn from(batch: &trestle_rollup::Batch) -> Self {
-        let payload = bitcoin::hex::DisplayHex::to_lower_hex_string(&batch.encode()[..]);
-        Self { number: batch.number, payload, signatures: signed(&batch.certificate) }
+impl From<Certificate> for BatchStatus {
+    fn from(batch: Certificate) -> Self {
+        let transactions = batch.transactions.iter().copied().map(Hex32).collect();
+        Self { number: batch.number, transactions, signatures: signed(&batch.signatures) }
     }
 }
 

@@ -249,7 +249,8 @@ impl ApiServer for Server {
 
     fn batch(&self, number: u64) -> Result<Option<BatchStatus>, RpcError> {
         let batch = self.shared.orderer().batch(number).map_err(internal)?;
-        Ok(batch.map(|batch| BatchStatus::from(&batch)))
+        let instance = self.ledger.parameters().instance();
+        Ok(batch.map(|batch| batch.to_certificate(&instance).into()))
     }
 
     fn entry(&self, height: u32) -> Result<EntryStatus, RpcError> {

@@ -123,7 +123,8 @@ fn a_proof_of_an_account_that_nobody_heard_of_holds_as_it_is_and_no_other_way() 
     let good = proof::prove(&ledger, account, entry).unwrap();
     assert!(good.holds(&r) && !good.nodes.is_empty());
     assert!(!good.holds(&[1; 32]), "another R");
-    let changes: [&dyn Fn(&mut AccountProof); 5] = [
+    let changes: [&dyn Fn(&mut AccountProof); 6] = [
+        &|proof| proof.index = Some(0),
         &|proof| proof.balance = Amount::from_sat(1),
         &|proof| proof.nonce = 1,
         &|proof| proof.nodes.clear(),

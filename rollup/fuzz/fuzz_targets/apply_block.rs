@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use std::convert::Infallible;
 
 use libfuzzer_sys::fuzz_target;
+use trestle_rollup::aggregate::HalfSignature;
 use trestle_rollup::block::Block;
 use trestle_rollup::native::Rest;
 use trestle_rollup::{Digest, Event, Host, Parameters, SignatureCheck, Sink, Txid, apply};
@@ -24,6 +25,8 @@ fn parameters() -> Parameters {
         grace: 0,
         operators: vec![[3; 32], [4; 32]],
         sequencers: vec![[5; 32]],
+        signers: vec![[6; 32]],
+        membership_delay: 1,
         genesis_height: 0,
         genesis_hash: [0; 32],
         bridge: [0; 32],
@@ -42,6 +45,14 @@ impl Host for Nodes {
 
     fn verify(&mut self, checks: &[SignatureCheck]) -> Vec<bool> {
         vec![true; checks.len()]
+    }
+
+    fn verify_all(&mut self, _: &[SignatureCheck]) -> bool {
+        true
+    }
+
+    fn verify_aggregate(&mut self, _: &[HalfSignature], _: &[u8; 32]) -> bool {
+        true
     }
 }
 

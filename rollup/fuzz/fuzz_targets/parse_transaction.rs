@@ -7,7 +7,8 @@
 use libfuzzer_sys::fuzz_target;
 use trestle_rollup::block::summarize;
 use trestle_rollup::native::Rest;
-use trestle_rollup::{Batch, SignedTransaction, Tag, Txid};
+use trestle_rollup::compact::Posted;
+use trestle_rollup::{Account, Batch, Membership, SignedTransaction, Tag, Txid};
 
 fuzz_target!(|input: ([u8; 4], Vec<u8>)| {
     let (tag, bytes) = input;
@@ -18,6 +19,13 @@ fuzz_target!(|input: ([u8; 4], Vec<u8>)| {
     }
     if let Some(batch) = Batch::decode(&bytes) {
         assert_eq!(batch.encode(), bytes);
+    }
+    if let Some(change) = Membership::decode(&bytes) {
+        assert_eq!(change.encode(), bytes);
+    }
+    if let Some(posted) = Posted::decode(&bytes) {
+        let account = |index: u32| Ok::<_, ()>((index % 2 == 0).then_some(Account([1; 32])));
+        assert!(posted.open(&[0; 32], account).is_ok());
     }
     if let Some(read) = Tag::payload(&bytes, tag).and_then(Tag::decode) {
         assert_eq!(read.script(tag), bytes);

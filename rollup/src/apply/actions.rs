@@ -1,9 +1,7 @@
 //! What each kind of tag and envelope does, and when it does nothing.
 
-use alloc::vec::Vec;
-
+use super::{ensure, some};
 use crate::assignment::Assignment;
-use crate::batch::{BatchView, quorum};
 use crate::block::{Action, Summary};
 use crate::compress::Digest;
 use crate::destination::Destination;
@@ -16,11 +14,12 @@ use crate::state::{AccountState, Fulfilment, Key, Meta, ReadState, State, Withdr
 use crate::tag::{AdminOperation, Tag, admin_message, mint_message};
 use crate::transaction::{SignedTransaction, Transaction};
 use crate::tree::StateError;
-use crate::wire::Reader;
 
 /// A block being applied.
 pub(super) struct Actions<'a, H, S> {
     pub(super) state: State<'a, H>,
+    /// The root of the state before the block.
+    pub(super) before: Digest,
     pub(super) rules: Rules,
     /// Written back to the state at the end of the block.
     pub(super) meta: Meta,
@@ -28,32 +27,10 @@ pub(super) struct Actions<'a, H, S> {
 }
 
 /// Done, or nothing done and why; the outer error is the host's.
-type Outcome<E, T = ()> = Result<Result<T, Skip>, StateError<E>>;
-
-/// Transactions of a batch whose signatures are handed to the host at once, which bounds the memory for them.
-const CHECKED_AT_ONCE: usize = 2048;
+pub(super) type Outcome<E, T = ()> = Result<Result<T, Skip>, StateError<E>>;
 
 /// The bit of a sequence number without which BIP 68 reads a relative lock time out of it.
 const SEQUENCE_DISABLE_FLAG: u32 = 1 << 31;
-
-/// Ends an action early: nothing was done.
-macro_rules! ensure {
-    ($condition:expr, $skip:expr) => {
-        if !$condition {
-            return Ok(Err($skip));
-        }
-    };
-}
-
-/// The value, or ends the action early.
-macro_rules! some {
-    ($option:expr, $skip:expr) => {
-        match $option {
-            Some(value) => value,
-            None => return Ok(Err($skip)),
-        }
-    };
-}
 
 impl<H: Host, S: Sink> Actions<'_, H, S> {
     /// Does what one Bitcoin transaction asks for.
@@ -68,6 +45,7 @@ impl<H: Host, S: Sink> Actions<'_, H, S> {
             }
             Action::Envelope(Envelope { kind: Kind::Batch, payload }) => self.batch(summary.txid, payload)?,
             Action::Envelope(Envelope { kind: Kind::Forced, payload }) => self.forced(summary.txid, payload)?,
+            Action::Envelope(Envelope { kind: Kind::Membership, payload }) => self.membership(summary.txid, payload)?,
         };
         if let Err(why) = outcome {
             self.sink.event(Event::Skipped { txid: summary.txid, why });
@@ -94,7 +72,8 @@ impl<H: Host, S: Sink> Actions<'_, H, S> {
         let credited = self.state.account(account)?;
         let supply = some!(self.meta.supply.checked_add(*value), Skip::Overflow);
         let balance = some!(credited.balance.checked_add(*value), Skip::Overflow);
-        self.state.set(Key::Account(*account), AccountState { balance, ..credited }.encode())?;
+        let credited = AccountState { balance, ..credited };
+        ensure!(self.state.set_account(&mut self.meta, *account, &credited)?, Skip::Overflow);
         self.meta.supply = supply;
         self.sink.event(Event::Minted { txid: summary.txid, outpoint: summary.input, account: *account, denomination });
         Ok(Ok(()))
@@ -146,15 +125,16 @@ impl<H: Host, S: Sink> Actions<'_, H, S> {
         Ok(Ok((withdrawal, assignment)))
     }
 
-    /// Changes the operators or the sequencers.
+    /// Changes the operators.
     fn administer(&mut self, summary: &Summary, operation: AdminOperation, signature: &[u8; 64]) -> Outcome<H::Error> {
         let message = admin_message(&self.rules.instance, &summary.input, &operation);
         ensure!(self.committee_signed(message, signature), Skip::CommitteeSignature);
         match operation {
             AdminOperation::SetOperator { index, key } => {
-                let count = some!(self.count_with(index, self.meta.operators), Skip::Administration);
-                ensure!(!self.has_key(Key::Operator, self.meta.operators, index, &key)?, Skip::Administration);
-                self.meta.operators = count;
+                ensure!(index <= self.meta.operators, Skip::Administration);
+                let least = some!(index.checked_add(1), Skip::Administration);
+                ensure!(!self.has_key(index, &key)?, Skip::Administration);
+                self.meta.operators = self.meta.operators.max(least);
                 self.state.set(Key::Operator(index), key)?;
                 self.set_active(index, true)?;
             }
@@ -162,36 +142,15 @@ impl<H: Host, S: Sink> Actions<'_, H, S> {
                 ensure!(self.state.active_operators()?.contains(index), Skip::Administration);
                 self.set_active(index, false)?;
             }
-            AdminOperation::SetSequencer { index, key } => {
-                let count = some!(self.count_with(index, self.meta.sequencers), Skip::Administration);
-                ensure!(!self.has_key(Key::Sequencer, self.meta.sequencers, index, &key)?, Skip::Administration);
-                self.meta.sequencers = count;
-                self.state.set(Key::Sequencer(index), key)?;
-            }
-            AdminOperation::RemoveSequencer { index } => {
-                ensure!(self.meta.sequencers.checked_sub(1) == Some(index), Skip::Administration);
-                self.meta.sequencers = index;
-            }
         }
         self.sink.event(Event::Administered { txid: summary.txid, operation });
         Ok(Ok(()))
     }
 
-    /// How many there are after setting the one at `index`: those there were, or one more.
-    fn count_with(&self, index: u8, count: u8) -> Option<u8> {
-        if index > count { None } else { index.checked_add(1).map(|least| least.max(count)) }
-    }
-
-    /// Whether one at another index has the key.
-    fn has_key(
-        &mut self,
-        at: fn(u8) -> Key,
-        count: u8,
-        except: u8,
-        key: &[u8; 32],
-    ) -> Result<bool, StateError<H::Error>> {
-        for index in (0..count).filter(|index| *index != except) {
-            if self.state.value(at(index))?.as_ref() == Some(key) {
+    /// Whether another operator has the key.
+    fn has_key(&mut self, except: u8, key: &[u8; 32]) -> Result<bool, StateError<H::Error>> {
+        for index in (0..self.meta.operators).filter(|index| *index != except) {
+            if self.state.value(Key::Operator(index))?.as_ref() == Some(key) {
                 return Ok(true);
             }
         }
@@ -204,83 +163,6 @@ impl<H: Host, S: Sink> Actions<'_, H, S> {
         self.state.set(Key::ActiveOperators, operators.0)
     }
 
-    /// Executes what a quorum of the sequencers certified.
-    fn batch(&mut self, txid: Txid, payload: &[u8]) -> Outcome<H::Error> {
-        let batch = some!(BatchView::decode(payload), Skip::Malformed);
-        ensure!(batch.number == self.meta.batches, Skip::BatchNumber);
-        let next = some!(self.meta.batches.checked_add(1), Skip::Overflow);
-        let certifiers = some!(self.certifiers(&batch)?, Skip::Certificate);
-        self.meta.batches = next;
-
-        let (mut applied, mut skipped, mut fees) = (0u32, 0u32, 0u64);
-        let mut from = Reader::new(batch.transactions);
-        while !from.is_empty() {
-            let mut transactions: Vec<Transaction> = Vec::new();
-            let mut checks: Vec<SignatureCheck> = Vec::new();
-            while transactions.len() < CHECKED_AT_ONCE && !from.is_empty() {
-                let Some((transaction, check)) = SignedTransaction::decode_first(&mut from, &self.rules.instance)
-                else {
-                    from = Reader::new(&[]); // bytes that are no transaction end the batch, and count as one
-                    skipped = skipped.saturating_add(1);
-                    break;
-                };
-                transactions.push(transaction);
-                checks.push(check);
-            }
-            let signed = self.state.host.verify(&checks);
-            // A host that answers for fewer has found the rest not valid.
-            for (transaction, signed) in transactions.iter().zip(signed.into_iter().chain(core::iter::repeat(false))) {
-                match self.execute(txid, transaction, signed, transaction.fee())? {
-                    // What was taken from balances is no more than the supply, so the sum fits.
-                    Ok(()) => (applied, fees) = (applied.saturating_add(1), fees.saturating_add(transaction.fee())),
-                    Err(_) => skipped = skipped.saturating_add(1),
-                }
-            }
-        }
-        self.share(&certifiers, fees)?;
-        self.sink.event(Event::Batch { number: batch.number, txid, applied, skipped, fees });
-        Ok(Ok(()))
-    }
-
-    /// The accounts of the sequencers that certified a batch, if they are a quorum and all their signatures valid.
-    fn certifiers(&mut self, batch: &BatchView<'_>) -> Result<Option<Vec<Account>>, StateError<H::Error>> {
-        let quorum = quorum(self.meta.sequencers).map(usize::from);
-        if quorum.is_none_or(|quorum| batch.certificate.len() < quorum) {
-            return Ok(None);
-        }
-        let message = batch.digest(&self.rules.instance);
-        let mut checks = Vec::with_capacity(batch.certificate.len());
-        for (index, signature) in &batch.certificate {
-            // Not `State::sequencer`: the count in the tree is the last block's.
-            let key = if *index < self.meta.sequencers { self.state.value(Key::Sequencer(*index))? } else { None };
-            let Some(key) = key else { return Ok(None) };
-            checks.push(SignatureCheck { key, message, signature: *signature });
-        }
-        let all = self.state.host.verify_all(&checks);
-        Ok(all.then(|| checks.into_iter().map(|check| Account(check.key)).collect()))
-    }
-
-    /// Credits the certifiers with equal parts of the fees, the first with what does not divide.
-    fn share(&mut self, certifiers: &[Account], fees: u64) -> Result<(), StateError<H::Error>> {
-        let Ok(count) = u64::try_from(certifiers.len()) else {
-            return Ok(());
-        };
-        let (Some(part), Some(mut extra)) = (fees.checked_div(count), fees.checked_rem(count)) else {
-            return Ok(());
-        };
-        for certifier in certifiers {
-            let credit = part.saturating_add(core::mem::take(&mut extra));
-            if credit == 0 {
-                continue;
-            }
-            let account = self.state.account(certifier)?;
-            // No balance is more than the supply, which fits: the fees were taken from balances.
-            let balance = account.balance.saturating_add(credit);
-            self.state.set(Key::Account(*certifier), AccountState { balance, ..account }.encode())?;
-        }
-        Ok(())
-    }
-
     /// Executes one transaction that was posted past the sequencers. Its poster paid Bitcoin; its fee is not taken.
     fn forced(&mut self, txid: Txid, payload: &[u8]) -> Outcome<H::Error> {
         let forced = some!(SignedTransaction::decode(payload), Skip::Malformed);
@@ -290,7 +172,7 @@ impl<H: Host, S: Sink> Actions<'_, H, S> {
         Ok(outcome.map_err(|refusal| Skip::Refused { refusal }))
     }
 
-    fn execute(
+    pub(super) fn execute(
         &mut self,
         txid: Txid,
         transaction: &Transaction,

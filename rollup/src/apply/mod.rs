@@ -4,6 +4,7 @@
 //! It fails only if the block is not the child of the entry's block, or if the host cannot answer.
 
 mod actions;
+mod batch;
 
 use core::fmt;
 
@@ -15,6 +16,27 @@ use crate::identifiers::SlotId;
 use crate::state::{Key, ReadState, State};
 use crate::tree::StateError;
 use crate::wire::{Reader, pack};
+
+/// Ends an action early: nothing was done.
+macro_rules! ensure {
+    ($condition:expr, $skip:expr) => {
+        if !$condition {
+            return Ok(Err($skip));
+        }
+    };
+}
+use ensure;
+
+/// The value, or ends the action early.
+macro_rules! some {
+    ($option:expr, $skip:expr) => {
+        match $option {
+            Some(value) => value,
+            None => return Ok(Err($skip)),
+        }
+    };
+}
+use some;
 
 /// One entry of the history, by its two parts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -92,7 +114,7 @@ pub fn apply<H: Host, B: Block>(
     meta.height = meta.height.saturating_add(1);
 
     let bridge_tag = rules.bridge_tag();
-    let mut actions = actions::Actions { state, rules, meta, sink };
+    let mut actions = actions::Actions { state, before: prev.state_root, rules, meta, sink };
     while let Some(transaction) = block.next_transaction().map_err(Error::Block)? {
         if let Some(summary) = summarize(transaction, bridge_tag).map_err(Error::Block)? {
             actions.act(&summary)?;

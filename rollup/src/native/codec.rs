@@ -8,7 +8,7 @@ use crate::tag::AdminOperation;
 use crate::wire::Reader;
 
 /// The version of this encoding.
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 
 /// Events as they are kept.
 pub(super) fn encode(events: &[Event]) -> Vec<u8> {
@@ -135,12 +135,11 @@ enums! {
         6 => PaidCooperatively { txid, id },
         7 => Administered { txid, operation },
         8 => Skipped { txid, why },
+        9 => SequencersChanged { txid, set, from },
     }
     AdminOperation {
         0 => SetOperator { index, key },
         1 => RetireOperator { index },
-        2 => SetSequencer { index, key },
-        3 => RemoveSequencer { index },
     }
     Skip {
         0 => Malformed,
@@ -160,6 +159,11 @@ enums! {
         14 => Certificate,
         15 => Refused { refusal },
         16 => Administration,
+        17 => AccountIndex,
+        18 => Aggregate,
+        19 => SetNumber,
+        20 => Members,
+        21 => Majority,
     }
     Refusal {
         0 => Signature,

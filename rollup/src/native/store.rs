@@ -15,6 +15,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
+use crate::aggregate::{self, HalfSignature};
 use crate::apply::Entry;
 use crate::compress::{Digest, IV_INNER, IV_LEAF, compress};
 use crate::host::{Host, SignatureCheck};
@@ -229,6 +230,12 @@ fn constant(leaf: bool) -> &'static Digest {
     if leaf { &IV_LEAF } else { &IV_INNER }
 }
 
+/// How many of so many signatures one thread checks, so that all cores are busy.
+fn share(signatures: usize) -> usize {
+    let cores = thread::available_parallelism().map_or(1, usize::from);
+    signatures.div_ceil(cores).max(16) // below that a thread costs more than it saves
+}
+
 impl Host for Store {
     type Error = LedgerError;
 
@@ -238,8 +245,7 @@ impl Host for Store {
 
     /// On all cores.
     fn verify(&mut self, checks: &[SignatureCheck]) -> Vec<bool> {
-        let cores = thread::available_parallelism().map_or(1, usize::from);
-        let share = checks.len().div_ceil(cores).max(16); // below that a thread costs more than it saves
+        let share = share(checks.len());
         if checks.len() <= share {
             return checks.iter().map(schnorr::verify).collect();
         }
@@ -252,6 +258,20 @@ impl Host for Store {
             }
         });
         verdicts
+    }
+
+    /// On all cores.
+    fn verify_aggregate(&mut self, signatures: &[HalfSignature], sum: &[u8; 32]) -> bool {
+        aggregate::verify_with(signatures, sum, |factors| {
+            let share = share(signatures.len());
+            thread::scope(|scope| {
+                let parts = signatures.chunks(share).zip(factors.chunks(share));
+                let parts = parts.map(|(part, factors)| scope.spawn(|| aggregate::total(part, factors)));
+                // All are begun before the first is waited for. A thread that panics has found nothing valid.
+                let parts: Vec<_> = parts.collect();
+                parts.into_iter().map(|part| part.join().ok().flatten()).sum()
+            })
+        })
     }
 
     /// On all cores.

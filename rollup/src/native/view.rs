@@ -6,7 +6,7 @@ use crate::execute::{Effect, Refusal, Rules, execute};
 use crate::host::Host;
 use crate::identifiers::{Account, SlotId, WithdrawalId};
 use crate::native::store::{LedgerError, Store};
-use crate::state::{AccountState, At, Fulfilment, Member, Meta, ReadState, State, Withdrawal};
+use crate::state::{AccountState, At, Fulfilment, Member, Meta, ReadState, Sequencers, State, Withdrawal};
 use crate::transaction::SignedTransaction;
 use crate::tree::Tree;
 
@@ -89,12 +89,32 @@ impl View {
         self.read(|state| state.operator(index))
     }
 
-    /// A sequencer.
+    /// The account with an index.
     ///
     /// # Errors
     /// If the database fails.
-    pub fn sequencer(&self, index: u8) -> Result<Option<Member>, LedgerError> {
-        self.read(|state| state.sequencer(index))
+    pub fn account_at(&self, index: u32) -> Result<Option<Account>, LedgerError> {
+        self.read(|state| state.account_at(index))
+    }
+
+    /// Which sets of sequencers there are.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub fn sequencers(&self) -> Result<Sequencers, LedgerError> {
+        self.read(|state| state.sequencers())
+    }
+
+    /// The keys of the sequencers who certify the batches of the block at `height`, in the order of their indices. It is
+    /// known for any height up to the parameters' `membership_delay` ahead of this one.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub fn sequencer_keys(&self, height: u32) -> Result<Vec<[u8; 32]>, LedgerError> {
+        self.read(|state| {
+            let (set, count) = state.sequencers()?.at(height);
+            state.sequencer_keys(set, count)
+        })
     }
 
     /// Whose a pending withdrawal is for a payout in the *next* block, the earliest that could confirm one that is

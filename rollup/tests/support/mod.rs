@@ -7,6 +7,8 @@ pub mod shapes;
 pub mod unhash;
 pub mod world;
 
+use std::convert::Infallible;
+
 use bitcoin::absolute::LockTime;
 use bitcoin::opcodes::all::OP_PUSHNUM_1;
 use bitcoin::secp256k1::{Keypair, Secp256k1, SecretKey};
@@ -15,8 +17,8 @@ use bitcoin::{Amount, ScriptBuf, Sequence, TxIn, TxOut, Witness};
 use trestle_rollup::envelope::Kind;
 use trestle_rollup::tag::{admin_message, mint_message};
 use trestle_rollup::{
-    Account, AdminOperation, Batch, Destination, Digest, Envelope, OutPoint, Parameters, SignedTransaction, SlotId,
-    Tag, Transaction, Txid, WithdrawalId, schnorr,
+    Account, AdminOperation, Batch, Destination, Digest, Envelope, Membership, OutPoint, Parameters, SignedTransaction,
+    SlotId, Tag, Transaction, Txid, WithdrawalId, schnorr,
 };
 
 /// A key pair for a name and an index.
@@ -48,6 +50,9 @@ pub fn destination(user: usize) -> Destination {
     }
 }
 
+/// How many signers the committee has.
+pub const SIGNERS: u8 = 4;
+
 /// A bridge whose keys are all known.
 #[derive(Clone)]
 pub struct Bridge {
@@ -75,6 +80,8 @@ impl Bridge {
             grace: 2,
             operators: (0..operators).map(|index| x_only(&key("operator", index))).collect(),
             sequencers: (0..sequencers).map(|index| x_only(&key("sequencer", index))).collect(),
+            signers: (0..SIGNERS).map(|index| x_only(&key("signer", usize::from(index)))).collect(),
+            membership_delay: 3,
             genesis_height: 100,
             genesis_hash: chain::GENESIS_HASH,
             bridge: [0; 32],
@@ -150,7 +157,28 @@ impl Bridge {
         let count = u8::try_from(self.parameters.sequencers.len()).expect("few sequencers");
         let quorum = trestle_rollup::quorum(count).expect("there are sequencers");
         let by: Vec<u8> = (0..quorum).collect();
-        self.envelope(input, Kind::Batch, self.certified(number, transactions, &by).encode())
+        self.posted(input, &self.certified(number, transactions, &by))
+    }
+
+    /// A transaction with a batch, in which accounts are named by their keys.
+    pub fn posted(&self, input: u32, batch: &Batch) -> bitcoin::Transaction {
+        self.envelope(input, Kind::Batch, self.payload(batch))
+    }
+
+    /// A batch's payload, in which accounts are named by their keys.
+    pub fn payload(&self, batch: &Batch) -> Vec<u8> {
+        let Ok(payload) = batch.compact(&self.instance, |_| Ok::<_, Infallible>(None));
+        payload
+    }
+
+    /// A change to the sequencers with these names and indices, signed by some of the first ones and of the signers.
+    pub fn membership(&self, set: u32, new: &[(&str, usize)], by: &[u8], agreed: &[u8]) -> Membership {
+        let sequencers = new.iter().map(|(name, index)| x_only(&key(name, *index))).collect();
+        let mut change = Membership { set, sequencers, certificate: vec![], consent: vec![] };
+        let message = change.message(&self.instance);
+        by.iter().for_each(|&index| change.certify(index, schnorr::sign(&message, &key("sequencer", index.into()))));
+        agreed.iter().for_each(|&index| change.agree(index, schnorr::sign(&message, &key("signer", index.into()))));
+        change
     }
 
     /// A transaction with a forced transaction.

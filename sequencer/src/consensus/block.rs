@@ -13,7 +13,7 @@ use commonware_codec::{EncodeSize, Error as CodecError, Read, Write};
 use commonware_consensus::types::Height;
 use commonware_consensus::{Block as ConsensusBlock, Heightable};
 use commonware_cryptography::{Digestible, sha256};
-use trestle_rollup::{Batch, Digest, SignedTransaction, tagged_hash};
+use trestle_rollup::{Digest, SignedTransaction, tagged_hash};
 
 /// Bytes of a block without its transactions.
 pub const HEADER_BYTES: usize = 8 + 32 + 4 + 32 + 8 + 4 + 4 + 1 + 4;
@@ -68,16 +68,8 @@ impl Block {
     /// The transactions; `None` unless the bytes are exactly some.
     #[must_use]
     pub fn decoded(&self) -> Option<Vec<SignedTransaction>> {
-        decode_all(&self.transactions)
+        SignedTransaction::decode_all(&self.transactions)
     }
-}
-
-/// Transactions that were encoded one after the other; `None` unless the bytes are exactly some.
-pub(crate) fn decode_all(bytes: &[u8]) -> Option<Vec<SignedTransaction>> {
-    let batch = Batch { number: 0, transactions: bytes.to_vec(), certificate: Vec::new() };
-    let decoded: Vec<_> = batch.transactions().collect();
-    let length: usize = decoded.iter().map(|signed| signed.encode().len()).sum();
-    (length == bytes.len()).then_some(decoded)
 }
 
 impl Write for Block {

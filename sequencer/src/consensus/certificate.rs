@@ -1,11 +1,8 @@
 //! What a quorum's signatures prove, and what two of them prove against each other.
 
-use trestle_rollup::{Batch, Digest, SignatureCheck, SignedTransaction, quorum, schnorr, tagged_hash};
-
-use super::block::decode_all;
-
-/// Sequencers' indices, ascending, each with its signature by BIP 340.
-pub type Certificate = Vec<(u8, [u8; 64])>;
+use trestle_rollup::{
+    Certificate, Digest, SignatureCheck, Signatures, SignedTransaction, quorum, schnorr, tagged_hash,
+};
 
 /// What a final block adds to a batch, and, once a quorum signed it, what a user keeps: that these transactions are
 /// executed in this batch, at this place.
@@ -23,7 +20,7 @@ pub struct Part {
     /// The signed transactions' encodings, one after the other.
     pub transactions: Vec<u8>,
     /// Signatures over [`Self::digest`].
-    pub certificate: Certificate,
+    pub certificate: Signatures,
 }
 
 impl Part {
@@ -38,7 +35,7 @@ impl Part {
     /// The transactions, in order; none if the bytes are not exactly some.
     #[must_use]
     pub fn decoded(&self) -> Vec<SignedTransaction> {
-        decode_all(&self.transactions).unwrap_or_default()
+        SignedTransaction::decode_all(&self.transactions).unwrap_or_default()
     }
 
     /// As bytes.
@@ -104,14 +101,14 @@ pub enum Promise {
     /// That these transactions are in a batch, at this place.
     Part(Part),
     /// That the batch is this one.
-    Batch(Batch),
+    Batch(Certificate),
 }
 
 impl Promise {
-    fn certificate(&self) -> &Certificate {
+    fn signatures(&self) -> &Signatures {
         match self {
             Self::Part(part) => &part.certificate,
-            Self::Batch(batch) => &batch.certificate,
+            Self::Batch(batch) => &batch.signatures,
         }
     }
 
@@ -125,30 +122,30 @@ impl Promise {
     /// Whether a quorum of the sequencers, whose keys are in the order of their indices, signed it.
     #[must_use]
     pub fn is_certified(&self, instance: &Digest, keys: &[[u8; 32]]) -> bool {
-        let digest = match self {
-            Self::Part(part) => part.digest(instance),
-            Self::Batch(batch) => batch.digest(instance),
-        };
-        is_signed(digest, self.certificate(), keys)
+        match self {
+            Self::Part(part) => is_signed(part.digest(instance), &part.certificate, keys),
+            Self::Batch(batch) => batch.verify(instance, keys),
+        }
     }
 
-    /// The transactions, after how many others of the batch they come, and whether the batch ends with them.
-    fn content(&self) -> (usize, Vec<SignedTransaction>, bool) {
+    /// The transactions' ids, after how many others of the batch they come, and whether the batch ends with them.
+    fn content(&self, instance: &Digest) -> (usize, Vec<Digest>, bool) {
         match self {
-            Self::Part(part) => (usize::try_from(part.first).unwrap_or(usize::MAX), part.decoded(), false),
-            Self::Batch(batch) => (0, batch.transactions().collect(), true),
+            Self::Part(part) => {
+                let ids = part.decoded().iter().map(|signed| signed.transaction.sighash(instance)).collect();
+                (usize::try_from(part.first).unwrap_or(usize::MAX), ids, false)
+            }
+            Self::Batch(batch) => (0, batch.transactions.clone(), true),
         }
     }
 
     /// Whether both cannot be kept.
-    fn contradicts(&self, other: &Self) -> bool {
+    fn contradicts(&self, other: &Self, instance: &Digest) -> bool {
         if self.number() != other.number() {
             return false;
         }
-        if let (Self::Batch(one), Self::Batch(other)) = (self, other) {
-            return one.transactions != other.transactions;
-        }
-        let ((start, one, one_ends), (other_start, other, other_ends)) = (self.content(), other.content());
+        let (start, one, one_ends) = self.content(instance);
+        let (other_start, other, other_ends) = other.content(instance);
         let (end, other_end) = (start.saturating_add(one.len()), other_start.saturating_add(other.len()));
         let both = start.max(other_start)..end.min(other_end);
         let differ = both.into_iter().any(|at| one.get(at - start) != other.get(at - other_start));
@@ -179,15 +176,15 @@ impl Conflict {
     /// Whether this is a conflict: one batch, two contents, two certificates.
     #[must_use]
     pub fn verify(&self, instance: &Digest, keys: &[[u8; 32]]) -> bool {
-        self.one.contradicts(&self.other)
+        self.one.contradicts(&self.other, instance)
             && self.one.is_certified(instance, keys)
             && self.other.is_certified(instance, keys)
     }
 
     /// The indices of those who signed both.
     pub fn culprits(&self) -> impl Iterator<Item = u8> + '_ {
-        let signed_other = |index: &u8| self.other.certificate().iter().any(|(signer, _)| signer == index);
-        self.one.certificate().iter().map(|(index, _)| *index).filter(signed_other)
+        let signed_other = |index: &u8| self.other.signatures().iter().any(|(signer, _)| signer == index);
+        self.one.signatures().iter().map(|(index, _)| *index).filter(signed_other)
     }
 }
 
@@ -209,29 +206,27 @@ mod tests {
         keypairs().iter().map(|key| key.x_only_public_key().0.serialize()).collect()
     }
 
-    fn certificate(digest: Digest, signers: &[u8]) -> Certificate {
+    fn signatures(digest: Digest, signers: &[u8]) -> Signatures {
         signers.iter().map(|&index| (index, schnorr::sign(&digest, &keypairs()[usize::from(index)]))).collect()
     }
 
-    /// Payments of these amounts.
-    fn payments(amounts: &[u64]) -> Vec<u8> {
-        let pay = |amount: &u64| {
-            let (from, to) = (Account([1; 32]), Account([2; 32]));
-            let transaction = Transaction::Transfer { from, to, amount: *amount, fee: 0, nonce: 0 };
-            SignedTransaction { transaction, signature: [0; 64] }.encode()
-        };
-        amounts.iter().flat_map(pay).collect()
+    fn payment(amount: &u64) -> Transaction {
+        let (from, to) = (Account([1; 32]), Account([2; 32]));
+        Transaction::Transfer { from, to, amount: *amount, fee: 0, nonce: 0 }
     }
 
     fn batch(number: u64, amounts: &[u64], signers: &[u8]) -> Promise {
-        let mut batch = Batch { number, transactions: payments(amounts), certificate: Vec::new() };
-        batch.certificate = certificate(batch.digest(&INSTANCE), signers);
+        let transactions = amounts.iter().map(|amount| payment(amount).sighash(&INSTANCE)).collect();
+        let mut batch = Certificate { number, transactions, signatures: Vec::new() };
+        batch.signatures = signatures(batch.digest(&INSTANCE), signers);
         Promise::Batch(batch)
     }
 
     fn part(number: u64, first: u32, amounts: &[u64], signers: &[u8]) -> Promise {
-        let mut part = Part { number, first, transactions: payments(amounts), certificate: Vec::new() };
-        part.certificate = certificate(part.digest(&INSTANCE), signers);
+        let encode = |amount| SignedTransaction { transaction: payment(amount), signature: [0; 64] }.encode();
+        let transactions = amounts.iter().flat_map(encode).collect();
+        let mut part = Part { number, first, transactions, certificate: Vec::new() };
+        part.certificate = signatures(part.digest(&INSTANCE), signers);
         assert_eq!(Part::decode(&part.encode()), Some(part.clone()));
         Promise::Part(part)
     }
@@ -242,7 +237,7 @@ mod tests {
         const OTHER: &[u8] = &[1, 2, 3];
         let mut forged = batch(5, &[2], OTHER);
         if let Promise::Batch(batch) = &mut forged {
-            batch.certificate[0].1[7] ^= 1;
+            batch.signatures[0].1[7] ^= 1;
         }
         let rows = [
             ("two batches", batch(5, &[1], ONE), batch(5, &[2], OTHER), true),
@@ -276,7 +271,7 @@ mod tests {
     fn a_sequencer_counts_once_for_a_certificate() {
         let mut twice = batch(0, &[1], &[0, 1]);
         if let Promise::Batch(batch) = &mut twice {
-            batch.certificate.push(batch.certificate[1]);
+            batch.signatures.push(batch.signatures[1]);
         }
         assert!(!twice.is_certified(&INSTANCE, &keys()));
         assert!(!twice.is_certified(&INSTANCE, &[]), "nobody certifies nothing");

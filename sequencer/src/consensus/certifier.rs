@@ -3,9 +3,8 @@
 use std::collections::BTreeMap;
 
 use bitcoin::secp256k1::Keypair;
-use trestle_rollup::{Digest, SignatureCheck, quorum, schnorr};
+use trestle_rollup::{Digest, SignatureCheck, Signatures, quorum, schnorr};
 
-use super::certificate::Certificate;
 use super::message::{Message, Subject};
 
 /// How far ahead of what is final a signature is kept.
@@ -18,7 +17,7 @@ const ASKED: usize = 8;
 #[derive(Clone, Debug)]
 pub(crate) struct Signed {
     pub digest: Digest,
-    pub certificate: Certificate,
+    pub certificate: Signatures,
 }
 
 /// The sequencers' keys, the own one among them.
@@ -63,7 +62,7 @@ impl Certifier {
         !self.open.is_empty()
     }
 
-    pub fn is_complete(&self, certificate: &Certificate) -> bool {
+    pub fn is_complete(&self, certificate: &Signatures) -> bool {
         certificate.len() >= self.needed
     }
 
@@ -86,13 +85,13 @@ impl Certifier {
         own
     }
 
-    fn own_signature(&self, subject: Subject, certificate: &Certificate) -> Option<Message> {
+    fn own_signature(&self, subject: Subject, certificate: &Signatures) -> Option<Message> {
         let (_, signature) = certificate.iter().find(|(index, _)| *index == self.own)?;
         Some(Message::Signature { subject, signature: *signature })
     }
 
     /// Takes signatures of something that is not final here yet, `ahead` of what is.
-    pub fn hear_early(&mut self, subject: Subject, signatures: &Certificate, ahead: u64) {
+    pub fn hear_early(&mut self, subject: Subject, signatures: &Signatures, ahead: u64) {
         if ahead < WINDOW {
             let known = |(index, _): &(u8, _)| usize::from(*index) < self.keys.len();
             self.early.entry(subject).or_default().extend(signatures.iter().copied().filter(known));
@@ -105,7 +104,7 @@ impl Certifier {
     }
 
     /// Takes signatures of something that is final here; the certificate if they completed it.
-    pub fn hear(&mut self, subject: Subject, signatures: &Certificate) -> Option<Certificate> {
+    pub fn hear(&mut self, subject: Subject, signatures: &Signatures) -> Option<Signatures> {
         let mut signed = self.open.remove(&subject)?;
         for (index, signature) in signatures {
             self.add(&mut signed, *index, *signature);
@@ -130,7 +129,7 @@ impl Certifier {
     }
 
     /// An answer to who lacks signatures of something.
-    pub fn answer(&self, subject: Subject, certificate: &Certificate) -> Option<Message> {
+    pub fn answer(&self, subject: Subject, certificate: &Signatures) -> Option<Message> {
         if self.is_complete(certificate) {
             return Some(Message::Certificate { subject, signatures: certificate.clone() });
         }

@@ -11,9 +11,7 @@
 //!
 //! The network authenticates the sender; nothing else in a message is to be believed unchecked.
 
-use trestle_rollup::SignedTransaction;
-
-use super::certificate::Certificate;
+use trestle_rollup::{Signatures, SignedTransaction};
 
 /// Most bytes of transactions in one message.
 pub(crate) const TRANSACTIONS_BYTES: usize = 64 << 10;
@@ -69,7 +67,7 @@ pub enum Message {
         /// Of what.
         subject: Subject,
         /// Sequencers' indices and signatures.
-        signatures: Certificate,
+        signatures: Signatures,
     },
 }
 

@@ -43,7 +43,7 @@ mod store;
 
 pub use application::Shared;
 pub use block::{Anchor, Block, HEADER_BYTES};
-pub use certificate::{Certificate, Conflict, Part, Promise};
+pub use certificate::{Conflict, Part, Promise};
 pub use chain::Verdict;
 pub use engine::{Channels, Config, Timings, start};
 pub use message::{Message, Subject};

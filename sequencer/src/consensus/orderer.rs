@@ -5,10 +5,12 @@
 
 use bitcoin::secp256k1::Keypair;
 use commonware_cryptography::{Digested, Digestible as _};
-use trestle_rollup::{Account, AccountState, Batch, Digest, Ledger, Refusal, SignedTransaction};
+use trestle_rollup::{
+    Account, AccountState, Batch, Certificate, Digest, Ledger, Refusal, Signatures, SignedTransaction,
+};
 
-use super::block::{Block, decode_all};
-use super::certificate::{Certificate, Conflict, Part, Promise};
+use super::block::Block;
+use super::certificate::{Conflict, Part, Promise};
 use super::certifier::{Certifier, Signed};
 use super::chain::{Chain, Verdict, digested};
 use super::message::{Message, Subject};
@@ -213,7 +215,7 @@ impl Orderer {
         Ok(self.store.conflicts()?)
     }
 
-    fn certificate(&self, subject: Subject) -> Result<Option<Certificate>, Error> {
+    fn certificate(&self, subject: Subject) -> Result<Option<Signatures>, Error> {
         Ok(match subject {
             Subject::Part(height) => self.part(height)?.map(|part| part.certificate),
             Subject::Batch(number) => self.batch(number)?.map(|batch| batch.certificate),
@@ -241,17 +243,20 @@ impl Orderer {
         Ok(self.pool.contains(id).then_some(Fate::Waiting))
     }
 
-    /// Looks for a broken promise in a batch from anywhere, Bitcoin say: one that a quorum certified, and that is not
-    /// what was certified here. What it finds is on disk.
+    /// Looks for a broken promise in the certificate of a batch from anywhere, Bitcoin say: one that is not what was
+    /// certified here. What it finds is on disk.
     ///
     /// # Errors
     /// If the store fails.
-    pub fn compare(&mut self, other: &Batch) -> Result<Option<Conflict>, Error> {
-        let number = other.number;
-        if number > self.chain.head().number || self.batch(number)?.is_some_and(|own| own.transactions == other.transactions) {
+    pub fn compare(&mut self, other: &Certificate) -> Result<Option<Conflict>, Error> {
+        let (number, instance) = (other.number, self.certifier.instance());
+        let own = self.batch(number)?.map(|own| own.to_certificate(instance));
+        let is_same = own.is_some_and(|own| own.transactions == other.transactions);
+        if number > self.chain.head().number || is_same {
             return Ok(None);
         }
-        let mut own: Vec<_> = self.certified(number)?.map(Promise::Batch).into_iter().collect();
+        let own = self.certified(number)?.map(|own| Promise::Batch(own.to_certificate(instance)));
+        let mut own: Vec<_> = own.into_iter().collect();
         for part in self.store.parts_from(self.store.first_height(number)?) {
             let part = part?;
             if part.number != number {
@@ -261,7 +266,7 @@ impl Orderer {
                 own.push(Promise::Part(part));
             }
         }
-        let (instance, keys) = (self.certifier.instance(), self.certifier.keys());
+        let keys = self.certifier.keys();
         let conflict = |own| Conflict::between(own, Promise::Batch(other.clone()), instance, keys);
         let conflict = own.into_iter().find_map(conflict);
         if let Some(conflict) = &conflict {
@@ -285,9 +290,9 @@ impl Orderer {
     /// # Errors
     /// If a store fails.
     pub fn pending(&mut self, account: &Account) -> Result<AccountState, Error> {
-        let AccountState { balance, nonce } = self.account(account)?;
-        let (cost, nonce) = self.pool.after(account, nonce);
-        Ok(AccountState { balance: balance.saturating_sub(cost), nonce })
+        let state = self.account(account)?;
+        let (cost, nonce) = self.pool.after(account, state.nonce);
+        Ok(AccountState { balance: state.balance.saturating_sub(cost), nonce, ..state })
     }
 
     /// How deep an anchor must be.
@@ -342,7 +347,7 @@ impl Orderer {
     pub fn hear(&mut self, from: u8, message: Message) -> Result<Vec<Duty>, Error> {
         let (subject, signatures) = match message {
             Message::Transactions(transactions) => {
-                for signed in decode_all(&transactions).unwrap_or_default() {
+                for signed in SignedTransaction::decode_all(&transactions).unwrap_or_default() {
                     // Whom to tell why not is the other sequencer's matter.
                     let _ = self.admit(&signed)?;
                 }

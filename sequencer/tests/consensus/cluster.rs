@@ -16,7 +16,7 @@ use commonware_p2p::simulated::{
 use commonware_runtime::{Clock, Handle, Quota, Supervisor as _, deterministic};
 use commonware_utils::channel::mpsc;
 use commonware_utils::{NZU32, NZUsize, Probability};
-use trestle_rollup::Ledger;
+use trestle_rollup::{Ledger, SignedTransaction};
 use trestle_sequencer::Policy;
 use trestle_sequencer::consensus::{
     self, Block, Channels, Config, Orderer, Promise, Shared, Subject, Timings,
@@ -93,7 +93,7 @@ pub struct Cluster {
     /// Which transactions were seen final at each height, ever and anywhere honest, and in which batch.
     pub contents: BTreeMap<u64, (u64, Vec<u8>)>,
     /// Which were seen in each batch that was cut.
-    pub batches: BTreeMap<u64, Vec<u8>>,
+    pub batches: BTreeMap<u64, Vec<SignedTransaction>>,
 }
 
 impl Cluster {
@@ -129,6 +129,7 @@ impl Cluster {
             let first = self.batches.entry(number).or_insert_with(|| batch.transactions.clone());
             assert_eq!(*first, batch.transactions, "two contents of batch {number} are signed");
             let batch = orderer.certified(number).unwrap();
+            let batch = batch.map(|batch| batch.to_certificate(&instance));
             assert!(batch.is_none_or(|batch| certified(Promise::Batch(batch))), "batch {number} is badly certified");
         }
         let _ = orderer.account(&crate::support::account(0)).unwrap();

@@ -104,7 +104,10 @@ impl Simulation {
         let next = self.cluster.world.ledger.state_at_tip().meta().unwrap().batches;
         let mut honest = run.nodes.range(..self.cluster.honest()).map(|(_, node)| node.shared.orderer());
         let Some(batch) = honest.find_map(|orderer| orderer.certified(next).unwrap()) else { return };
-        let (commit, reveal) = self.cluster.world.posting(batch.encode());
+        let (commit, reveal) = {
+            let payload = self.cluster.world.payload(&batch);
+            self.cluster.world.posting(payload)
+        };
         self.cluster.world.mine(vec![commit, reveal]);
     }
 
@@ -231,7 +234,8 @@ impl Simulation {
         for (number, content) in &self.cluster.batches {
             let parts = self.cluster.contents.values().filter(|(of, _)| of == number);
             let parts: Vec<u8> = parts.flat_map(|(_, part)| part.iter().copied()).collect();
-            assert_eq!(*content, parts, "seed {}: batch {number} is what its parts promised", self.seed);
+            let content: Vec<u8> = content.iter().flat_map(SignedTransaction::encode).collect();
+            assert_eq!(content, parts, "seed {}: batch {number} is what its parts promised", self.seed);
         }
         let ledger = &self.cluster.world.ledger;
         for event in (101..=ledger.tip().0).flat_map(|height| ledger.events(height).unwrap()) {

@@ -65,7 +65,7 @@ impl Simulation {
             90..95 => {
                 // Somebody posts what is not due: an old batch once more, or one that is far ahead.
                 if let Some(batch) = self.posters.batches.get(self.rng.gen_range(0..25)) {
-                    let payload = batch.encode();
+                    let payload = self.posters.world.payload(batch);
                     let (commit, reveal) = self.posters.world.posting(payload);
                     self.posters.world.broadcast(commit);
                     self.posters.world.broadcast(reveal);

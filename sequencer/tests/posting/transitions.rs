@@ -32,7 +32,8 @@ fn run(posters: &mut Posters, step: Step) -> Vec<Duty> {
     match step {
         Tip(index) => return posters.process(index, Event::Tip),
         Fund(index, number) => {
-            let payload = posters.batches.get(number as usize).map(|batch| batch.encode()).unwrap_or_default();
+            let batch = posters.batches.get(number as usize);
+            let payload = batch.map(|batch| posters.world.payload(batch)).unwrap_or_default();
             let (commit, reveal) = posters.world.posting(payload);
             return posters.process(index, Event::Funded { number, commit, reveal });
         }
@@ -58,8 +59,8 @@ fn run(posters: &mut Posters, step: Step) -> Vec<Duty> {
 fn shown(duties: Vec<Duty>) -> Vec<String> {
     let show = |duty| match duty {
         Duty::Post { number, payload } => {
-            let batch = trestle_rollup::Batch::decode(&payload).unwrap();
-            assert_eq!((batch.number, batch.certificate.len()), (number, 3));
+            let batch = trestle_rollup::compact::Posted::decode(&payload).unwrap();
+            assert_eq!((batch.number, batch.signatures.len()), (number, 3));
             format!("post {number}")
         }
         Duty::Broadcast { number, .. } => format!("broadcast {number}"),

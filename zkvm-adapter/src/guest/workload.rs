@@ -17,6 +17,7 @@ use bitcoin::{
 };
 use trestle_rollup::envelope::Kind;
 use trestle_rollup::native::RawBlock;
+use trestle_rollup::state::{At, ReadState as _};
 use trestle_rollup::tag::mint_message;
 use trestle_rollup::{
     Account, Batch, Destination, Entry, Envelope, Parameters, ParametersError, SignedTransaction, Tag, Transaction,
@@ -79,6 +80,8 @@ impl Workload {
             grace: 12,
             operators: vec![x_only(&key("operator", 0))],
             sequencers: sequencers.iter().map(x_only).collect(),
+            signers: Vec::new(),
+            membership_delay: 12,
             genesis_height: 100,
             genesis_hash: [0x11; 32],
             bridge: [0; 32],
@@ -186,7 +189,11 @@ impl Workload {
         for (index, sequencer) in (0..=u8::MAX).zip(&self.sequencers) {
             batch.certify(index, schnorr::sign(&digest, sequencer));
         }
-        let envelope = Envelope { kind: Kind::Batch, payload: batch.encode() };
+        // What the state does not have is named by its key.
+        let mut state = At { host: &mut self.state, root: self.entry.state_root };
+        let index = |account: &Account| Ok::<_, ()>(state.account(account).ok().and_then(|known| known.index));
+        let payload = batch.compact(&self.parameters.instance(), index).unwrap_or_default();
+        let envelope = Envelope { kind: Kind::Batch, payload };
         let script = envelope.script(self.parameters.bridge_tag(), &x_only(&key("poster", 0)));
         let control_block = [&[0xc0][..], &x_only(&key("poster", 0))].concat();
         let output = TxOut { value: Amount::ZERO, script_pubkey: ScriptBuf::new() };

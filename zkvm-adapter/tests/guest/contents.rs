@@ -41,13 +41,8 @@ fn script_byte(transaction: bitcoin::Transaction, output: usize, from_end: usize
 
 /// A batch with bytes after its transactions that are none.
 fn trailing(bridge: &Bridge) -> bitcoin::Transaction {
-    let mut batch = bridge.certified(1, &[bridge.transfer(1, 0, 1, 0, 0)], &[]);
-    batch.transactions.extend([9; 20]);
-    for sequencer in 0..3 {
-        let signer = key("sequencer", usize::from(sequencer));
-        batch.certify(sequencer, trestle_rollup::schnorr::sign(&batch.digest(&bridge.instance), &signer));
-    }
-    bridge.envelope(41, Kind::Batch, batch.encode())
+    let batch = bridge.certified(1, &[bridge.transfer(1, 0, 1, 0, 0)], &[0, 1, 2]);
+    bridge.envelope(41, Kind::Batch, [&bridge.payload(&batch)[..], &[9; 20]].concat())
 }
 
 #[test]
@@ -92,7 +87,20 @@ fn all_kinds_of_content_are_made_of_what_native_code_makes_of_them() {
     let bad = |input, change: fn(&mut trestle_rollup::Batch)| {
         let mut batch = batch.clone();
         change(&mut batch);
-        bridge.envelope(input, Kind::Batch, batch.encode())
+        bridge.posted(input, &batch)
+    };
+    // By indices that accounts have, and have not, and those of others.
+    let named = |input, indices: [u32; 2]| {
+        let transfers = [bridge.transfer(0, 1, 1, 1, 4), bridge.transfer(0, 1, 2_000, 3, 5)];
+        let batch = bridge.certified(1, &transfers, &[0, 1, 2]);
+        let index =
+            |named: &Account| Ok::<_, ()>((0..2).find(|user| account(*user) == *named).map(|user| indices[user]));
+        bridge.envelope(input, Kind::Batch, batch.compact(&bridge.instance, index).unwrap())
+    };
+    let forged = {
+        let mut forged = bridge.transfer(0, 1, 1, 0, 4);
+        forged.signature[3] ^= 1;
+        forged
     };
     events.extend(block(
         &mut world,
@@ -100,11 +108,14 @@ fn all_kinds_of_content_are_made_of_what_native_code_makes_of_them() {
             bridge.batch(20, 5, &[]),
             bridge.batch(21, 0, &transfers),
             bridge.batch(22, 0, &[]),
-            bridge.envelope(23, Kind::Batch, bridge.certified(1, &[], &[0, 1]).encode()),
-            bridge.envelope(24, Kind::Batch, bridge.certified(1, &[], &[0, 1, 2, 9]).encode()),
+            bridge.posted(23, &bridge.certified(1, &[], &[0, 1])),
+            bridge.posted(24, &bridge.certified(1, &[], &[0, 1, 2, 9])),
             bad(30, |batch| batch.certificate[2].1[40] ^= 1),
             bad(31, |batch| batch.certificate[0].1 = [0xff; 64]),
-            bad(32, |batch| batch.certificate.swap(0, 1)),
+            named(32, [0, 99]),
+            named(33, [1, 0]),
+            bridge.posted(34, &bridge.certified(1, &[forged], &[0, 1, 2])),
+            named(35, [0, 1]),
             bridge.envelope(25, Kind::Batch, vec![1, 2, 3]),
             bridge.envelope(26, Kind::Batch, vec![]),
             trailing(&bridge),
@@ -113,11 +124,6 @@ fn all_kinds_of_content_are_made_of_what_native_code_makes_of_them() {
 
     let pay = |input, id, denomination, slot| bridge.payout(input, id, destination(0), denomination, slot);
     // Forced transactions, with an annex, too, and with what is none.
-    let forged = {
-        let mut forged = bridge.transfer(0, 1, 1, 0, 4);
-        forged.signature[3] ^= 1;
-        forged
-    };
     // An account that is no point of the curve.
     let nobody = SignedTransaction {
         transaction: Transaction::Transfer { from: Account([0xff; 32]), to: account(0), amount: 1, fee: 0, nonce: 0 },
@@ -174,13 +180,29 @@ fn all_kinds_of_content_are_made_of_what_native_code_makes_of_them() {
             bridge.admin(82, AdminOperation::SetOperator { index: 9, key: new }),
             bridge.admin(83, AdminOperation::RetireOperator { index: 0 }),
             bridge.admin(84, AdminOperation::RetireOperator { index: 0 }),
-            bridge.admin(85, AdminOperation::SetSequencer { index: 4, key: new }),
-            bridge.admin(86, AdminOperation::RemoveSequencer { index: 4 }),
-            bridge.admin(87, AdminOperation::RemoveSequencer { index: 2 }),
-            script_byte(bridge.admin(88, AdminOperation::RemoveSequencer { index: 3 }), 1, 0),
-            script_byte(bridge.admin(89, AdminOperation::RemoveSequencer { index: 3 }), 1, 64),
+            script_byte(bridge.admin(88, AdminOperation::RetireOperator { index: 1 }), 1, 0),
+            script_byte(bridge.admin(89, AdminOperation::RetireOperator { index: 1 }), 1, 64),
         ],
     ));
+
+    // Other sequencers.
+    let change =
+        |set, new: &[(&str, usize)], by: &[u8], agreed: &[u8]| bridge.membership(set, new, by, agreed).encode();
+    let others = [("new", 1), ("new", 2)];
+    let changes = [
+        change(2, &others, &[0, 1, 2], &[0, 1, 2]),
+        change(1, &[], &[0, 1, 2], &[0, 1, 2]),
+        change(1, &others, &[0, 1], &[0, 1, 2]),
+        change(1, &others, &[0, 1, 2], &[0, 1]),
+        change(1, &others, &[0, 1, 2], &[0, 1, 2]),
+        change(1, &others, &[0, 1, 2], &[0, 1, 2]),
+    ];
+    let changes = (90..).zip(changes).map(|(input, change)| bridge.envelope(input, Kind::Membership, change));
+    events.extend(block(&mut world, changes.collect()));
+    for input in 100..100 + u32::from(bridge.parameters.membership_delay) {
+        let late = bridge.posted(input, &bridge.certified(2 + u64::from(input - 100), &[], &[0, 1, 2]));
+        events.extend(block(&mut world, vec![late]));
+    }
 
     // All of that did happen, each kind and each reason not to.
     let name = |event: &Event| {
@@ -220,6 +242,12 @@ fn all_kinds_of_content_are_made_of_what_native_code_makes_of_them() {
         "Skipped SlotUsed",
         "Skipped BatchNumber",
         "Skipped Certificate",
+        "Skipped AccountIndex",
+        "Skipped Aggregate",
+        "SequencersChanged",
+        "Skipped SetNumber",
+        "Skipped Members",
+        "Skipped Majority",
         "Skipped Administration",
         "Refused Signature",
     ];
@@ -291,6 +319,7 @@ fn seeds(bridge: &Bridge) -> Vec<bitcoin::Transaction> {
         bridge.payout(4, 0, destination(0), 0, None),
         bridge.payout(5, 0, destination(0), 0, slot(0, 0, 1)),
         bridge.admin(6, AdminOperation::SetOperator { index: 2, key: x_only(&key("new", 0)) }),
+        bridge.envelope(7, Kind::Membership, bridge.membership(1, &[("new", 0)], &[0, 1, 2], &[0, 1, 2]).encode()),
     ];
     ours.into_iter().chain(mainnet::block().txdata.into_iter().skip(1).step_by(97).take(12)).collect()
 }

@@ -94,7 +94,7 @@ fn all_else_costs_less_for_its_weight_even_on_paths_of_250_levels() {
         // Paid to a public key hash, which is shortest.
         let mut world = deep(records.chain([Key::Account(account(1))]).collect());
         let mut state = State::new(&mut world.layer.nodes, world.layer.entry.state_root);
-        let rich = trestle_rollup::AccountState { balance: 1_000_000_000, nonce: 0 };
+        let rich = trestle_rollup::AccountState { balance: 1_000_000_000, nonce: 0, index: Some(1) };
         state.set(Key::Account(account(1)), rich.encode()).unwrap();
         let mut new = Nodes::default();
         world.layer.entry.state_root = state.commit(|digest, m, b| {

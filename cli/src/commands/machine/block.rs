@@ -61,6 +61,8 @@ fn empty(genesis_hash: [u8; 32]) -> Parameters {
         grace: 12,
         operators: vec![[4; 32]],
         sequencers: vec![[5; 32]],
+        signers: vec![],
+        membership_delay: 12,
         genesis_height: 0,
         genesis_hash,
         bridge: [0; 32],

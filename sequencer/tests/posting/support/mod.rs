@@ -42,6 +42,8 @@ pub fn parameters(sequencers: usize) -> Parameters {
         grace: 4,
         operators: vec![x_only(&key("operator", 0))],
         sequencers: (0..sequencers).map(|index| x_only(&key("sequencer", index))).collect(),
+        signers: vec![],
+        membership_delay: 12,
         genesis_height: 100,
         genesis_hash: [0x11; 32],
         bridge: [0; 32],
@@ -129,6 +131,11 @@ impl World {
         let change = Destination::P2tr(poster).script_pubkey();
         let reveal = spend(OutPoint::new(commit.compute_txid(), 0), witness, vec![(500, change)]);
         (commit, reveal)
+    }
+
+    /// How a batch goes to Bitcoin, with all accounts by their keys.
+    pub fn payload(&self, batch: &Batch) -> Vec<u8> {
+        batch.compact(&self.ledger.parameters().instance(), |_| Ok::<_, std::convert::Infallible>(None)).unwrap()
     }
 
     pub fn posting(&mut self, payload: Vec<u8>) -> (Transaction, Transaction) {
