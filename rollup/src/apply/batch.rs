@@ -102,6 +102,7 @@ impl<H: Host, S: Sink> Actions<'_, H, S> {
             let account = self.state.account(certifier)?;
             // No balance is more than the supply, which fits: the fees were taken from balances.
             let balance = account.balance.saturating_add(credit);
+            // There is an index left for it: 2^32 accounts would take more blocks than twenty years have.
             self.state.set_account(&mut self.meta, *certifier, &AccountState { balance, ..account })?;
         }
         Ok(())

@@ -91,7 +91,7 @@ fn all_kinds_of_content_are_made_of_what_native_code_makes_of_them() {
     };
     // By indices that accounts have, and have not, and those of others.
     let named = |input, indices: [u32; 2]| {
-        let transfers = [bridge.transfer(0, 1, 1, 1, 4), bridge.transfer(0, 1, 2_000, 3, 5)];
+        let transfers = [bridge.transfer(0, 1, 1, 1, 50), bridge.transfer(0, 1, 2_000, 3, 51)];
         let batch = bridge.certified(1, &transfers, &[0, 1, 2]);
         let index =
             |named: &Account| Ok::<_, ()>((0..2).find(|user| account(*user) == *named).map(|user| indices[user]));
