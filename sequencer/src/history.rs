@@ -29,7 +29,9 @@ pub fn receipt(
     };
     let (tip, state) = (ledger.tip().0, ledger.state_at_tip());
     if state.meta()?.batches <= part.number {
-        return Ok(Some(Receipt::Ordered { height, number: part.number }));
+        // Without its certificate the user could show it to nobody.
+        let is_certified = orderer.certified_part(height)?.is_some();
+        return Ok(Some(if is_certified { Receipt::Ordered { height, number: part.number } } else { Receipt::Pending }));
     }
     let transaction = &signed.transaction;
     if state.account(&transaction.from())?.nonce <= transaction.nonce() {

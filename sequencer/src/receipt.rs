@@ -38,9 +38,9 @@ pub enum Rejection {
 /// What became of a transaction that was accepted.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Receipt {
-    /// It waits for a block.
+    /// It waits for a block, or its block for its certificate.
     Pending,
-    /// It is final on the Layer 2, and Bitcoin has not executed its batch yet.
+    /// It is final on the Layer 2, with a certificate, and Bitcoin has not executed its batch yet.
     Ordered {
         /// Height of its Layer 2 block.
         height: u64,

@@ -167,11 +167,11 @@ impl From<Certificate> for BatchStatus {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "state", rename_all = "snake_case")]
 pub enum ReceiptStatus {
-    /// It waits for a block.
+    /// It waits for a block, or its block for its certificate.
     Pending,
     /// It is final on the Layer 2; Bitcoin has not executed its batch yet.
     Ordered {
-        /// Its block, with the signatures so far.
+        /// Its block, with a quorum's signatures.
         block: BlockStatus,
     },
     /// Executed.
