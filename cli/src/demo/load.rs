@@ -286,3 +286,16 @@ impl Load {
         transfer % USERS % self.clients.len()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    #[ignore = "two minutes of load: `make bench` puts it on an optimized build"]
+    fn a_rate_is_sustained_and_a_killed_sequencer_comes_back() {
+        let figures = super::measure(&|line| println!("{line}")).unwrap();
+        for figure in &figures {
+            println!("{}", serde_json::to_string(figure).unwrap());
+        }
+        assert!(figures.iter().all(|figure| figure.value > 0.0));
+    }
+}
