@@ -11,12 +11,7 @@ use crate::receipt::{Failure, Receipt};
 ///
 /// # Errors
 /// If a store fails.
-pub fn receipt(
-    orderer: &Orderer,
-    ledger: &Ledger,
-    confirmations: u32,
-    id: &Digest,
-) -> Result<Option<Receipt>, Error> {
+pub fn receipt(orderer: &Orderer, ledger: &Ledger, confirmations: u32, id: &Digest) -> Result<Option<Receipt>, Error> {
     let height = match orderer.fate(id)? {
         None => return Ok(None),
         Some(Fate::Waiting) => return Ok(Some(Receipt::Pending)),
@@ -31,7 +26,11 @@ pub fn receipt(
     if state.meta()?.batches <= part.number {
         // Without its certificate the user could show it to nobody.
         let is_certified = orderer.certified_part(height)?.is_some();
-        return Ok(Some(if is_certified { Receipt::Ordered { height, number: part.number } } else { Receipt::Pending }));
+        return Ok(Some(if is_certified {
+            Receipt::Ordered { height, number: part.number }
+        } else {
+            Receipt::Pending
+        }));
     }
     let transaction = &signed.transaction;
     if state.account(&transaction.from())?.nonce <= transaction.nonce() {

@@ -3,6 +3,7 @@
 //! All of them check everything first and act last, and what they act with is written down before it is sent
 //! ([`crate::user::journal`]): a command that fails has either done nothing, or says what is on record and how to go on.
 
+mod certificate;
 mod deposit;
 mod describe;
 mod error;

@@ -184,7 +184,12 @@ struct Tried {
 impl std::fmt::Debug for Tried {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Self { sent, refused, final_count, behind, .. } = self;
-        write!(f, "{final_count} of {sent} final, {refused} refused, p50 {} ms, p99 {} ms, {behind:?} behind", self.at(50), self.at(99))
+        write!(
+            f,
+            "{final_count} of {sent} final, {refused} refused, p50 {} ms, p99 {} ms, {behind:?} behind",
+            self.at(50),
+            self.at(99)
+        )
     }
 }
 
@@ -252,7 +257,9 @@ impl Load {
                     next += 1;
                     let mut sent = self.sent[at].lock().unwrap_or_else(PoisonError::into_inner);
                     sent.insert(transfer.clone(), Instant::now());
-                    shares[at].insert("sequencer_submit", rpc_params![transfer.to_lower_hex_string()]).map_err(check)?;
+                    shares[at]
+                        .insert("sequencer_submit", rpc_params![transfer.to_lower_hex_string()])
+                        .map_err(check)?;
                 }
                 for (client, share) in self.clients.iter().zip(shares) {
                     if share.iter().next().is_some() {

@@ -86,7 +86,9 @@ impl Backend for Served {
             ReceiptQuery::Submitted(id) => Ok(match world.sequencers.receipt(id)? {
                 None => Receipt::Unknown,
                 Some(ReceiptStatus::Pending) => Receipt::Pending,
-                Some(ReceiptStatus::Ordered { block }) => Receipt::Batched { number: block.batch },
+                Some(ReceiptStatus::Ordered { block }) => {
+                    Receipt::Batched { number: block.batch, certificate: Some(Box::new(block)) }
+                }
                 Some(ReceiptStatus::Executed { height, .. }) => {
                     Receipt::Executed { height, txid: None, withdrawal: None }
                 }

@@ -146,8 +146,7 @@ impl Sequencers {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime = Background(Some(runtime.map_err(system("starting a runtime"))?));
         let running = directories.iter().map(|_| None).collect();
-        let mut all =
-            Self { directories, running, program: program()?, arguments, runtime, first: 0, busy: true };
+        let mut all = Self { directories, running, program: program()?, arguments, runtime, first: 0, busy: true };
         all.start_all(false)?;
         Ok(all)
     }

@@ -37,8 +37,8 @@ pub use challenger::ChallengerRole;
 pub use committee::{SignerRole, Signers};
 pub use operator::OperatorRole;
 pub use role::{Role, Secrets, directory};
-pub(crate) use sender::{Handle, Sent, is_replaced};
 pub use sender::Sender;
+pub(crate) use sender::{Handle, Sent, is_replaced};
 pub use shared_lanes::SharedLanes;
 pub use timeline::{Step as TimelineStep, Timeline};
 

@@ -104,8 +104,7 @@ pub fn run(args: &SequencerArgs, output: &Output) -> Result<Report, commands::Er
 
 fn work(args: &SequencerArgs, output: &Output) -> Result<Report, Error> {
     let json = fs::read(&args.parameters).map_err(|e| Error::file(&args.parameters, e))?;
-    let parameters: BridgeParameters =
-        serde_json::from_slice(&json).map_err(|e| Error::file(&args.parameters, e))?;
+    let parameters: BridgeParameters = serde_json::from_slice(&json).map_err(|e| Error::file(&args.parameters, e))?;
     let bridge = Arc::new(Bridge::new(parameters).map_err(runtime::Error::Parameters)?);
     let members = set::read(&args.set, &bridge)?;
     let network = bridge.parameters.network;
@@ -127,7 +126,8 @@ fn work(args: &SequencerArgs, output: &Output) -> Result<Report, Error> {
     let mut running = serve(sockets, orderer).map_err(|e| Error::file(&args.dir, e))?;
 
     let (wake, woken) = std::sync::mpsc::channel();
-    let server = Server::new(hands.ledger().clone(), &running, hands.key().x_only_public_key().0, args.refuse, wake.clone());
+    let server =
+        Server::new(hands.ledger().clone(), &running, hands.key().x_only_public_key().0, args.refuse, wake.clone());
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, args.rpc_port));
     let offer = Offer { methods: server.methods()?, subscriptions: true, metrics: Some(server.metrics()) };
     let serving = listen(address, offer)?;

@@ -36,12 +36,7 @@ const METHODS: [Method; 12] = [
         &[("height", NUMBER)],
         "block",
     ),
-    (
-        "sequencer_batch",
-        "A batch that was cut; null if it was not.",
-        &[("number", NUMBER)],
-        "batch",
-    ),
+    ("sequencer_batch", "A batch that was cut; null if it was not.", &[("number", NUMBER)], "batch"),
     ("sequencer_entry", "R_h and what it commits to.", &[("height", NUMBER)], "entry"),
     (
         "sequencer_proof",
@@ -142,9 +137,8 @@ fn schemas() -> Value {
 #[must_use]
 pub fn document() -> Value {
     let method = |(name, summary, parameters, result): &Method| {
-        let parameter = |(name, schema): &(&str, &str)| {
-            json!({ "name": name, "required": true, "schema": reference(schema) })
-        };
+        let parameter =
+            |(name, schema): &(&str, &str)| json!({ "name": name, "required": true, "schema": reference(schema) });
         let parameters: Vec<_> = parameters.iter().map(parameter).collect();
         let result = json!({ "name": result, "schema": reference(result) });
         json!({

@@ -52,7 +52,14 @@ pub fn prove(ledger: &Ledger, account: XOnlyPublicKey, entry: EntryStatus) -> Re
             _ => break,
         }
     }
-    Ok(AccountProof { entry, account, balance: Amount::from_sat(found.balance), nonce: found.nonce, index: found.index, nodes })
+    Ok(AccountProof {
+        entry,
+        account,
+        balance: Amount::from_sat(found.balance),
+        nonce: found.nonce,
+        index: found.index,
+        nodes,
+    })
 }
 
 impl AccountProof {

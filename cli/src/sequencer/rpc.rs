@@ -8,8 +8,8 @@ use bitcoin::{Amount, XOnlyPublicKey};
 use jsonrpsee::core::SubscriptionResult;
 use jsonrpsee::proc_macros::rpc;
 use serde::{Deserialize, Serialize};
-use trestle_rollup::{Certificate, Signatures};
-use trestle_sequencer::consensus::{Conflict, Part};
+use trestle_rollup::{Certificate, Digest, Signatures, SignedTransaction};
+use trestle_sequencer::consensus::{Conflict, Part, Promise};
 
 use super::proof::AccountProof;
 use crate::rpc::RpcError;
@@ -142,6 +142,19 @@ impl BlockStatus {
         let transactions = part.decoded().iter().map(|signed| hex(signed.encode())).collect();
         let (batch, first) = (part.number, part.first);
         Self { height, batch, first, transactions, signatures: signed(&part.certificate) }
+    }
+}
+
+impl BlockStatus {
+    /// Whether it proves that a quorum of these sequencers promised to have this transaction executed.
+    #[must_use]
+    pub fn proves(&self, signed: &SignedTransaction, instance: &Digest, keys: &[[u8; 32]]) -> bool {
+        let decode = |text: &String| <Vec<u8> as bitcoin::hex::FromHex>::from_hex(text).ok();
+        let Some(transactions) = self.transactions.iter().map(decode).collect::<Option<Vec<_>>>() else { return false };
+        let signatures = self.signatures.iter().map(|signed| (signed.sequencer, signed.signature.serialize()));
+        let (number, first, certificate) = (self.batch, self.first, signatures.collect());
+        let part = Part { number, first, transactions: transactions.concat(), certificate };
+        part.decoded().contains(signed) && Promise::Part(part).is_certified(instance, keys)
     }
 }
 

@@ -63,9 +63,8 @@ pub fn read(file: &Path, bridge: &Bridge) -> Result<Vec<([u8; 32], SocketAddr)>,
     let member = |(index, peer): (usize, &Peer)| {
         let message = message(&bridge.instance, &peer.network_key.0, &peer.address);
         let signed = Secp256k1::verification_only().verify_schnorr(&peer.signature, &message, &peer.key);
-        signed.map_err(|_| {
-            Error::Set(format!("{}: the signature of sequencer {index} is not valid", file.display()))
-        })?;
+        signed
+            .map_err(|_| Error::Set(format!("{}: the signature of sequencer {index} is not valid", file.display())))?;
         Ok((peer.network_key.0, peer.address))
     };
     peers.iter().enumerate().map(member).collect()

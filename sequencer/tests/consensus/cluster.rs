@@ -18,9 +18,7 @@ use commonware_utils::channel::mpsc;
 use commonware_utils::{NZU32, NZUsize, Probability};
 use trestle_rollup::{Ledger, SignedTransaction};
 use trestle_sequencer::Policy;
-use trestle_sequencer::consensus::{
-    self, Block, Channels, Config, Orderer, Promise, Shared, Subject, Timings,
-};
+use trestle_sequencer::consensus::{self, Block, Channels, Config, Orderer, Promise, Shared, Subject, Timings};
 
 use crate::support::{CONFIRMATIONS, World, key, parameters};
 
@@ -405,7 +403,10 @@ mod spam {
                             Message::Signature { subject: Subject::Batch(number), signature: [number as u8; 64] },
                             Message::Signature { subject: Subject::Part(number), signature: [number as u8; 64] },
                             Message::Ask { subject: Subject::Part(number / 3) },
-                            Message::Certificate { subject: Subject::Batch(number / 2), signatures: vec![(0, [1; 64]), (9, [2; 64])] },
+                            Message::Certificate {
+                                subject: Subject::Batch(number / 2),
+                                signatures: vec![(0, [1; 64]), (9, [2; 64])],
+                            },
                             Message::Transactions(bent.clone()),
                         ];
                         for lie in lies {

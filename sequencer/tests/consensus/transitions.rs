@@ -190,8 +190,7 @@ fn what_is_final_is_signed_once_and_certified_by_a_quorum() {
     let part = Part { number: 0, first: 0, transactions, certificate: Vec::new() };
     let batch = Batch::new(0, &[transfer]);
     let instance = bench.instance();
-    let subjects =
-        [(Subject::Part(height), part.digest(&instance)), (Subject::Batch(0), batch.digest(&instance))];
+    let subjects = [(Subject::Part(height), part.digest(&instance)), (Subject::Batch(0), batch.digest(&instance))];
     for (subject, digest) in subjects {
         let signature = |index: usize| schnorr::sign(&digest, &key("sequencer", index));
         let say = |index: usize| Message::Signature { subject, signature: signature(index) };

@@ -21,8 +21,7 @@ pub struct Posters {
 }
 
 fn open(db: &sled::Db, index: usize) -> Poster {
-    let turns =
-        Turns { index: index as u8, sequencers: SEQUENCERS, patience: PATIENCE, confirmations: CONFIRMATIONS };
+    let turns = Turns { index: index as u8, sequencers: SEQUENCERS, patience: PATIENCE, confirmations: CONFIRMATIONS };
     Poster::open(db, turns).unwrap()
 }
 
@@ -33,8 +32,7 @@ impl Posters {
         let mint = world.mint(0);
         world.mine(vec![mint]);
         (0..4).for_each(|_| world.mine(Vec::new()));
-        let dbs: Vec<_> =
-            (0..SEQUENCERS).map(|_| sled::Config::new().temporary(true).open().unwrap()).collect();
+        let dbs: Vec<_> = (0..SEQUENCERS).map(|_| sled::Config::new().temporary(true).open().unwrap()).collect();
         let posters = (0..).zip(&dbs).map(|(index, db)| open(db, index)).collect();
         Self { world, batches: Vec::new(), dbs, posters, made: Vec::new() }
     }
