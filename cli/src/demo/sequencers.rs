@@ -63,7 +63,7 @@ impl Played {
         let start = Instant::now();
         stage.world().sequencers.restart(index)?;
         loop {
-            let world = stage.world();
+            let mut world = stage.world();
             let tip = world.height()?;
             let statuses = world.sequencers.sync(tip);
             let heights: Vec<_> = statuses.iter().map(|status| status.as_ref().map(|status| status.height)).collect();

@@ -252,8 +252,9 @@ impl Sequencers {
         }
     }
 
-    /// How each stands, once it has done what is due at this height of Bitcoin; none of one that does not answer.
-    pub fn sync(&self, height: u32) -> Vec<Option<SequencerStatus>> {
+    /// How each stands, once it has done what is due at this height of Bitcoin; none of one that does not answer. The one
+    /// that is furthest is asked first from now on: one that was just started may be behind.
+    pub fn sync(&mut self, height: u32) -> Vec<Option<SequencerStatus>> {
         let ask = |running: &Option<Running>| {
             let client = running.as_ref().map(|running| running.client.clone());
             async move { client?.sync(height).await.ok() }
@@ -267,7 +268,10 @@ impl Sequencers {
             }
             answers
         });
-        answers.unwrap_or_default()
+        let answers: Vec<Option<SequencerStatus>> = answers.unwrap_or_default();
+        let heights = answers.iter().enumerate().filter_map(|(index, status)| Some((status.as_ref()?.height, index)));
+        self.first = heights.max().map_or(self.first, |(_, furthest)| furthest);
+        answers
     }
 
     /// The first answer that one of them gives; what one refuses, all refuse.

@@ -7,7 +7,7 @@ mod questions;
 
 use bitcoin::secp256k1::Keypair;
 use commonware_cryptography::{Digested, Digestible as _};
-use trestle_rollup::{Account, AccountState, Batch, Certificate, Digest, Ledger, Refusal, SignedTransaction};
+use trestle_rollup::{Account, Batch, Certificate, Digest, Ledger, Refusal, SignedTransaction};
 
 use super::block::Block;
 use super::certificate::{Conflict, Part, Promise};
