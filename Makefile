@@ -17,6 +17,7 @@ test: setup
 # One JSON object a line on stdout; everything else on stderr.
 bench: setup
 	@$(env) $(CARGO) bench --locked -p trestle-cli --bench figures
+	@$(CARGO) bench --locked -p trestle-challenger --bench simulation
 
 # The program that the machine runs, its hash and its toolchain: all committed. `zkvm-adapter/guest/build.sh --check` compares.
 guest: setup
@@ -27,5 +28,5 @@ guest: setup
 fuzz:
 	cd rollup && for target in apply_block parse_transaction; do \
 		$(CARGO) +nightly fuzz run $$target -- -max_total_time=$(or $(SECONDS),60) || exit; done
-	cd taptree-trace && for target in read_witness judge_leaf compress; do \
+	cd taptree-trace && for target in read_witness judge_leaf operator_keys compress; do \
 		$(CARGO) +nightly fuzz run $$target -- -max_total_time=$(or $(SECONDS),60) -max_len=1024 || exit; done

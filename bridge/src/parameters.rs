@@ -171,8 +171,8 @@ impl BridgeParameters {
             network: Network::Regtest,
             refund_delay: Height::from(60),
             delta1: Height::from(12),
-            delta2: Height::from(640),
-            turn: Height::from(8),
+            delta2: Height::from(688),
+            turn: Height::from(9),
             confirmations: 6,
             cooperative_window: 16,
             operator_window: 30,
@@ -212,6 +212,12 @@ impl BridgeParameters {
             genesis,
             guest: sha256::Hash::from_byte_array(guest::ROOT),
         }
+    }
+
+    /// The least Δ2 for lanes of so many turns: a lane is entered within Δ1, each turn can take T_turn, and then there is time to
+    /// have Slash mined.
+    pub fn least_delta2(&self, turns: u32) -> u32 {
+        u32::from(self.delta1.value()) + (turns + 2) * u32::from(self.turn.value()) + 1
     }
 
     /// Checks everything that a person could get wrong.

@@ -72,13 +72,13 @@ fn what_a_person_gets_wrong_is_said_with_what_to_do() {
         ),
         (
             |p| p.delta2 = Height::from(24),
-            "delta2 is 24 blocks: raise it to at least 613 (a lane is entered within delta1, each of its turns can take `turn` \
+            "delta2 is 24 blocks: raise it to at least 688 (a lane is entered within delta1, each of its turns can take `turn` \
              blocks, and then Slash has to be mined)",
         ),
         (
-            |p| p.turn = Height::from(6),
-            "turn is 6 blocks: raise it to at least 7 (what the other side has done may still be replaced when it is not \
-             `confirmations` deep)",
+            |p| p.turn = Height::from(8),
+            "turn is 8 blocks: raise it to at least 9 (a move can have to wait until another is `confirmations` deep, and must \
+             then be mined itself, though a reorganisation may leave it out)",
         ),
         (
             |p| p.challenger_bond = Amount::from_sat(400_000),
@@ -147,7 +147,7 @@ fn the_smallest_amounts_that_pass_make_transactions_that_can_be_built() {
 fn every_parameter_is_part_of_the_digest() {
     let base = parameters().digest();
     let changes: [fn(&mut BridgeParameters); 6] = [
-        |p| p.delta2 = Height::from(641),
+        |p| p.delta2 = Height::from(689),
         |p| p.challengers.swap(0, 1),
         |p| p.signers.swap(0, 1),
         |p| p.connector = Amount::from_sat(331),

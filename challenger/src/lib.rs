@@ -3,6 +3,7 @@
 pub mod dispute;
 mod error;
 pub mod lane;
+mod need;
 pub mod operator;
 mod phase;
 mod signatures;
@@ -11,6 +12,7 @@ pub mod view;
 pub mod watchtower;
 
 pub use error::Error;
+pub use need::Need;
 pub use view::{ChainView, Mined, View, ViewError};
 
 /// Whether a block at `height` has K blocks on top of it when the tip is at `tip`: then it is settled.

@@ -28,6 +28,11 @@ impl LaneName {
     }
 }
 
+/// Bytes of all records of a tree.
+pub(crate) fn tree_bytes(tree: &sled::Tree) -> Result<usize, Error> {
+    tree.iter().try_fold(0, |bytes, item| item.map(|(key, value)| bytes + key.len() + value.len())).map_err(Into::into)
+}
+
 /// Signatures in a sled tree. Those of a lane, which are used together, are in one record.
 pub(crate) struct Signatures {
     tree: sled::Tree,
@@ -75,6 +80,11 @@ impl Signatures {
     /// Whether every signature of a lane is held.
     pub fn holds_lane(&self, name: &LaneName) -> Result<bool, Error> {
         Ok(self.tree.contains_key(name.key())?)
+    }
+
+    /// Bytes of the record with the signatures of a lane.
+    pub fn lane_bytes(&self, name: &LaneName) -> Result<usize, Error> {
+        Ok(self.tree.get(name.key())?.map_or(0, |record| name.key().len() + record.len()))
     }
 
     /// The signatures of a lane, in the order in which the committee makes them; none while they are not all here.

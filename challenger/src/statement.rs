@@ -6,9 +6,9 @@ use trestle_rollup::SlotId;
 use crate::Error;
 use crate::view::View;
 
-/// The statement about the block at a height, if the ledger has it and it comes after the checkpoint.
+/// The statement about the block at a height, if the ledger has it and it does not come before the checkpoint.
 pub(crate) fn statement_at(view: &dyn View, checkpoint: u32, height: u32) -> Result<Option<Statement>, Error> {
-    let Some(n) = height.checked_sub(checkpoint).filter(|n| *n > 0).and_then(|n| u16::try_from(n).ok()) else {
+    let Some(n) = height.checked_sub(checkpoint).and_then(|n| u16::try_from(n).ok()) else {
         return Ok(None);
     };
     Ok(view.ledger().entry(height)?.map(|entry| {
@@ -26,7 +26,7 @@ pub(crate) fn holds(
     confirmations: u16,
 ) -> Result<bool, Error> {
     let height = checkpoint.saturating_add(u32::from(statement.n));
-    if statement.n == 0 || view.ledger().entry(height)?.is_none() {
+    if view.ledger().entry(height)?.is_none() {
         return Ok(false);
     }
     let state = view.ledger().state(height)?;

@@ -10,10 +10,13 @@ use bitcoin::{Network, OutPoint};
 use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 
+use trestle_challenger::operator::lie::Since;
+use trestle_taptree_trace::lane::Arity;
 use trestle_zkvm_adapter::layout::TRACE_STEPS;
 use trestle_zkvm_adapter::{INPUT_WORDS, InputWords, Kind};
 
 use crate::amount::AmountArg;
+use crate::demo::HostileKind;
 
 /// The port of the devnet's JSON-RPC interface.
 pub const DEFAULT_RPC_PORT: u16 = 17080;
@@ -131,6 +134,11 @@ pub enum Command {
     /// Needs no node and no wallet.
     #[command(subcommand)]
     Script(ScriptCommand),
+    /// Show what a dispute's lane costs
+    ///
+    /// Needs no node and no wallet.
+    #[command(subcommand)]
+    Lane(LaneCommand),
     /// Leave a whole bridge running on regtest, with a JSON-RPC interface on this machine
     ///
     /// Bitcoind, the signers, operators, sequencers and challenger run until you press Ctrl-C. The other commands talk
@@ -304,45 +312,121 @@ pub struct DemoArgs {
     /// Where to write the report
     #[arg(long, default_value = "target/demo/report.json", value_name = "PATH")]
     pub report: PathBuf,
-    /// Play a dispute alone: an operator claims what it never paid, with this lie in the trace [instr, rs1, rs2, load, store, code,
-    /// pc, unhash, input, halt, root], or none in it [unpaid]
-    #[arg(long, value_name = "KIND", value_parser = lie)]
+    /// Play a dispute alone: an operator claims what is not so, and the challenger slashes it; or (hostile) an operator has paid, and
+    /// challengers contest what it claims
+    ///
+    /// claims:    unpaid
+    ///            early, premature   before the payout is deep; before there is one, which then follows
+    ///            late-payout        it was mined after the operator's time
+    ///            script, amount     it paid somebody else, or too little
+    ///            double             one payout, and two slots
+    ///            beyond             about a block that is not there
+    /// history:   state-early, state-middle, state-late, fork
+    /// trace:     instr, rs1, rs2, load, store, code, pc, unhash, input, halt, root
+    /// openings:  path, sibling, direction, opening-block, opening-step, opening-node
+    /// and:       silence            from one of the operator's moves on
+    /// hostile-:  stall, noshow, random, walk, double, access, forward, late, every-lane, fork, frontrun, reorg
+    #[arg(long, value_name = "KIND", value_parser = lie, verbatim_doc_comment)]
     pub dispute: Option<DisputeKind>,
-    /// The step of the lie, or the first after it at which it can be told [default: by the seed]
+    /// The step of a lie in the trace, or the first after it at which it can be told. Of silence, and of a fork, the operator's move
+    /// from which on it is silent, 1 to 36; of early and of beyond how many blocks after the payout, or the tip. Of
+    /// hostile-stall the turn that is let pass, of hostile-walk the cell, of hostile-double, -access and -frontrun how
+    /// (docs/protocol.md §7) [default: by the seed]
     #[arg(long, value_name = "STEP", requires = "dispute")]
     pub at: Option<u64>,
-    /// Have the operator answer nobody off chain
+    /// Have the operator answer nobody off chain, or a hostile challenger make every move on chain
     #[arg(long, requires = "dispute")]
     pub on_chain: bool,
-    /// Decides where the lie is
+    /// Decides where the lie is, and what it is where KIND leaves that open
     #[arg(long, value_name = "N", default_value_t = 1, requires = "dispute")]
     pub seed: u64,
 }
 
-/// What a false claim rests on.
+/// What is false in a dispute.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DisputeKind {
-    /// Nothing: the trace ends in acceptance without a reason.
+    /// Nobody was paid, and the trace ends in acceptance without a reason.
     Unpaid,
+    /// The payout is not deep in the claim's block.
+    Early,
+    /// The payout comes after the claim.
+    Premature,
+    /// The payout was mined after the operator's time.
+    LatePayout,
+    /// The payout paid somebody else.
+    Script,
+    /// The payout paid too little.
+    Amount,
+    /// One payout was claimed by two slots.
+    Double,
+    /// The claim's block is not there.
+    Beyond,
+    /// A state is false, in the first block, one in the middle, or the last.
+    State(Since),
+    /// Blocks are made up.
+    Fork,
+    /// The path of a memory access is wrong.
+    Path,
+    /// A node beside it is wrong.
+    Sibling,
+    /// A node is on the wrong side.
+    Direction,
+    /// The block opening is true, and not what the rounds of the history said.
+    OpeningBlock,
+    /// The step opening is true, and not what the rounds of the trace said.
+    OpeningStep,
+    /// The node opening is true, and not what the rounds of the path said.
+    OpeningNode,
+    /// The operator is silent from some move on.
+    Silence,
     /// A lie in the trace.
     Trace(Kind),
+    /// Nothing: hostile challengers contest what is true.
+    Hostile(HostileKind),
 }
+
+/// The names on the command line, but for those of lies in the trace.
+const NAMED: [(&str, DisputeKind); 19] = [
+    ("unpaid", DisputeKind::Unpaid),
+    ("early", DisputeKind::Early),
+    ("premature", DisputeKind::Premature),
+    ("late-payout", DisputeKind::LatePayout),
+    ("script", DisputeKind::Script),
+    ("amount", DisputeKind::Amount),
+    ("double", DisputeKind::Double),
+    ("beyond", DisputeKind::Beyond),
+    ("state-early", DisputeKind::State(Since::First)),
+    ("state-middle", DisputeKind::State(Since::Middle)),
+    ("state-late", DisputeKind::State(Since::Last)),
+    ("fork", DisputeKind::Fork),
+    ("path", DisputeKind::Path),
+    ("sibling", DisputeKind::Sibling),
+    ("direction", DisputeKind::Direction),
+    ("opening-block", DisputeKind::OpeningBlock),
+    ("opening-step", DisputeKind::OpeningStep),
+    ("opening-node", DisputeKind::OpeningNode),
+    ("silence", DisputeKind::Silence),
+];
 
 impl DisputeKind {
     /// The name on the command line.
     #[must_use]
-    pub const fn name(self) -> &'static str {
+    pub fn name(self) -> &'static str {
         match self {
-            Self::Unpaid => "unpaid",
             Self::Trace(kind) => kind.name(),
+            Self::Hostile(kind) => kind.name(),
+            _ => NAMED.into_iter().find(|(_, kind)| *kind == self).map_or("", |(name, _)| name),
         }
     }
 }
 
 fn lie(text: &str) -> Result<DisputeKind, String> {
-    match text {
-        "unpaid" => Ok(DisputeKind::Unpaid),
-        _ => text.parse().map(DisputeKind::Trace),
+    if let Ok(kind) = text.parse() {
+        return Ok(DisputeKind::Hostile(kind));
+    }
+    match NAMED.into_iter().find(|(name, _)| *name == text) {
+        Some((_, kind)) => Ok(kind),
+        None => text.parse().map(DisputeKind::Trace),
     }
 }
 
@@ -435,6 +519,32 @@ pub struct ScriptSizesArgs {
     pub confirmations: u16,
 }
 
+/// `trestle lane …`
+#[derive(Debug, Subcommand)]
+pub enum LaneCommand {
+    /// Compare the settings of the search's arity: bytes, blocks, signatures, storage, sat
+    ///
+    /// In each round of a search the operator signs the values that cut an interval into so many parts, and the challenger
+    /// chooses one. Lanes are built with 4; what the others would take is reckoned from the same scripts.
+    #[command(after_help = "Example:\n  trestle lane cost --arity 2..16 --feerate 20")]
+    Cost(LaneCostArgs),
+}
+
+/// `trestle lane cost`
+#[derive(Args, Clone, Debug)]
+pub struct LaneCostArgs {
+    /// The arities, from 2 to 16: one, or the first and the last with two dots between
+    #[arg(long, value_name = "A..B", default_value = "2..16", value_parser = arities)]
+    pub arity: Arities,
+    /// What the chain asks for, in sat/vB
+    #[arg(long, value_name = "SAT", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub feerate: u32,
+}
+
+/// From the first to the last.
+#[derive(Clone, Debug)]
+pub struct Arities(pub Vec<Arity>);
+
 /// What can be asked of any run.
 #[derive(Args, Clone, Debug)]
 pub struct Questions {
@@ -481,6 +591,15 @@ fn input_words(text: &str) -> Result<Box<InputWords>, String> {
     }
     words.iter_mut().zip(given).for_each(|(word, bytes)| *word = u32::from_le_bytes(*bytes));
     Ok(words)
+}
+
+fn arities(text: &str) -> Result<Arities, String> {
+    let (first, last) = text.split_once("..").unwrap_or((text, text));
+    let read = |part: &str| part.parse().ok().and_then(|parts: u8| Arity::new(parts).map(|_| parts));
+    match (read(first), read(last)) {
+        (Some(first), Some(last)) if first <= last => Ok(Arities((first..=last).filter_map(Arity::new).collect())),
+        _ => Err("give a number from 2 to 16, or two with two dots between: 2..16".into()),
+    }
 }
 
 fn seconds(text: &str) -> Result<Duration, String> {

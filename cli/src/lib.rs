@@ -6,6 +6,7 @@ pub mod commands;
 pub mod demo;
 pub mod devnet;
 pub mod figures;
+pub mod network;
 pub mod output;
 pub mod regtest;
 pub mod rpc;

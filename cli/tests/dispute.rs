@@ -29,6 +29,8 @@ fn a_false_claim_is_slashed_by_six_transactions_when_the_operator_plays_off_chai
         let dispute = dispute(kind, &[]);
         assert_eq!(actions(&dispute), ["Contest", "Challenge", "Step", "Step", "Disproved", "Slash"], "{kind}");
         assert_eq!(dispute["winner"], "challenger");
+        // All rounds are played at one tip: the one at which the claim is K deep.
+        assert_eq!(dispute["blocks"], 12, "{kind}");
         assert!(dispute["vbytes"].as_u64().unwrap() <= most, "{kind}: {}", dispute["vbytes"]);
     }
 }
@@ -52,4 +54,34 @@ fn an_operator_that_answers_nobody_is_slashed_by_the_chain_alone() {
     assert_eq!((steps, actions.len()), (2 * (8 + 22 + 3) + 1 + 3 + 2, 76));
     assert_eq!(dispute["on_chain"], true);
     assert!(dispute["vbytes"].as_u64().unwrap() <= 180_000, "{}", dispute["vbytes"]);
+}
+
+#[test]
+fn a_payout_that_counts_for_nothing_is_no_reason_to_claim() {
+    let dispute = dispute("script", &[]);
+    let expected = ["Contest", "Challenge", "Step", "Step", "Step", "Step", "Disproved", "Slash"];
+    assert_eq!(actions(&dispute), expected);
+    let payers: Vec<&str> =
+        dispute["txs"].as_array().unwrap().iter().map(|tx| tx["paid_by"].as_str().unwrap()).collect();
+    assert_eq!(payers[..2], ["operator 0's bond", "challenger 0's bond"]);
+    let passed: Vec<u64> = dispute["txs"].as_array().unwrap().iter().map(|tx| tx["blocks"].as_u64().unwrap()).collect();
+    assert!(passed[0] == 0 && passed.is_sorted() && passed.last().unwrap() + 1 == dispute["blocks"].as_u64().unwrap());
+}
+
+#[test]
+fn invented_blocks_have_to_be_a_chain() {
+    let dispute = dispute("fork", &["--seed", "3"]);
+    // The way in, the block opening, the question for headers, and K + 1 of them.
+    let steps = actions(&dispute).iter().filter(|action| *action == "Step").count();
+    assert_eq!((steps, actions(&dispute).len()), (2 + 1 + 7, 14));
+}
+
+#[test]
+fn an_operator_that_falls_silent_is_slashed_by_its_turn_alone() {
+    let dispute = dispute("silence", &["--at", "34"]);
+    // It has opened the block and the step, and the first round of a path.
+    let actions = actions(&dispute);
+    assert!(!actions.contains(&"Disproved".to_string()), "{actions:?}");
+    let last = dispute["txs"].as_array().unwrap().last().unwrap();
+    assert!(last["action"].as_str().unwrap().ends_with("Round(Path, 1)"), "{last}");
 }

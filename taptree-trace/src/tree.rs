@@ -93,6 +93,13 @@ impl LeafTree {
         self.beside(index).count()
     }
 
+    /// How many levels below the root a leaf would be in a tree of so many: the shape is a function of their number alone.
+    #[must_use]
+    pub fn depth_among(index: usize, leaves: usize) -> usize {
+        let levels = std::iter::successors(Some(leaves), |level| (*level > 1).then(|| level.div_ceil(2)));
+        levels.enumerate().filter(|(height, level)| ((index >> height) ^ 1) < *level).count()
+    }
+
     /// The hashes beside the way from a leaf to the root.
     fn beside(&self, index: usize) -> impl Iterator<Item = TapNodeHash> {
         let levels = self.levels.iter().enumerate();
@@ -169,6 +176,8 @@ mod tests {
             let (output, _) = tree.output_key(&secp, key());
             for (index, leaf) in leaves.iter().enumerate() {
                 let control = tree.control_block(&secp, key(), index).unwrap();
+                let depth = LeafTree::depth_among(index, leaves.len());
+                assert_eq!((control.merkle_branch.len(), tree.depth(index)), (depth, depth));
                 assert_eq!(tree.position(leaf_hash(&script(leaf))), Some(index));
                 assert!(control.verify_taproot_commitment(&secp, output.to_x_only_public_key(), &script(leaf)));
                 assert!(!control.verify_taproot_commitment(&secp, output.to_x_only_public_key(), &script(&(leaf + 1))));

@@ -37,6 +37,11 @@ fn a_leaf_accepts_what_its_mirror_refutes_and_nothing_else() {
 }
 
 #[test]
+fn bytes_are_keys_if_they_are_as_many_and_nothing_else() {
+    run(targets::operator_keys, 100);
+}
+
+#[test]
 fn script_compresses_as_the_native_function_does() {
     run(targets::compress, 50);
 }

@@ -95,7 +95,7 @@ fn a_contested_claim_that_nobody_disproves_is_finalized_slowly() {
     let (slot, vault) = (&graph.slots[0], s.vault());
     s.claim(slot);
     s.contest(slot, 0);
-    s.run_after(&slot.finalize_slow, 640);
+    s.run_after(&slot.finalize_slow, 688);
     s.reimburse(vault, slot, FinalizeKind::Slow);
 }
 

@@ -247,6 +247,14 @@ impl FaultyTrace {
         &self.honest
     }
 
+    /// The true opening of the step of the lie.
+    ///
+    /// # Errors
+    /// If the trace that the lie is put into has none.
+    pub fn truth(&mut self) -> Result<Opening, TraceError> {
+        self.honest.opening(self.step())
+    }
+
     /// The program.
     #[must_use]
     pub fn image(&self) -> &Image {

@@ -1,6 +1,6 @@
 //! What a lane costs, at most.
 
-use bitcoin::{Amount, Weight};
+use bitcoin::{Amount, FeeRate, Weight};
 
 use crate::connector::anchor;
 use crate::parameters::Bridge;
@@ -18,8 +18,11 @@ pub fn cost(bridge: &Bridge) -> Amount {
     let p = &bridge.parameters;
     let headers = u64::from(p.confirmations) + 1;
     let fork = (TO_FORK.0 + HEADER * headers, TO_FORK.1 + headers);
-    let of = |(weight, transactions): (Weight, u64)| {
-        p.presigned_fee_rate.fee_wu(weight).unwrap_or(Amount::MAX_MONEY) + anchor::VALUE * transactions
-    };
+    let of = |(weight, transactions)| price(p.presigned_fee_rate, weight, transactions);
     of(LONGEST).max(of(fork)) + p.connector
+}
+
+/// The fees of so many transactions, of this weight together, and their anchors.
+pub(super) fn price(rate: FeeRate, weight: Weight, transactions: u64) -> Amount {
+    rate.fee_wu(weight).unwrap_or(Amount::MAX_MONEY) + anchor::VALUE * transactions
 }

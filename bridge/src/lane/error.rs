@@ -37,6 +37,9 @@ pub enum LaneGraphError {
     /// The lane has no such transaction.
     #[error("the lane has no {0:?}")]
     NoSuch(LaneTx),
+    /// The lane has no such turn.
+    #[error("the lane has no turn {0:?}, or no step from there")]
+    NoTurn(trestle_taptree_trace::turn::Turn),
     /// A choice that the step needs is not made.
     #[error("the choice {0} is not made")]
     NotChosen(trestle_taptree_trace::lane::ChoiceId),

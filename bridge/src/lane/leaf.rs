@@ -10,7 +10,7 @@ use trestle_taptree_trace::turn::Carried;
 use super::{LaneGraphError, Said};
 
 /// Bytes of a signature that commits to everything.
-const SIGNATURE: usize = 64;
+pub(super) const SIGNATURE: usize = 64;
 /// Bytes of a choice's secret.
 const SECRET: usize = 20;
 
@@ -24,13 +24,17 @@ pub(super) fn script(carried: &Carried, lane: &Lane, committee: XOnlyPublicKey) 
             (scripts.into_iter().flat_map(ScriptBuf::into_bytes).collect(), Some(lane.constants.challenger))
         }
     };
+    script.extend(checks(challenger, committee).into_bytes());
+    Ok(script.into())
+}
+
+/// The end of such a script: whose other signatures it asks for.
+pub(super) fn checks(challenger: Option<XOnlyPublicKey>, committee: XOnlyPublicKey) -> ScriptBuf {
     let mut check = Builder::new();
     if let Some(challenger) = challenger {
         check = check.push_x_only_key(&challenger).push_opcode(OP_CHECKSIGVERIFY);
     }
-    let check = check.push_x_only_key(&committee).push_opcode(OP_CHECKSIG);
-    script.extend(check.into_script().into_bytes());
-    Ok(script.into())
+    check.push_x_only_key(&committee).push_opcode(OP_CHECKSIG).into_script()
 }
 
 /// The lengths of the longest items of such a leaf's witness.

@@ -148,6 +148,11 @@ impl LaneOutput {
         (self.turn.mover() == Player::Operator).then(leaf)?.ok()
     }
 
+    /// How many leaves it has.
+    pub fn leaf_count(&self) -> usize {
+        self.leaves.hashes().leaves()
+    }
+
     /// What the leaf with this hash is for.
     pub fn purpose(&self, leaf: TapLeafHash) -> Option<Purpose> {
         let index = self.leaves.hashes().position(leaf)?;

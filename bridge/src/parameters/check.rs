@@ -37,7 +37,7 @@ pub(super) fn keys(parameters: &BridgeParameters) -> Result<(), ParametersError>
 
 pub(super) fn blocks(p: &BridgeParameters) -> Result<(), ParametersError> {
     let k = u32::from(p.confirmations);
-    let (delta1, turn) = (u32::from(p.delta1.value()), u32::from(p.turn.value()));
+    let delta1 = u32::from(p.delta1.value());
     // A turn is longer than K, and there are more than K: with more than 255 no delta2 is long enough.
     let turns = Turn::Entered.longest(p.confirmations.min(255));
     let blocks = [
@@ -48,11 +48,16 @@ pub(super) fn blocks(p: &BridgeParameters) -> Result<(), ParametersError> {
             k + 1,
             "a challenger looks at a claim when it is `confirmations` deep, and needs time to contest",
         ),
-        ("turn", turn, k + 1, "what the other side has done may still be replaced when it is not `confirmations` deep"),
+        (
+            "turn",
+            u32::from(p.turn.value()),
+            k + 3,
+            "a move can have to wait until another is `confirmations` deep, and must then be mined itself, though a reorganisation may leave it out",
+        ),
         (
             "delta2",
             u32::from(p.delta2.value()),
-            delta1 + (turns + 2) * turn + 1,
+            p.least_delta2(turns),
             "a lane is entered within delta1, each of its turns can take `turn` blocks, and then Slash has to be mined",
         ),
         (

@@ -130,6 +130,13 @@ impl Wallet {
         Some(Coin { outpoint, output, key: Some(key) })
     }
 
+    /// What the wallet's own transaction that spends an output, in a block, has paid; `None` if there is none.
+    pub fn fee_on(&self, outpoint: OutPoint) -> Option<Amount> {
+        let spenders = self.inner.tx_graph().outspends(outpoint);
+        let is_mined = |txid: &&Txid| self.inner.get_tx(**txid).is_some_and(|tx| tx.chain_position.is_confirmed());
+        self.fee_of(spenders.iter().find(is_mined)?)
+    }
+
     /// The fee of a transaction of the wallet's making, whose inputs it knows.
     pub fn fee_of(&self, txid: &Txid) -> Option<Amount> {
         let tx = self.inner.tx_graph().get_tx(*txid)?;

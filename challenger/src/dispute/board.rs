@@ -2,16 +2,17 @@
 
 use bitcoin::hashes::hash160;
 use bitcoin::secp256k1::schnorr::Signature;
-use bitcoin::{FeeRate, OutPoint};
+use bitcoin::{Amount, FeeRate, OutPoint};
 use trestle_bridge::connector::Kill;
-use trestle_bridge::lane::{LaneGraph, LaneGraphError, LaneTx};
+use trestle_bridge::lane::{LaneGraph, LaneGraphError, LaneTx, NodeId};
 use trestle_bridge::parameters::Bridge;
 use trestle_bridge::transactions::{RunGraph, SlotGraph, contest};
 use trestle_rollup::SlotId;
 use trestle_taptree_trace::lane::{Lane, LaneId, MessageId};
 use trestle_taptree_trace::ots;
 
-use super::Error;
+use super::{Error, Standing};
+use crate::is_deep;
 use crate::view::{Mined, View};
 
 /// A lane with everything that is pre-signed for it.
@@ -126,6 +127,29 @@ impl Board {
     /// The height at which K′ was spent: by a Finalize, or by the Slash of some lane.
     pub(super) fn stake_gone(&self, view: &dyn View) -> Result<Option<u32>, Error> {
         Ok(view.spender(&self.slot.contest.outpoint(contest::BOND))?.map(|mined| mined.height))
+    }
+
+    /// What a side loses that lets a turn at this output pass: what the lane has, and the stake of the claim.
+    pub(super) fn at_stake(&self, node: NodeId) -> Amount {
+        let bond = self.slot.contest.tx.output.get(contest::BOND as usize).map_or(Amount::ZERO, |bond| bond.value);
+        self.graph.node(node).output.value + bond / 2
+    }
+
+    /// Whether nothing can come of the lane any more: it is over, or cannot be entered without the bond, and that is settled.
+    pub(super) fn is_settled(&self, view: &dyn View) -> Result<bool, Error> {
+        let deep = |since| is_deep(since, self.confirmations, view.height());
+        let gone = || Ok::<_, Error>(view.spender(&self.bond)?.is_some_and(|mined| deep(mined.height)));
+        match Standing::of(self, view)? {
+            Standing::Over { since, .. } => Ok(deep(since)),
+            Standing::Ahead => Ok(true),
+            // Who did not contest has no bond to lose.
+            Standing::Unentered { since } => {
+                let contested = self.contest(view)?.is_some_and(|contest| self.secret(&contest).is_some());
+                Ok(deep(since) && (!contested || gone()?))
+            }
+            Standing::Open { .. } => gone(),
+            Standing::At { .. } | Standing::Disproved { .. } => Ok(false),
+        }
     }
 
     /// Whether the challenger's bond is there to be spent.

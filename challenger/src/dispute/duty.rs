@@ -1,6 +1,6 @@
 //! What a side of a lane wants done.
 
-use bitcoin::Transaction;
+use bitcoin::{Amount, Transaction};
 use trestle_bridge::lane::{BUMP, LaneTx, NodeId};
 use trestle_bridge::transactions::Presigned;
 
@@ -35,6 +35,8 @@ pub enum Duty {
         child: Child,
         /// Height of the last block in which nothing can come before it, if there is such a height.
         deadline: Option<u32>,
+        /// What the side loses if it is not mined by then.
+        stake: Amount,
     },
 }
 
@@ -56,6 +58,8 @@ pub(super) struct Time {
     pub blocks: u32,
     /// The last block before something else can come in its place.
     pub deadline: Option<u32>,
+    /// What is lost then.
+    pub stake: Amount,
 }
 
 /// Adds a transaction of the lane's.
@@ -79,6 +83,6 @@ pub(super) fn push(
 ) {
     duties.push(Duty::Broadcast { purpose, name: name.clone(), tx: tx.clone(), child });
     if tip >= time.from + time.blocks / 2 {
-        duties.push(Duty::Bump { purpose, name, tx, child, deadline: time.deadline });
+        duties.push(Duty::Bump { purpose, name, tx, child, deadline: time.deadline, stake: time.stake });
     }
 }

@@ -20,14 +20,18 @@
 mod board;
 mod duty;
 mod error;
+mod hostile;
 mod operator;
 mod settled;
+mod settlement;
 mod standing;
 mod watchtower;
 
 pub use board::Board;
 pub use duty::{Duty, Purpose};
 pub use error::Error;
+pub use hostile::{Cell, Hostile, HostileLane, Twice, Way};
 pub use operator::LaneOperator;
-pub use standing::{End, Standing};
+pub use settlement::{Played, Settlement};
+pub use standing::{End, Reader, Standing};
 pub use watchtower::LaneWatchtower;

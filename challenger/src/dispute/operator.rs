@@ -2,12 +2,14 @@
 
 use std::sync::Arc;
 
+use bitcoin::{Amount, Transaction};
 use trestle_bridge::lane::{LaneTx, NodeId};
 use trestle_signer::store::Store;
 use trestle_taptree_trace::ots::{self, SecretSeed};
 use trestle_taptree_trace::turn::Player;
 
 use super::duty::{Time, publish};
+use super::standing::Reader;
 use super::{Board, Duty, Error, Standing};
 use crate::lane::{self, Answer, Ask, Defender, Shown, Testimony};
 use crate::view::View;
@@ -19,12 +21,13 @@ pub struct LaneOperator<S> {
     store: S,
     /// With the claim that it was opened with.
     player: Option<(ots::Signature, Defender<S>)>,
+    reader: Reader,
 }
 
 impl<S: Store + Clone> LaneOperator<S> {
     /// The operator's side. The store is its alone, and remembers what the one-time keys, which come from `seed`, have signed.
     pub fn new(board: Arc<Board>, seed: SecretSeed, store: S) -> Self {
-        Self { board, seed, store, player: None }
+        Self { board, seed, store, player: None, reader: Reader::default() }
     }
 
     /// The lane.
@@ -36,7 +39,7 @@ impl<S: Store + Clone> LaneOperator<S> {
     ///
     /// # Errors
     /// [`Error::NotAsked`] if no claim of this slot was there at the last tip; those of [`Defender::answer`].
-    pub fn answer<T: Testimony>(&mut self, ask: &Ask, testimony: &mut T) -> Result<Answer, Error> {
+    pub fn answer<T: Testimony + ?Sized>(&mut self, ask: &Ask, testimony: &mut T) -> Result<Answer, Error> {
         let (_, player) = self.player.as_mut().ok_or(Error::NotAsked)?;
         player.answer(ask, testimony).map_err(|why| self.stumble(why))
     }
@@ -45,10 +48,10 @@ impl<S: Store + Clone> LaneOperator<S> {
     ///
     /// # Errors
     /// See [`Error`].
-    pub fn tip<T: Testimony>(&mut self, view: &dyn View, testimony: &mut T) -> Result<Vec<Duty>, Error> {
+    pub fn tip<T: Testimony + ?Sized>(&mut self, view: &dyn View, testimony: &mut T) -> Result<Vec<Duty>, Error> {
         let mut duties = Vec::new();
         self.sit_down(view)?;
-        match Standing::of(&self.board, view)? {
+        match Standing::read(&self.board, view, &mut self.reader)? {
             Standing::Unentered { since } => self.no_show(view, since, &mut duties)?,
             Standing::At { node, since, shown } => {
                 self.play(view.height(), node, since, &shown, testimony, &mut duties)?;
@@ -79,13 +82,15 @@ impl<S: Store + Clone> LaneOperator<S> {
         };
         if self.board.has_bond(view)? {
             let tx = self.board.graph.no_show(self.board.part(LaneTx::NoShow)?, &secret)?;
-            self.publish(LaneTx::NoShow, tx, since, None, view.height(), duties);
+            let value = tx.output.first().map_or(Amount::ZERO, |output| output.value);
+            let time = Time { from: since, blocks: self.board.turn, deadline: None, stake: value };
+            self.publish(LaneTx::NoShow, tx, time, view.height(), duties);
         }
         Ok(())
     }
 
     /// Its own turn, or one that the challenger has let pass.
-    fn play<T: Testimony>(
+    fn play<T: Testimony + ?Sized>(
         &mut self,
         tip: u32,
         node: NodeId,
@@ -116,23 +121,25 @@ impl<S: Store + Clone> LaneOperator<S> {
             }
             _ => return Ok(()),
         };
-        self.publish(what, tx, from, deadline, tip, duties);
+        let time = Time { from, blocks: board.turn, deadline, stake: board.at_stake(node) };
+        self.publish(what, tx, time, tip, duties);
         Ok(())
     }
 
-    fn publish(
-        &self,
-        what: LaneTx,
-        tx: bitcoin::Transaction,
-        from: u32,
-        deadline: Option<u32>,
-        tip: u32,
-        duties: &mut Vec<Duty>,
-    ) {
+    /// Whether nothing can come of the lane any more.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub fn is_settled(&self, view: &dyn View) -> Result<bool, Error> {
+        self.board.is_settled(view)
+    }
+
+    fn publish(&self, what: LaneTx, tx: Transaction, time: Time, tip: u32, duties: &mut Vec<Duty>) {
         if let Some(presigned) = self.board.graph.get(what) {
-            publish(duties, what, presigned, tx, Time { from, blocks: self.board.turn, deadline }, tip);
+            publish(duties, what, presigned, tx, time, tip);
         }
     }
+
     /// A store that has failed has to be read again.
     fn stumble(&mut self, why: lane::Error) -> Error {
         if matches!(why, lane::Error::Store(_)) {

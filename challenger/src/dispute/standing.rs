@@ -1,6 +1,10 @@
 //! How far a lane has come, as blocks tell.
 
-use trestle_bridge::lane::{LaneSpend, LaneTx, NodeId};
+use std::collections::HashMap;
+
+use bitcoin::Transaction;
+use serde::{Deserialize, Serialize};
+use trestle_bridge::lane::{LaneRead, LaneSpend, LaneTx, NodeId};
 use trestle_bridge::transactions::{contest, finalize};
 
 use super::{Board, Error};
@@ -48,7 +52,7 @@ pub enum Standing {
 }
 
 /// How a lane ends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum End {
     /// NoShow: the challenger contested, entered no lane, and has lost its bond.
     NoShow,
@@ -60,17 +64,40 @@ pub enum End {
     OperatorWon,
 }
 
+/// What was read of a lane's transactions, by the output that they spend: to verify what was signed in one takes up to a
+/// thousand hashes.
+#[derive(Default)]
+pub struct Reader(HashMap<NodeId, (Transaction, LaneRead)>);
+
+impl Reader {
+    fn read(&mut self, board: &Board, node: NodeId, tx: Transaction) -> Result<&LaneRead, Error> {
+        if self.0.get(&node).is_none_or(|(known, _)| *known != tx) {
+            let read = board.graph.read(&board.lane, &tx).ok_or(Error::Unknown(node))?;
+            self.0.insert(node, (tx, read));
+        }
+        self.0.get(&node).map(|(_, read)| read).ok_or(Error::Unknown(node))
+    }
+}
+
 impl Standing {
     /// How far the lane has come at the view's tip.
     ///
     /// # Errors
     /// If the chain cannot be read, or has what cannot be.
     pub fn of(board: &Board, view: &dyn View) -> Result<Self, Error> {
+        Self::read(board, view, &mut Reader::default())
+    }
+
+    /// The same for whoever looks again at every tip.
+    ///
+    /// # Errors
+    /// As [`Standing::of`].
+    pub fn read(board: &Board, view: &dyn View, reader: &mut Reader) -> Result<Self, Error> {
         let Some(contested) = board.contest(view)? else { return Ok(Self::Ahead) };
         let entry = board.slot.contest.outpoint(contest::entry(board.graph.challenger));
         let Some(entered) = view.spender(&entry)? else { return Ok(Self::Open { since: contested.height }) };
         if board.graph.find(&entered.tx.compute_txid()) == Some(LaneTx::Challenge) {
-            return Self::walked(board, view, entered.height);
+            return Self::walked(board, view, entered.height, reader);
         }
         let connector = board.slot.finalize_unentered.outpoint(finalize::NO_SHOW);
         Ok(match view.spender(&connector)? {
@@ -82,7 +109,7 @@ impl Standing {
     }
 
     /// Goes from the output of Challenge, mined at this height, to where the lane is.
-    fn walked(board: &Board, view: &dyn View, mut since: u32) -> Result<Self, Error> {
+    fn walked(board: &Board, view: &dyn View, mut since: u32, reader: &mut Reader) -> Result<Self, Error> {
         let graph = &board.graph;
         let (mut node, mut shown) = (NodeId::ENTERED, Shown::default());
         loop {
@@ -90,14 +117,13 @@ impl Standing {
                 return Ok(Self::At { node, since, shown });
             };
             since = next.height;
-            let read = graph.read(&board.lane, &next.tx).ok_or(Error::Unknown(node))?;
-            match read.how {
+            match &reader.read(board, node, next.tx)?.how {
                 LaneSpend::Step { to, said } => {
                     // Whatever cannot be read no script accepts.
-                    let said = said.map_err(|_| Error::Unknown(node))?;
-                    shown.messages.extend(said.messages);
-                    shown.choices.extend(said.choices);
-                    node = to;
+                    let said = said.as_ref().map_err(|_| Error::Unknown(node))?;
+                    shown.messages.extend(said.messages.iter().cloned());
+                    shown.choices.extend(&said.choices);
+                    node = *to;
                 }
                 LaneSpend::Disproof { slashable: true, .. } => return Self::disproved(board, view, node, since),
                 LaneSpend::Disproof { slashable: false, .. } | LaneSpend::Taken => {

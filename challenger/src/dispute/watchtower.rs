@@ -13,7 +13,8 @@ use trestle_taptree_trace::turn::{Carried, Player};
 
 use super::duty::{Time, publish, push};
 use super::settled::{Horizon, Settled};
-use super::{Board, Duty, Error, Purpose, Standing};
+use super::standing::Reader;
+use super::{Board, Duty, End, Error, Purpose, Settlement, Standing};
 use crate::is_deep;
 use crate::lane::{self, Action, Answer, Ask, Challenger, Next, Play, Shown, Testimony};
 use crate::operator::Child;
@@ -28,10 +29,13 @@ pub struct LaneWatchtower<S> {
     patience: u32,
     /// With the claim that it was opened with.
     player: Option<(ots::Signature, Challenger<S>)>,
+    reader: Reader,
     /// Whether it plays off chain, as of the last tip, and what is settled then.
     horizon: Option<Horizon>,
     /// Since when it waits for an answer.
     quiet: Option<u32>,
+    /// How the lane has ended, as of the last tip, and when.
+    over: Option<(End, u32)>,
 }
 
 impl<S: Store + Clone> LaneWatchtower<S> {
@@ -39,7 +43,8 @@ impl<S: Store + Clone> LaneWatchtower<S> {
     /// which come from `seed`, have signed. When the operator has not answered for `patience` blocks it goes on chain; at the
     /// latest when half of Δ1 is over.
     pub fn new(board: Arc<Board>, key: Keypair, seed: SecretSeed, store: S, patience: u32) -> Self {
-        Self { board, key, seed, store, patience, player: None, horizon: None, quiet: None }
+        let (reader, player) = (Reader::default(), None);
+        Self { board, key, seed, store, patience, player, reader, horizon: None, quiet: None, over: None }
     }
 
     /// The lane.
@@ -76,14 +81,14 @@ impl<S: Store + Clone> LaneWatchtower<S> {
     pub fn tip<T: Testimony>(&mut self, view: &dyn View, truth: &mut T) -> Result<Vec<Duty>, Error> {
         let mut duties = Vec::new();
         let horizon = self.sit_down(view)?;
-        self.horizon = None;
-        match Standing::of(&self.board, view)? {
+        (self.horizon, self.over) = (None, None);
+        match Standing::read(&self.board, view, &mut self.reader)? {
             Standing::Open { since } => self.approach(view, since, horizon, truth, &mut duties)?,
             Standing::At { node, since, shown } => {
                 let played = self.play(node, &shown, horizon, truth)?;
                 match (self.board.graph.node(node).turn.mover(), played) {
                     (Player::Challenger, Some((what, tx))) => {
-                        let time = self.turn(since, Some(since + self.board.turn - 1));
+                        let time = self.turn(node, since, Some(since + self.board.turn - 1));
                         self.publish(what, tx, time, view.height(), &mut duties);
                     }
                     (Player::Operator, _) if view.height() + 1 >= since + self.board.turn => {
@@ -93,7 +98,8 @@ impl<S: Store + Clone> LaneWatchtower<S> {
                 }
             }
             Standing::Disproved { on, since } => self.win(view, on, since, &mut duties)?,
-            Standing::Ahead | Standing::Unentered { .. } | Standing::Over { .. } => {}
+            Standing::Over { end, since } => self.over = Some((end, since)),
+            Standing::Ahead | Standing::Unentered { .. } => {}
         }
         Ok(duties)
     }
@@ -143,7 +149,8 @@ impl<S: Store + Clone> LaneWatchtower<S> {
         };
         if enters && self.board.has_bond(view)? {
             let tx = self.board.graph.challenge(self.board.part(LaneTx::Challenge)?, &self.key)?;
-            let time = Time { from: latest, blocks: delta1 - delta1 / 2, deadline: Some(contested + delta1 - 1) };
+            let (deadline, stake) = (Some(contested + delta1 - 1), self.board.at_stake(NodeId::ENTERED));
+            let time = Time { from: latest, blocks: delta1 - delta1 / 2, deadline, stake };
             self.publish(LaneTx::Challenge, tx, time, tip, duties);
         } else if let Some(Next::Ask(ask)) = next {
             self.horizon = horizon;
@@ -213,7 +220,7 @@ impl<S: Store + Clone> LaneWatchtower<S> {
             let what = LaneTx::Slash(at);
             let deadline = self.board.contest(view)?.map(|contest| contest.height + self.board.delta2 - 1);
             let tx = self.board.graph.end(self.board.part(what)?, what)?;
-            self.publish(what, tx, self.turn(from, deadline), view.height(), duties);
+            self.publish(what, tx, self.turn(at, from, deadline), view.height(), duties);
             return Ok(());
         };
         // A turn that is late may still be played; *lost* waits for whether K' comes back.
@@ -232,13 +239,22 @@ impl<S: Store + Clone> LaneWatchtower<S> {
         let signature = sign_leaf(&self.key, spend.message());
         let name = format!("WinOnly {}, lane {}", self.board.slot.id, self.board.graph.challenger);
         let tx = spend.complete(&signature);
-        push(duties, Purpose::WinOnly(at), name, tx, child, self.turn(from, None), tip);
+        push(duties, Purpose::WinOnly(at), name, tx, child, self.turn(at, from, None), tip);
         Ok(())
     }
 
-    /// T_turn from a height on.
-    fn turn(&self, from: u32, deadline: Option<u32>) -> Time {
-        Time { from, blocks: self.board.turn, deadline }
+    /// T_turn from a height on, at an output.
+    fn turn(&self, at: NodeId, from: u32, deadline: Option<u32>) -> Time {
+        Time { from, blocks: self.board.turn, deadline, stake: self.board.at_stake(at) }
+    }
+
+    /// What came of the lane, what the wallet's children paid left out; none before that is settled, at the last tip.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub fn settlement(&self, view: &dyn View) -> Result<Option<Settlement>, Error> {
+        let over = self.over.filter(|(_, since)| is_deep(*since, self.board.confirmations, view.height()));
+        over.map(|(end, since)| Settlement::of(&self.board, view, end, since)).transpose()
     }
 
     fn publish(&self, what: LaneTx, tx: Transaction, time: Time, tip: u32, duties: &mut Vec<Duty>) {

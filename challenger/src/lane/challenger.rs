@@ -128,7 +128,7 @@ impl<S: Store> Challenger<S> {
     /// What to do at this turn of the chain. `None` if it is the operator's, or there is nothing to be done.
     ///
     /// # Errors
-    /// If something shown is not signed by the operator, the truth cannot be found out, or the store fails.
+    /// If the truth cannot be found out, or the store fails.
     pub fn on_chain<T: Testimony>(
         &mut self,
         turn: Turn,
@@ -295,7 +295,7 @@ impl<S: Store> Challenger<S> {
     }
 
     /// Whether the operator has signed all of a move.
-    fn has(&self, wanted: Move) -> bool {
+    pub(crate) fn has(&self, wanted: Move) -> bool {
         path::signed_by(wanted).into_iter().all(|id| self.transcript.signature(id).is_some())
     }
 
@@ -305,7 +305,7 @@ impl<S: Store> Challenger<S> {
     }
 
     /// The first leaf of a tree that can be satisfied.
-    fn leaf<T: Testimony>(&self, tree: Tree, truth: &mut T) -> Result<Option<Disproof>, Error> {
+    pub(crate) fn leaf<T: Testimony>(&self, tree: Tree, truth: &mut T) -> Result<Option<Disproof>, Error> {
         self.judge().leaf(tree, truth)
     }
 
@@ -318,28 +318,38 @@ impl<S: Store> Challenger<S> {
         }
     }
 
-    /// Remembers what the operator has signed, on disk first.
-    fn learn(&mut self, signatures: &[(MessageId, Signature)]) -> Result<(), Error> {
-        let mut transcript = self.transcript.clone();
+    /// How many steps the machine makes at a step of the history, from entry j to the next.
+    pub(crate) fn steps<T: Testimony>(&self, j: u32, truth: &mut T) -> Result<u64, Error> {
+        let [previous, next] = [j, j + 1].map(|index| truth.parts(index).map_err(Error::Testimony));
+        let inputs = self.claim.inputs(j, previous?, next?, &self.lane.constants);
+        Ok(truth.trace(&inputs).map_err(Error::Testimony)?.steps())
+    }
+
+    /// Remembers what the operator has signed, which was verified, on disk first.
+    pub(crate) fn learn(&mut self, signatures: &[(MessageId, Signature)]) -> Result<(), Error> {
         let mut writes = Writes::default();
-        for (id, signature) in signatures {
-            let said = |held: &Signature| held.digits() == signature.digits();
-            let [first, second] = transcript.twice(*id).map_or([transcript.signature(*id), None], |two| two.map(Some));
-            let nth = match (first, second) {
-                (None, _) => 0,
-                (Some(first), None) if !said(first) => 1,
+        let mut new: Vec<&(MessageId, Signature)> = Vec::new();
+        for pair @ (id, signature) in signatures {
+            let [first, second] =
+                self.transcript.twice(*id).map_or([self.transcript.signature(*id), None], |two| two.map(Some));
+            let others = new.iter().filter(|(of, _)| of == id).map(|(_, new)| new);
+            let held: Vec<&Signature> = first.into_iter().chain(second).chain(others).collect();
+            let nth = match held.as_slice() {
+                [] => 0,
+                [first] if first.digits() != signature.digits() => 1,
                 // Two are enough to be a lie.
                 _ => continue,
             };
-            transcript.add(&self.lane.keys, *id, signature.clone())?;
             writes.message(*id, nth, signature);
-        }
-        if writes.is_empty() {
-            return Ok(());
+            new.push(pair);
         }
         self.records.commit(writes)?;
-        self.statements = transcript.statements();
-        self.transcript = transcript;
+        for (id, signature) in new {
+            if let Some(said) = signature.message(&id.layout()) {
+                self.statements.add(*id, said);
+            }
+            self.transcript.keep(*id, signature.clone());
+        }
         Ok(())
     }
 }

@@ -59,7 +59,7 @@ impl<S: Store> Defender<S> {
     /// # Errors
     /// If the lane has no such move, the choices are not just those that lead to it, one is not signed by the challenger or
     /// contradicts one that it signed before; or if the testimony or the store fails. Nothing has changed then.
-    pub fn answer<T: Testimony>(&mut self, ask: &Ask, testimony: &mut T) -> Result<Answer, Error> {
+    pub fn answer<T: Testimony + ?Sized>(&mut self, ask: &Ask, testimony: &mut T) -> Result<Answer, Error> {
         let wanted = ask.wanted;
         if !path::exists(wanted, self.lane.constants.confirmations) {
             return Err(Error::NoSuchMove(wanted));
@@ -90,7 +90,7 @@ impl<S: Store> Defender<S> {
     /// # Errors
     /// If a choice is not signed by the challenger, none was ever made that the move depends on, or the testimony or the
     /// store fails.
-    pub fn on_chain<T: Testimony>(
+    pub fn on_chain<T: Testimony + ?Sized>(
         &mut self,
         turn: Turn,
         shown: &Shown,
@@ -105,7 +105,7 @@ impl<S: Store> Defender<S> {
                 new.push((*id, *choice));
             }
         }
-        self.take(new, &[])?;
+        self.take(new, Vec::new())?;
         if turn.mover() != Player::Operator {
             return Ok(None);
         }
@@ -136,7 +136,7 @@ impl<S: Store> Defender<S> {
     }
 
     /// Signs what of a move is not signed yet, after further choices.
-    fn make<T: Testimony>(
+    fn make<T: Testimony + ?Sized>(
         &mut self,
         wanted: Move,
         new: Vec<(ChoiceId, SignedChoice)>,
@@ -153,24 +153,30 @@ impl<S: Store> Defender<S> {
                 signatures.push((id, sign(&self.seed, &self.id, id, &fields)?));
             }
         }
-        self.take(new, &signatures)
+        self.take(new, signatures)
     }
 
-    /// Remembers choices and signatures, on disk first.
-    fn take(&mut self, new: Vec<(ChoiceId, SignedChoice)>, signatures: &[(MessageId, Signature)]) -> Result<(), Error> {
-        let mut transcript = self.transcript.clone();
+    /// Remembers choices, which were verified, and signatures, on disk first.
+    fn take(
+        &mut self,
+        new: Vec<(ChoiceId, SignedChoice)>,
+        signatures: Vec<(MessageId, Signature)>,
+    ) -> Result<(), Error> {
         let mut writes = Writes::default();
         for (id, choice) in &new {
-            transcript.choose(&self.lane.keys, *id, *choice)?;
             writes.choice(*id, choice);
         }
-        for (id, signature) in signatures {
-            transcript.add(&self.lane.keys, *id, signature.clone())?;
+        for (id, signature) in &signatures {
             writes.message(*id, 0, signature);
         }
         self.records.commit(writes)?;
-        self.transcript = transcript;
-        self.choices.extend(new);
+        for (id, choice) in new {
+            self.transcript.choose(&self.lane.keys, id, choice)?;
+            self.choices.insert(id, choice);
+        }
+        for (id, signature) in signatures {
+            self.transcript.keep(id, signature);
+        }
         Ok(())
     }
 }

@@ -5,9 +5,7 @@ use std::sync::Arc;
 use trestle_rollup::{Digest, Entry, Ledger, LedgerError, SlotId};
 use trestle_zkvm_adapter::guest::{self, GuestError};
 use trestle_zkvm_adapter::layout::{HALT_ACCEPT, HALT_REJECT};
-use trestle_zkvm_adapter::{
-    Disputable, Fault, FaultyTrace, Inputs, Limits, Oracle, Preimages, SharedPreimages, Trace, answer,
-};
+use trestle_zkvm_adapter::{Disputable, Inputs, Limits, Oracle, Preimages, SharedPreimages, Trace, answer};
 
 use super::testimony::{Preimage, Testimony, TestimonyError};
 
@@ -21,7 +19,6 @@ pub struct LedgerTestimony<B> {
     checkpoint: u32,
     claimed: u32,
     holds: bool,
-    fault: Option<Fault>,
     run: Option<Run>,
 }
 
@@ -29,7 +26,7 @@ pub struct LedgerTestimony<B> {
 struct Run {
     inputs: Inputs,
     oracle: Arc<Oracle>,
-    trace: Box<dyn Disputable + Send>,
+    trace: Trace,
 }
 
 impl<B: FnMut(&Digest) -> Result<Vec<u8>, TestimonyError>> LedgerTestimony<B> {
@@ -52,7 +49,7 @@ impl<B: FnMut(&Digest) -> Result<Vec<u8>, TestimonyError>> LedgerTestimony<B> {
             Some(_) => ledger.state(height)?.claim_holds(slot, u32::from(confirmations), prefix)?,
             None => false,
         };
-        Ok(Self { ledger, block, checkpoint, claimed, holds, fault: None, run: None })
+        Ok(Self { ledger, block, checkpoint, claimed, holds, run: None })
     }
 
     /// Whether the claim holds.
@@ -61,15 +58,18 @@ impl<B: FnMut(&Digest) -> Result<Vec<u8>, TestimonyError>> LedgerTestimony<B> {
         self.holds
     }
 
-    /// Says that the claim holds, and puts a lie into the trace, if one is given: to see a dispute find it.
-    #[must_use]
-    pub fn lying(self, fault: Option<Fault>) -> Self {
-        Self { holds: true, fault, ..self }
+    /// What becomes of the machine, for whoever would say something else of it.
+    pub(crate) fn run_of(&mut self, inputs: &Inputs) -> Result<Trace, TestimonyError> {
+        Ok(self.make(inputs)?.trace)
+    }
+
+    /// The block of an entry, if the ledger has it.
+    pub(crate) fn found(&self, index: u32) -> Result<Option<Entry>, TestimonyError> {
+        Ok(self.ledger.entry(self.checkpoint.saturating_add(index))?)
     }
 
     fn known(&self, index: u32) -> Result<Entry, TestimonyError> {
-        let entry = self.ledger.entry(self.checkpoint.saturating_add(index))?;
-        entry.ok_or_else(|| format!("there is no entry {index}").into())
+        self.found(index)?.ok_or_else(|| format!("there is no entry {index}").into())
     }
 
     fn run(&mut self, inputs: &Inputs) -> Result<&mut Run, TestimonyError> {
@@ -87,11 +87,7 @@ impl<B: FnMut(&Digest) -> Result<Vec<u8>, TestimonyError>> LedgerTestimony<B> {
         let image = guest::image().map_err(GuestError::Image)?;
         let limits = Limits { pages: guest::PAGE_LIMIT, ..Limits::default() };
         let preimages: SharedPreimages = oracle.clone();
-        let honest = Trace::run(image, inputs.words(), preimages, &limits, &mut |_| {})?;
-        let trace: Box<dyn Disputable + Send> = match self.fault {
-            Some(fault) => Box::new(FaultyTrace::new(honest, fault)?),
-            None => Box::new(honest),
-        };
+        let trace = Trace::run(image, inputs.words(), preimages, &limits, &mut |_| {})?;
         Ok(Run { inputs: *inputs, oracle, trace })
     }
 }
@@ -99,8 +95,7 @@ impl<B: FnMut(&Digest) -> Result<Vec<u8>, TestimonyError>> LedgerTestimony<B> {
 impl<B: FnMut(&Digest) -> Result<Vec<u8>, TestimonyError>> Testimony for LedgerTestimony<B> {
     fn entry(&mut self, index: u32) -> Result<Option<Digest>, TestimonyError> {
         if index <= self.claimed {
-            let entry = self.ledger.entry(self.checkpoint.saturating_add(index))?;
-            return Ok(entry.map(|entry| entry.digest()));
+            return Ok(self.found(index)?.map(|entry| entry.digest()));
         }
         Ok(Some(if self.holds { HALT_ACCEPT } else { HALT_REJECT }))
     }
@@ -116,12 +111,11 @@ impl<B: FnMut(&Digest) -> Result<Vec<u8>, TestimonyError>> Testimony for LedgerT
     }
 
     fn knows_block(&mut self, index: u32, hash: &Digest) -> Result<bool, TestimonyError> {
-        let entry = self.ledger.entry(self.checkpoint.saturating_add(index))?;
-        Ok(entry.is_some_and(|entry| entry.block_hash == *hash))
+        Ok(self.found(index)?.is_some_and(|entry| entry.block_hash == *hash))
     }
 
     fn trace(&mut self, inputs: &Inputs) -> Result<&mut dyn Disputable, TestimonyError> {
-        Ok(self.run(inputs)?.trace.as_mut())
+        Ok(&mut self.run(inputs)?.trace)
     }
 
     fn preimage(&mut self, inputs: &Inputs, digest: &Digest) -> Result<Option<Preimage>, TestimonyError> {

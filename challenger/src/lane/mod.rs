@@ -39,4 +39,4 @@ pub use ledger::LedgerTestimony;
 pub use path::{leading, signed_by};
 pub use shown::{Action, Disproof, Play, Shown};
 pub use testimony::{Preimage, Testimony, TestimonyError};
-pub use wire::{Answer, Ask, SignatureBytes};
+pub use wire::{Answer, Ask, Question, SignatureBytes, WireError};

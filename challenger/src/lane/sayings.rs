@@ -53,7 +53,7 @@ impl Claim {
 /// What a move says after these choices, every message of it.
 ///
 /// Everything is a function of choices and testimony alone, so that whatever is said when, it is said of one path.
-pub(super) fn sayings<T: Testimony>(
+pub(super) fn sayings<T: Testimony + ?Sized>(
     wanted: Move,
     choices: &Choices,
     claim: Claim,
@@ -75,14 +75,14 @@ pub(super) fn sayings<T: Testimony>(
     }
 }
 
-struct Speaker<'a, T> {
+struct Speaker<'a, T: ?Sized> {
     choices: &'a Choices,
     claim: Claim,
     constants: &'a LaneConstants,
     testimony: &'a mut T,
 }
 
-impl<T: Testimony> Speaker<'_, T> {
+impl<T: Testimony + ?Sized> Speaker<'_, T> {
     /// Whether the access that was named is on such a path.
     fn fits(&self, search: Search) -> Result<(), Error> {
         let fits = path::search_of(path::access(self.choices)?) == search;

@@ -6,7 +6,7 @@ use trestle_taptree_trace::ots::Signature;
 use trestle_taptree_trace::turn::{Carried, Turn};
 
 /// What the mined transactions of a lane have signed so far, in the order in which they did
-/// ([`trestle_taptree_trace::lane::Move::read`], [`trestle_taptree_trace::lane::ChoiceKey::read`]).
+/// ([`trestle_taptree_trace::lane::Move::read`], [`trestle_taptree_trace::lane::ChoiceKey::read`], which verify it).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Shown {
     /// The operator's messages.

@@ -99,7 +99,7 @@ impl<S: Store> Records<S> {
                 let Some(bytes) = self.0.get(&message_key(id, nth))? else { continue };
                 let key = lane.keys.message(id).ok_or(Error::Damaged("a signature"))?;
                 let signature = SignatureBytes(bytes).read(id, key).map_err(|_| Error::Damaged("a signature"))?;
-                transcript.add(&lane.keys, id, signature)?;
+                transcript.keep(id, signature);
             }
         }
         Ok(())

@@ -6,7 +6,7 @@
 //! Nor is one begun that no vault would pay back. Every fulfilled slot of any operator takes one vault, and so will every pending
 //! withdrawal, the oldest first: one is fronted only if there is a vault left after those before it.
 
-use bitcoin::Transaction;
+use bitcoin::{Transaction, Txid};
 use trestle_bridge::transactions::{RunGraph, SlotGraph, payout, retire};
 use trestle_rollup::native::View as State;
 use trestle_rollup::{Assignment, Event as LedgerEvent, SlotId, WithdrawalId};
@@ -141,9 +141,7 @@ impl Operator {
         let txid = payout.compute_txid();
         if let Some(mined) = view.confirmed(&txid)? {
             if is_deep(mined, confirmations, tip) {
-                let counts =
-                    |event: &LedgerEvent| matches!(event, LedgerEvent::Paid { txid: by, .. } if *by == txid.into());
-                let counted = view.ledger().events(mined)?.iter().any(counts);
+                let counted = counts(view, mined, txid)?;
                 if !counted {
                     tracing::error!(%slot, %withdrawal, %txid, "a payout was mined and does not count");
                     self.store.put_loss(&Loss { slot, withdrawal, payout: txid })?;
@@ -162,6 +160,8 @@ impl Operator {
         }
         let time = match state.slot(slot)? {
             None => self.time(&state, withdrawal)?.filter(|time| time.left(tip) > self.policy.cancel),
+            // By this payout: who tells of blocks is behind the ledger, as a node in the middle of a reorganization can be.
+            Some(fulfilment) if counts(view, fulfilment.height, txid)? => return Ok(()),
             Some(_) => None,
         };
         let Some(time) = time.filter(|_| !front.cancelling) else {
@@ -224,6 +224,12 @@ impl Front {
 fn publish(front: &Front, payout: Transaction) -> Duty {
     let name = format!("Payout of withdrawal {} by {}", front.withdrawal, front.slot);
     Duty::Broadcast { name, tx: payout, child: None }
+}
+
+/// Whether a payout in the block at this height counts.
+fn counts(view: &dyn View, height: u32, payout: Txid) -> Result<bool, Error> {
+    let is_by = |event: &LedgerEvent| matches!(event, LedgerEvent::Paid { txid, .. } if *txid == payout.into());
+    Ok(view.ledger().events(height)?.iter().any(is_by))
 }
 
 /// The height at which another transaction spent what the payout spends.

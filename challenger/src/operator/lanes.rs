@@ -11,7 +11,7 @@ use trestle_taptree_trace::lane::LaneId;
 
 use super::Operator;
 use crate::Error;
-use crate::signatures::{LaneName, Signed};
+use crate::signatures::{LaneName, Signed, tree_bytes};
 
 impl Operator {
     /// The public keys of a lane, as bytes, by their SHA-256; none if they are not this operator's.
@@ -64,5 +64,21 @@ impl Operator {
         let missing =
             graph.terms.lane_places().map(lacks).find(|lacks: &Result<bool, Error>| !matches!(lacks, Ok(false)));
         missing.unwrap_or(Ok(false)).map(|lacks| !lacks)
+    }
+
+    /// Bytes of all that is kept of a lane: the operator's keys, the committee's signatures, and what was signed in it.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub fn lane_bytes(&self, slot: SlotId, challenger: u16) -> Result<usize, Error> {
+        let mut bytes = tree_bytes(&self.db.open_tree(format!("operator/lane/{slot}/{challenger}"))?)?;
+        for graph in self.runs().filter(|graph| graph.slot(slot).is_some()) {
+            let at = LanePlace { slot: slot.serial - graph.terms.first_serial, challenger };
+            bytes += self.signatures.lane_bytes(&LaneName(graph.terms.digest(), at))?;
+            if let Some(digest) = graph.terms.lane_digest(at) {
+                bytes += self.store.lane_keys(&digest)?.map_or(0, |keys| digest.as_byte_array().len() + keys.len());
+            }
+        }
+        Ok(bytes)
     }
 }

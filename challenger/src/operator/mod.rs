@@ -17,7 +17,7 @@ mod disputes;
 mod event;
 mod front;
 mod lanes;
-mod lie;
+pub mod lie;
 mod policy;
 mod run;
 mod settle;
@@ -34,7 +34,7 @@ use bitcoin::hashes::{Hash, HashEngine, sha256};
 use bitcoin::secp256k1::Keypair;
 use trestle_bridge::lane::{LaneWork, Lanes};
 use trestle_bridge::parameters::Bridge;
-use trestle_bridge::transactions::{FinalizeKind, Presigned, RunGraph, TxKind};
+use trestle_bridge::transactions::{FinalizeKind, Presigned, RunGraph, SlotGraph, TxKind};
 use trestle_rollup::SlotId;
 use trestle_taptree_trace::ots::{CLAIM_LANE, KeyId, SecretSeed};
 
@@ -43,12 +43,12 @@ use crate::signatures::Signatures;
 use crate::view::View;
 use crate::{Error, is_deep};
 use disputes::Disputes;
+use lie::Lie;
 use policy::Policy;
 use store::{RunRecord, Store};
 use vaults::Vaults;
 
 pub use event::{Alert, Child, Duty, Event};
-pub use lie::Lie;
 pub use status::{RunStage, RunStatus, SlotStage, SlotStatus, Status};
 pub use store::{Front, Loss, Outcome};
 
@@ -59,6 +59,8 @@ struct Run {
     graph: Option<Arc<RunGraph>>,
     /// Slots at the front that are over, and deep.
     over: usize,
+    /// The contested slot that the run ended with, as long as something can come of its lanes.
+    late: Option<usize>,
     /// Whether every signature of the graph is held; they are never lost.
     signed: bool,
 }
@@ -99,7 +101,7 @@ impl Operator {
         for record in store.runs()? {
             let terms = record.funded.as_ref().filter(|_| !record.abandoned).map(|funded| funded.terms.clone());
             let graph = terms.map(|terms| RunGraph::build(&bridge, terms)).transpose()?.map(Arc::new);
-            runs.push(Run { record, graph, over: 0, signed: false });
+            runs.push(Run { record, graph, over: 0, late: None, signed: false });
         }
         let policy = Policy::new(&bridge.parameters);
         let (vaults, reimbursable, lanes) = (Vaults::default(), HashSet::new(), Arc::new(Lanes));
@@ -145,7 +147,6 @@ impl Operator {
             Event::AbandonRun { run } => self.abandon_run(run),
             Event::Delivered(delivery) => self.delivered(&delivery),
             Event::PayoutFunded { slot, tx } => self.payout_funded(view, slot, tx),
-            Event::Asked { .. } if self.lie.is_some_and(|lie| lie.silent) => Ok(Vec::new()),
             Event::Asked { slot, challenger, ask } => self.asked(slot, challenger, &ask),
         }
     }
@@ -188,6 +189,9 @@ impl Operator {
 
     /// What a run whose terms are complete needs.
     fn advance(&mut self, view: &dyn View, run: usize, graph: &RunGraph, duties: &mut Vec<Duty>) -> Result<(), Error> {
+        if let Some(slot) = self.runs[run].late.and_then(|place| graph.slots.get(place)) {
+            return self.watch_late(view, run, graph, slot, duties);
+        }
         if self.runs[run].over == graph.slots.len() {
             return Ok(());
         }
@@ -234,6 +238,10 @@ impl Operator {
             }
             if over && place == self.runs[run].over && is_deep(since, confirmations, tip) {
                 self.runs[run].over = if goes_on { place + 1 } else { graph.slots.len() };
+                if !goes_on {
+                    self.runs[run].late = Some(place);
+                    return self.forget_lanes(view, run, graph, slot);
+                }
                 if self.runs[run].over == graph.slots.len() {
                     // Nobody will make a lane of them any more.
                     self.store.remove_lane_keys(graph.terms.lanes.iter().flatten())?;
@@ -242,6 +250,32 @@ impl Operator {
             if !goes_on {
                 return Ok(());
             }
+        }
+        Ok(())
+    }
+}
+
+impl Operator {
+    /// A claim is settled, and its lanes may not be: an entry has no end, so a challenger can come as long as it has its bond, to
+    /// get it back by WinOnly if nobody plays.
+    fn watch_late(
+        &mut self,
+        view: &dyn View,
+        run: usize,
+        graph: &RunGraph,
+        slot: &SlotGraph,
+        duties: &mut Vec<Duty>,
+    ) -> Result<(), Error> {
+        self.defend(view, graph, slot, duties);
+        self.forget_lanes(view, run, graph, slot)
+    }
+
+    /// Lets go of the lanes of a run that is over, once nothing can come of them.
+    fn forget_lanes(&mut self, view: &dyn View, run: usize, graph: &RunGraph, slot: &SlotGraph) -> Result<(), Error> {
+        if self.are_lanes_settled(view, slot.id)? {
+            self.store.remove_lane_keys(graph.terms.lanes.iter().flatten())?;
+            self.disputes.retain(|(of, _), _| *of != slot.id);
+            self.runs[run].late = None;
         }
         Ok(())
     }

@@ -46,7 +46,7 @@ impl Operator {
         let lanes = self.make_lane_keys(first, slots)?;
         let record = RunRecord { first, slots, lanes, challengers: None, funded: None, abandoned: false };
         self.store.put_run(&record)?;
-        self.runs.push(Run { record, graph: None, over: 0, signed: false });
+        self.runs.push(Run { record, graph: None, over: 0, late: None, signed: false });
         Ok(vec![Duty::InviteChallengers { run: first, slots }])
     }
 
@@ -115,7 +115,7 @@ impl Operator {
         let record = RunRecord { abandoned: true, ..self.runs[run].record.clone() };
         self.store.put_run(&record)?;
         self.store.remove_lane_keys(record.lanes.iter().flatten())?;
-        self.runs[run] = Run { record, graph: None, over: 0, signed: false };
+        self.runs[run] = Run { record, graph: None, over: 0, late: None, signed: false };
         Ok(Vec::new())
     }
 

@@ -6,6 +6,7 @@ use trestle_bridge::transactions::{FinalizeKind, Reveal, RunGraph, SlotGraph, Va
 use trestle_rollup::SlotId;
 use trestle_taptree_trace::ots::CLAIM;
 
+use super::lie::Lie;
 use super::{Alert, Duty, Operator, broadcast};
 use crate::statement::{holds, statement_at};
 use crate::view::View;
@@ -23,7 +24,8 @@ impl Operator {
     ) -> Result<(), Error> {
         // Whoever fulfilled it. One whose key has signed is not used again, even if a deep reorganization has undone it.
         let used = view.ledger().state_at_tip().slot(slot.id)?.is_some() || self.store.statement(slot.id)?.is_some();
-        if (used || self.lie.is_some()) && self.claim(view, graph, slot, duties)? {
+        let lie = self.lie.filter(|lie| lie.is_about(used));
+        if (used || lie.is_some()) && self.claim(view, graph, slot, lie, duties)? {
             return Ok(());
         }
         let end = graph.terms.end()?.to_consensus_u32();
@@ -38,34 +40,25 @@ impl Operator {
         Ok(())
     }
 
-    /// Claims a used slot once that is settled. Returns whether there is, or may be, a claim to make.
+    /// Claims a used slot once that is settled, or as the lie says. Returns whether there is, or may be, a claim to make.
     fn claim(
         &mut self,
         view: &dyn View,
         graph: &RunGraph,
         slot: &SlotGraph,
+        lie: Option<Lie>,
         duties: &mut Vec<Duty>,
     ) -> Result<bool, Error> {
-        let fixed = match self.store.statement(slot.id)? {
-            Some(_) => true,
-            None if self.lie.is_some() => match self.false_statement(view, graph)? {
-                Some(statement) => {
-                    self.store.fix_statement(slot.id, statement)?;
-                    true
-                }
-                None => return Ok(true),
-            },
-            None => match self.first_true_statement(view, graph, slot.id, duties)? {
-                Found::Yes(statement) => {
-                    self.store.fix_statement(slot.id, statement)?;
-                    true
-                }
+        if self.store.statement(slot.id)?.is_none() {
+            let found = match lie {
+                Some(lie) => self.false_statement(&lie, view, graph, slot.id)?,
+                None => self.first_true_statement(view, graph, slot.id, duties)?,
+            };
+            match found {
+                Found::Yes(statement) => self.store.fix_statement(slot.id, statement)?,
                 Found::NotYet => return Ok(true),
-                Found::Never => false,
-            },
-        };
-        if !fixed {
-            return Ok(false);
+                Found::Never => return Ok(false),
+            };
         }
         let Some(statement) = self.check_statement(view, graph, slot.id, duties)? else { return Ok(false) };
         let id = claim::key_id(&self.bridge, slot.id);
@@ -112,12 +105,15 @@ impl Operator {
         duties: &mut Vec<Duty>,
     ) -> Result<Option<Statement>, Error> {
         let Some(statement) = self.store.statement(slot)? else { return Ok(None) };
+        if self.lie.is_some() {
+            return Ok(Some(statement));
+        }
         let (confirmations, checkpoint) = (self.bridge.parameters.confirmations, graph.terms.checkpoint.height);
         let height = checkpoint.saturating_add(u32::from(statement.n));
         if !is_deep(height, confirmations, view.height()) {
             return Ok(None); // in the middle of a reorganization, or behind
         }
-        if self.lie.is_none() && !holds(view, slot, checkpoint, statement, confirmations)? {
+        if !holds(view, slot, checkpoint, statement, confirmations)? {
             duties.push(Duty::Alert(Alert::ClaimFalse { slot, height }));
             return Ok(None);
         }
@@ -217,7 +213,7 @@ impl Operator {
 }
 
 /// What can be said of a slot.
-enum Found {
+pub(super) enum Found {
     Yes(Statement),
     NotYet,
     Never,

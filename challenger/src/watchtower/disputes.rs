@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use bitcoin::{Amount, OutPoint};
 use trestle_bridge::transactions::claim::Statement;
 use trestle_bridge::transactions::{LanePlace, RunGraph, SlotGraph};
 use trestle_rollup::SlotId;
@@ -9,8 +10,8 @@ use trestle_taptree_trace::lane::Move;
 
 use super::{Duty, Watchtower};
 use crate::Error;
-use crate::dispute::{self, LaneWatchtower};
-use crate::lane::{Answer, LedgerTestimony};
+use crate::dispute::{self, Hostile, HostileLane, LaneWatchtower, Settlement};
+use crate::lane::{Answer, Ask, LedgerTestimony};
 use crate::signatures::LaneName;
 use crate::view::{Blocks, View};
 
@@ -21,12 +22,58 @@ pub(super) type Disputes = BTreeMap<SlotId, Dispute>;
 pub(super) struct Dispute {
     /// What the claim says.
     statement: Statement,
-    player: LaneWatchtower<sled::Tree>,
+    player: Player,
     truth: LedgerTestimony<Blocks>,
+    /// What came of it, before it is known what the wallet paid.
+    ended: Option<Settlement>,
+}
+
+/// Who plays it.
+enum Player {
+    Honest(LaneWatchtower<sled::Tree>),
+    Hostile(HostileLane<sled::Tree>),
+}
+
+impl Player {
+    fn tip(
+        &mut self,
+        view: &dyn View,
+        truth: &mut LedgerTestimony<Blocks>,
+    ) -> Result<Vec<dispute::Duty>, dispute::Error> {
+        match self {
+            Self::Honest(player) => player.tip(view, truth),
+            Self::Hostile(player) => player.tip(view, truth),
+        }
+    }
+
+    fn receive(
+        &mut self,
+        wanted: Move,
+        answer: &Answer,
+        truth: &mut LedgerTestimony<Blocks>,
+    ) -> Result<Option<Ask>, dispute::Error> {
+        match self {
+            Self::Honest(player) => player.receive(wanted, answer, truth),
+            Self::Hostile(player) => player.receive(wanted, answer),
+        }
+    }
+
+    /// A hostile one has nobody to tell.
+    fn settlement(&self, view: &dyn View) -> Result<Option<Settlement>, dispute::Error> {
+        match self {
+            Self::Honest(player) => player.settlement(view),
+            Self::Hostile(_) => Ok(None),
+        }
+    }
 }
 
 impl Watchtower {
-    /// Plays the lane of a claim that is false. If it cannot go on now, that is no reason for others to stop.
+    /// Contests every claim from now on, true or not, and plays its lanes like this: for demonstrations, with bonds that may be lost.
+    pub fn oppose(&mut self, hostile: Hostile) {
+        self.hostile = Some(hostile);
+    }
+
+    /// Plays the lane of a claim that it disputes. If it cannot go on now, that is no reason for others to stop.
     pub(super) fn dispute(
         &mut self,
         view: &dyn View,
@@ -35,6 +82,20 @@ impl Watchtower {
         statement: Statement,
         duties: &mut Vec<Duty>,
     ) {
+        if self.settled.contains(&slot.id) {
+            return;
+        }
+        match self.store.settlement(slot.id) {
+            Ok(None) => {}
+            Ok(Some(settlement)) => {
+                self.disputes.remove(&slot.id);
+                self.settled.insert(slot.id);
+                return duties.push(Duty::Settled(settlement));
+            }
+            Err(error) => {
+                return tracing::error!(slot = %slot.id, %error, "it is not known whether the dispute is over");
+            }
+        }
         if self.disputes.get(&slot.id).is_none_or(|dispute| dispute.statement != statement) {
             // A reorganization can put another claim in a claim's place.
             self.disputes.remove(&slot.id);
@@ -44,9 +105,17 @@ impl Watchtower {
                 Err(error) => tracing::error!(slot = %slot.id, %error, "the lane cannot be played"),
             }
         }
-        let Some(Dispute { player, truth, .. }) = self.disputes.get_mut(&slot.id) else { return };
-        match player.tip(view, truth) {
-            Ok(due) => duties.extend(due.into_iter().map(|duty| Duty::Dispute { slot: slot.id, duty })),
+        let Some(Dispute { player, truth, ended, .. }) = self.disputes.get_mut(&slot.id) else { return };
+        let due = player.tip(view, truth).and_then(|due| Ok((due, player.settlement(view)?)));
+        match due {
+            Ok((due, over)) => {
+                duties.extend(due.into_iter().map(|duty| Duty::Dispute { slot: slot.id, duty }));
+                if let Some(settlement) = over {
+                    let outputs = settlement.transactions.iter().map(|played| played.handle).collect();
+                    duties.push(Duty::AskFees { slot: slot.id, outputs });
+                    *ended = Some(settlement);
+                }
+            }
             Err(error) => tracing::error!(slot = %slot.id, %error, "the lane does not go on"),
         }
     }
@@ -58,6 +127,12 @@ impl Watchtower {
         };
         let next = player.receive(wanted, answer, truth).map_err(Box::new)?;
         Ok(next.into_iter().map(|ask| Duty::Dispute { slot, duty: dispute::Duty::Ask(ask) }).collect())
+    }
+
+    /// Writes down what came of a dispute. Nothing that the chain can still take back is asked about, so it is never changed.
+    pub(super) fn paid(&mut self, slot: SlotId, fees: &[(OutPoint, Amount)]) -> Result<(), Error> {
+        let ended = self.disputes.get_mut(&slot).and_then(|dispute| dispute.ended.take());
+        ended.map_or(Ok(()), |settlement| self.store.put_settlement(&settlement.with_children(fees)))
     }
 
     /// Its side of a lane of which everything is signed.
@@ -75,8 +150,11 @@ impl Watchtower {
         let lane = graph.terms.lane(&self.bridge, at, &keys)?;
         let board = dispute::Board::new(&self.bridge, graph, slot.id, usize::from(self.index), lane, signatures);
         let store = self.db.open_tree(format!("watchtower/lane/{}", slot.id))?;
-        let board = board.map_err(Box::new)?.into();
-        let player = LaneWatchtower::new(board, self.key, self.seed.clone(), store, self.patience);
+        let (board, key, seed) = (board.map_err(Box::new)?.into(), self.key, self.seed.clone());
+        let player = match self.hostile {
+            None => Player::Honest(LaneWatchtower::new(board, key, seed, store, self.patience)),
+            Some(how) => Player::Hostile(HostileLane::new(board, key, seed, store, how)),
+        };
         let truth = LedgerTestimony::new(
             view.ledger().clone(),
             view.blocks(),
@@ -85,6 +163,6 @@ impl Watchtower {
             slot.id,
             self.bridge.parameters.confirmations,
         )?;
-        Ok(Some(Dispute { statement, player, truth }))
+        Ok(Some(Dispute { statement, player, truth, ended: None }))
     }
 }

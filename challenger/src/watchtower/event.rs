@@ -9,7 +9,7 @@ use trestle_rollup::SlotId;
 use trestle_signer::Delivery;
 use trestle_taptree_trace::lane::Move;
 
-use crate::dispute;
+use crate::dispute::{self, Settlement};
 use crate::lane::Answer;
 
 /// Something happened to a watchtower. Every event may be given twice. A run is named by its first slot.
@@ -46,6 +46,13 @@ pub enum Event {
         /// The answer.
         answer: Box<Answer>,
     },
+    /// The wallet has answered [`Duty::AskFees`].
+    Paid {
+        /// The slot whose claim was disputed.
+        slot: SlotId,
+        /// Of those outputs that a transaction of the wallet's spends in a block: its fee.
+        fees: Vec<(OutPoint, Amount)>,
+    },
 }
 
 /// What a transaction to be broadcast is.
@@ -55,6 +62,8 @@ pub enum Purpose {
     Bond(SlotId),
     /// Objects to the claim of this slot.
     Contest(SlotId),
+    /// Ends the run that has come to this slot, in which the operator could claim otherwise.
+    End(SlotId),
     /// Takes back the bond of the run that begins with this slot.
     Retire(SlotId),
 }
@@ -118,7 +127,18 @@ pub enum Duty {
         anchor: Option<OutPoint>,
         /// Height of the block by which it should be mined, if there is such a height.
         deadline: Option<u32>,
+        /// What the challenger loses, or does not get, if it is not.
+        stake: Amount,
     },
+    /// A dispute is over, and it is to be found out what the wallet paid in it, for [`Event::Paid`].
+    AskFees {
+        /// The slot claimed.
+        slot: SlotId,
+        /// The outputs that children can have spent.
+        outputs: Vec<OutPoint>,
+    },
+    /// Tell the owner what came of a dispute, and what it took. Comes once, and again after a restart.
+    Settled(Settlement),
     /// Something in this challenger's lane of a claim that is false.
     Dispute {
         /// The slot claimed.
@@ -156,7 +176,7 @@ pub enum Reason {
     /// The claim is not signed in a form that can be read.
     #[error("the claim cannot be read")]
     Unreadable,
-    /// It speaks of the checkpoint, or of a block that was not there when it was made.
+    /// It speaks of a block that was not there when it was made.
     #[error("the claim speaks of a block that no claim can be about")]
     NoSuchBlock,
     /// The block at that height is another one.

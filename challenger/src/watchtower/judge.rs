@@ -1,6 +1,6 @@
 //! Judging claims, and contesting those that are false.
 
-use bitcoin::Transaction;
+use bitcoin::{Amount, Transaction};
 use trestle_bridge::transactions::claim::Statement;
 use trestle_bridge::transactions::{Reveal, RunGraph, SlotGraph, contest};
 use trestle_rollup::SlotId;
@@ -27,7 +27,8 @@ impl Watchtower {
         let Some(report) = self.judge(view, graph, slot, claim)? else { return Ok(()) };
         let verdict = report.verdict;
         duties.push(Duty::Report(report));
-        if verdict == Verdict::True || !self.runs[run].has_part(self.index) {
+        let is_disputed = verdict != Verdict::True || self.hostile.is_some();
+        if !is_disputed || !self.runs[run].has_part(self.index) {
             return Ok(());
         }
         if !matches!(phase, Phase::Claimed { .. }) {
@@ -37,10 +38,13 @@ impl Watchtower {
             }
             return Ok(());
         }
-        if let Some(tx) = self.contest(slot)? {
-            let deadline = claim.height + u32::from(self.bridge.parameters.delta1.value());
+        let deadline = claim.height + u32::from(self.bridge.parameters.delta1.value());
+        let waits = self.hostile.is_some_and(|hostile| !hostile.is_due(view.height(), deadline));
+        if let Some(tx) = self.contest(slot)?.filter(|_| !waits) {
             let hurry = view.height() > claim.height + u32::from(self.bridge.parameters.confirmations);
-            self.broadcast(Purpose::Contest(slot.id), &slot.contest, tx, hurry, Some(deadline), duties);
+            let reward = slot.contest.tx.output.first().map_or(Amount::ZERO, |bond| bond.value / 2);
+            let time = (hurry, Some(deadline), reward);
+            self.broadcast(Purpose::Contest(slot.id), &slot.contest, tx, time, duties);
         }
         Ok(())
     }
@@ -90,7 +94,8 @@ impl Watchtower {
         claimed: u32,
     ) -> Result<Option<Verdict>, Error> {
         let confirmations = self.bridge.parameters.confirmations;
-        if statement.n == 0 || height >= claimed {
+        // The checkpoint's own block is one like any other: its state may have the payout, and then nobody wins the lane.
+        if height >= claimed {
             return Ok(Some(Verdict::False(Reason::NoSuchBlock)));
         }
         if !is_deep(height, confirmations, view.height()) {

@@ -11,7 +11,7 @@ use trestle_taptree_trace::lane::{ChoiceKey, LaneId, challenger_keys};
 
 use super::{Duty, Watchtower};
 use crate::Error;
-use crate::signatures::{LaneName, Signed};
+use crate::signatures::{LaneName, Signed, tree_bytes};
 
 impl Watchtower {
     /// Its keys for the choices of its lane in every slot of a run.
@@ -100,5 +100,21 @@ impl Watchtower {
             }
         }
         Ok(true)
+    }
+
+    /// Bytes of all that is kept of a lane: the operator's keys, the committee's signatures, and what was signed in it.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub fn lane_bytes(&self, slot: SlotId) -> Result<usize, Error> {
+        let mut bytes = tree_bytes(&self.db.open_tree(format!("watchtower/lane/{slot}"))?)?;
+        for graph in self.runs.iter().filter_map(|run| run.graph.as_ref()).filter(|graph| graph.slot(slot).is_some()) {
+            let at = LanePlace { slot: slot.serial - graph.terms.first_serial, challenger: self.index };
+            bytes += self.signatures.lane_bytes(&LaneName(graph.terms.digest(), at))?;
+            if let Some(digest) = graph.terms.lane_digest(at) {
+                bytes += self.store.lane_keys(&digest)?.map_or(0, |keys| digest.as_byte_array().len() + keys.len());
+            }
+        }
+        Ok(bytes)
     }
 }

@@ -9,11 +9,13 @@
 //! that was not there when it was made is false at once. The verdict is on disk before anything is done about it.
 
 mod disputes;
+mod end;
 mod event;
 mod judge;
 mod lanes;
 mod store;
 
+pub use crate::dispute::Settlement;
 pub use event::{Duty, Event, Purpose, Reason, Report, Verdict};
 
 use std::collections::HashSet;
@@ -21,7 +23,7 @@ use std::sync::Arc;
 
 use bitcoin::hashes::{hash160, sha256};
 use bitcoin::secp256k1::Keypair;
-use bitcoin::{OutPoint, Transaction};
+use bitcoin::{Amount, OutPoint, Transaction};
 use trestle_bridge::connector::Entry;
 use trestle_bridge::job::{Job, RunJob};
 use trestle_bridge::lane::{LaneWork, Lanes};
@@ -34,11 +36,13 @@ use trestle_rollup::SlotId;
 use trestle_signer::{Delivery, consent};
 use trestle_taptree_trace::ots::SecretSeed;
 
+use crate::dispute::Hostile;
 use crate::phase::Phase;
 use crate::signatures::Signatures;
 use crate::view::View;
 use crate::{Error, is_deep};
 use disputes::Disputes;
+use end::value;
 use store::{RunRecord, Store};
 
 /// A run as far as it is known.
@@ -78,6 +82,10 @@ pub struct Watchtower {
     runs: Vec<Run>,
     db: sled::Db,
     disputes: Disputes,
+    /// Disputes whose end was told.
+    settled: HashSet<SlotId>,
+    /// How it disputes what is true, if it does.
+    hostile: Option<Hostile>,
 }
 
 impl Watchtower {
@@ -96,9 +104,23 @@ impl Watchtower {
         let signatures = Signatures::open(db, "watchtower/signatures", bridge.committee.clone())?;
         let records = store.runs()?;
         let (lanes, bad_keys, runs) = (Arc::new(Lanes), HashSet::new(), Vec::new());
-        let (db, disputes) = (db.clone(), Disputes::new());
-        let mut tower =
-            Self { bridge, index, key, seed, lanes, bad_keys, patience, store, signatures, runs, db, disputes };
+        let (db, disputes, settled, hostile) = (db.clone(), Disputes::new(), HashSet::new(), None);
+        let mut tower = Self {
+            bridge,
+            index,
+            key,
+            seed,
+            lanes,
+            bad_keys,
+            patience,
+            store,
+            signatures,
+            runs,
+            db,
+            disputes,
+            settled,
+            hostile,
+        };
         for record in records {
             let terms = record.terms.clone();
             let graph = terms.map(|terms| RunGraph::build(&tower.bridge, terms)).transpose()?.map(Arc::new);
@@ -125,6 +147,7 @@ impl Watchtower {
             Event::Proposed(terms) => self.proposed(*terms)?,
             Event::Delivered(delivery) => self.delivered(*delivery)?,
             Event::LaneKeys(keys) => self.keys_came(&keys)?,
+            Event::Paid { slot, fees } => self.paid(slot, &fees)?,
             Event::Answered { slot, wanted, answer } => return self.answered(slot, wanted, &answer),
         }
         let mut duties = Vec::new();
@@ -145,6 +168,14 @@ impl Watchtower {
     /// The transactions that pay its bonds, whether they were sent or not.
     pub fn bonds(&self) -> impl Iterator<Item = &Transaction> {
         self.runs.iter().filter_map(|run| run.record.bond.as_ref())
+    }
+
+    /// What came of every dispute that is over.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub fn settlements(&self) -> Result<Vec<Settlement>, Error> {
+        self.store.settlements()
     }
 
     /// Every verdict so far.
@@ -358,11 +389,12 @@ impl Watchtower {
             }
         } else if view.spender(&bond)?.is_none()
             && let Some(waited) = view.height().checked_sub(graph.terms.end()?.to_consensus_u32())
+            && self.has_ended(view, graph, waited, duties)?
             && let own = challenger_bond::sign_retire(retire, self.entry(), &self.key)
             && let reveal = Reveal::Leaf(0, self.entry().challenger_leaf(), [&[], &[own]])
             && let Some(tx) = self.signatures.complete(retire, reveal)?
         {
-            self.broadcast(Purpose::Retire(first), retire, tx, waited >= self.patience, None, duties);
+            self.broadcast(Purpose::Retire(first), retire, tx, (waited >= self.patience, None, value(retire)), duties);
         }
         Ok(())
     }
@@ -380,13 +412,12 @@ impl Watchtower {
         purpose: Purpose,
         of: &Presigned,
         tx: Transaction,
-        hurry: bool,
-        deadline: Option<u32>,
+        (hurry, deadline, stake): (bool, Option<u32>, Amount),
         duties: &mut Vec<Duty>,
     ) {
         duties.push(Duty::Broadcast { purpose, tx: tx.clone() });
         if hurry {
-            duties.push(Duty::Bump { purpose, tx, fee: of.fee(), anchor: of.anchor(), deadline });
+            duties.push(Duty::Bump { purpose, tx, fee: of.fee(), anchor: of.anchor(), deadline, stake });
         }
     }
 }

@@ -8,7 +8,7 @@ use trestle_bridge::transactions::RunTerms;
 use trestle_bridge::transactions::claim::Statement;
 use trestle_rollup::SlotId;
 
-use super::Report;
+use super::{Report, Settlement};
 use crate::Error;
 
 /// A run, from the moment it was proposed or known.
@@ -28,6 +28,8 @@ mod kind {
     pub const RUN: u8 = b'r';
     /// ‖ slot ‖ height of the claim ‖ statement → [`super::Report`]
     pub const REPORT: u8 = b'v';
+    /// ‖ slot → [`super::Settlement`]
+    pub const SETTLEMENT: u8 = b's';
     /// ‖ SHA-256 of the value → the operator's keys of a lane
     pub const LANE_KEYS: u8 = b'k';
 }
@@ -78,6 +80,19 @@ impl Store {
     pub fn report(&self, slot: SlotId, statement: Option<Statement>, claimed: u32) -> Result<Option<Report>, Error> {
         let Some(bytes) = self.0.get(report_key(slot, statement, claimed))? else { return Ok(None) };
         serde_json::from_slice(&bytes).map(Some).map_err(|_| Error::Damaged("a verdict"))
+    }
+
+    pub fn put_settlement(&self, settlement: &Settlement) -> Result<(), Error> {
+        self.put([&[kind::SETTLEMENT], &settlement.slot.to_bytes()[..]].concat(), settlement)
+    }
+
+    pub fn settlement(&self, slot: SlotId) -> Result<Option<Settlement>, Error> {
+        let Some(bytes) = self.0.get([&[kind::SETTLEMENT], &slot.to_bytes()[..]].concat())? else { return Ok(None) };
+        serde_json::from_slice(&bytes).map(Some).map_err(|_| Error::Damaged("a dispute's end"))
+    }
+
+    pub fn settlements(&self) -> Result<Vec<Settlement>, Error> {
+        self.all(kind::SETTLEMENT, "a dispute's end")
     }
 
     pub fn reports(&self) -> Result<Vec<Report>, Error> {

@@ -274,8 +274,3 @@ impl Hand for Watched<'_> {
 pub fn truth(operator: &Operator) -> Side {
     Side::honest(operator.said.claimed)
 }
-
-/// How many games a simulation plays: `SEEDS`, or so many.
-pub fn count(games: u64) -> u64 {
-    std::env::var("SEEDS").ok().and_then(|games| games.parse().ok()).unwrap_or(games)
-}

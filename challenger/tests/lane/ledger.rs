@@ -4,13 +4,12 @@ use std::collections::HashMap;
 
 use bitcoin::consensus::serialize;
 use bitcoin::hashes::Hash as _;
-use trestle_challenger::lane::{
-    Challenger, Defender, LedgerTestimony, Next, Preimage, Testimony, TestimonyError, leading,
-};
+use trestle_challenger::lane::{Challenger, Defender, LedgerTestimony, Next, Testimony, TestimonyError, leading};
+use trestle_challenger::operator::lie::{History, Lie, Lying, Opened, PathLie, Since};
 use trestle_rollup::{Digest, Entry, Ledger, Parameters, SlotId};
 use trestle_taptree_trace::lane::{Lane, LaneConstants, Move};
 use trestle_zkvm_adapter::guest::{self, workload::Workload};
-use trestle_zkvm_adapter::{Disputable, Fault, Inputs, Kind, Place};
+use trestle_zkvm_adapter::{Fault, Kind, Place};
 
 use crate::store::Disk;
 use crate::toy::{self, LANE, challenger_seed, claim, operator_seed};
@@ -74,58 +73,31 @@ impl World {
         Lane { keys: toy::lane().keys.clone(), constants }
     }
 
-    fn testimony(&self) -> LedgerTestimony<impl FnMut(&Digest) -> Result<Vec<u8>, TestimonyError>> {
+    fn testimony(&self, n: u16) -> LedgerTestimony<impl FnMut(&Digest) -> Result<Vec<u8>, TestimonyError> + use<>> {
         let blocks = self.blocks.clone();
         let block = move |hash: &Digest| blocks.get(hash).cloned().ok_or_else(|| "no such block".into());
-        let prefix = *self.entry(u32::from(N)).block_hash.first_chunk().unwrap();
-        LedgerTestimony::new(self.ledger.clone(), block, H0, (N, prefix), SlotId::from_bytes(LANE.slot), K).unwrap()
+        // Of an invented block it is another, by which nothing holds either.
+        let prefix = self.ledger.entry(H0 + u32::from(n)).unwrap().map_or([0; 4], |entry| prefix(&entry));
+        LedgerTestimony::new(self.ledger.clone(), block, H0, (n, prefix), SlotId::from_bytes(LANE.slot), K).unwrap()
+    }
+
+    fn lying(&self, n: u16, lie: Lie) -> impl Testimony {
+        Lying::new(self.testimony(n), lie, &self.ledger, H0, n, K).unwrap()
     }
 }
 
-/// Another state from some entry on.
-struct Forger<T>(T, u32);
-
-impl<T: Testimony> Testimony for Forger<T> {
-    fn entry(&mut self, index: u32) -> Result<Option<Digest>, TestimonyError> {
-        if (self.1..=u32::from(N)).contains(&index) {
-            Ok(Some(self.parts(index)?.digest()))
-        } else {
-            self.0.entry(index)
-        }
-    }
-
-    fn parts(&mut self, index: u32) -> Result<Entry, TestimonyError> {
-        let mut parts = self.0.parts(index)?;
-        if index >= self.1 {
-            parts.state_root[9] ^= 1;
-        }
-        Ok(parts)
-    }
-
-    fn header(&mut self, index: u32) -> Result<[u8; 80], TestimonyError> {
-        self.0.header(index)
-    }
-
-    fn knows_block(&mut self, index: u32, hash: &Digest) -> Result<bool, TestimonyError> {
-        self.0.knows_block(index, hash)
-    }
-
-    fn trace(&mut self, inputs: &Inputs) -> Result<&mut dyn Disputable, TestimonyError> {
-        self.0.trace(inputs)
-    }
-
-    fn preimage(&mut self, inputs: &Inputs, digest: &Digest) -> Result<Option<Preimage>, TestimonyError> {
-        self.0.preimage(inputs, digest)
-    }
+fn prefix(entry: &Entry) -> [u8; 4] {
+    *entry.block_hash.first_chunk().unwrap()
 }
 
 /// Plays off chain; the name of the leaf that is found, and the last move.
-fn play<T: Testimony>(world: &World, mut says: T) -> (Option<String>, Option<Move>) {
-    let signed = claim(N, &world.entry(u32::from(N)).block_hash);
+fn play<T: Testimony>(world: &World, n: u16, says: impl Fn() -> T) -> (Option<String>, Option<Move>) {
+    let signed = claim(n, &says().parts(n.into()).unwrap().block_hash);
+    let mut says = says();
     let open = (world.lane(), signed);
     let mut defender = Defender::open(open.0.clone(), LANE, operator_seed(), open.1.clone(), Disk::default()).unwrap();
     let mut challenger = Challenger::open(open.0, LANE, challenger_seed(), open.1, Disk::default()).unwrap();
-    let mut truth = world.testimony();
+    let mut truth = world.testimony(n);
     assert!(!truth.holds());
     let mut last = None;
     loop {
@@ -142,32 +114,91 @@ fn play<T: Testimony>(world: &World, mut says: T) -> (Option<String>, Option<Mov
     }
 }
 
+/// The leaf by which a lie is found, and the last move before.
+fn found(world: &World, n: u16, lie: Lie) -> (String, Move) {
+    let (leaf, last) = play(world, n, || world.lying(n, lie));
+    (leaf.expect("a lie is found"), last.unwrap())
+}
+
+fn fault(kind: Kind, seed: u64) -> Lie {
+    Lie { fault: Some(Fault { kind, place: Place::Random(seed) }), ..Lie::default() }
+}
+
 #[test]
 fn a_claim_without_payout_is_found_by_the_guest() {
     let world = World::new();
-    let opened = Some(Move::Step);
-    assert_eq!(play(&world, world.testimony().lying(None)), (Some("step.last".into()), opened));
-    for (kind, leaf) in [(Kind::Input, "value.input."), (Kind::Unhash, "value.unhash")] {
-        let says = world.testimony().lying(Some(Fault { kind, place: Place::Random(3) }));
-        let (found, last) = play(&world, says);
-        assert!(found.as_ref().is_some_and(|found| found.starts_with(leaf)) && last == opened, "{found:?}");
+    // N may be anything, 0 too.
+    for n in [0, 1, N] {
+        assert_eq!(found(&world, n, Lie::default()), ("step.last".into(), Move::Step));
     }
-    let says = world.testimony().lying(Some(Fault { kind: Kind::Load, place: Place::Random(4) }));
-    assert_eq!(play(&world, says), (Some("bottom.memory".into()), Some(Move::ReadNode)));
+    for (kind, leaf) in [(Kind::Input, "value.input."), (Kind::Unhash, "value.unhash")] {
+        let (found, last) = found(&world, N, fault(kind, 3));
+        assert!(found.starts_with(leaf) && last == Move::Step, "{found:?}");
+    }
+    assert_eq!(found(&world, N, fault(Kind::Load, 4)), ("bottom.memory".into(), Move::ReadNode));
 }
 
 #[test]
 fn a_false_state_is_found_by_the_guest() {
     let world = World::new();
-    let says = world.testimony().lying(Some(Fault { kind: Kind::Unhash, place: Place::Random(5) }));
-    assert_eq!(play(&world, Forger(says, 3)), (Some("value.unhash".into()), Some(Move::Step)));
-    let says = world.testimony().lying(Some(Fault { kind: Kind::Rs2, place: Place::Random(6) }));
-    assert_eq!(play(&world, Forger(says, 1)), (Some("bottom.rs2".into()), Some(Move::ReadNode)));
+    let states = |since, kind, seed| Lie { history: History::States(since), ..fault(kind, seed) };
+    for (since, seed) in [(Since::First, 5), (Since::Height(H0 + 2), 6), (Since::Middle, 7), (Since::Last, 8)] {
+        assert_eq!(found(&world, N, states(since, Kind::Unhash, seed)), ("value.unhash".into(), Move::Step));
+    }
+    let read = found(&world, N, states(Since::First, Kind::Rs2, 6));
+    assert_eq!(read, ("bottom.rs2".into(), Move::ReadNode));
+    // Without a lie in it the trace ends in rejection, where it must not.
+    let honest = Lie { history: History::States(Since::Middle), ..Lie::default() };
+    assert_eq!(found(&world, N, honest), ("step.last".into(), Move::Step));
+}
+
+#[test]
+fn openings_that_are_not_what_the_rounds_said_are_found() {
+    let world = World::new();
+    let opened = |opened, kind| Lie { opened: Some(opened), ..fault(kind, 2) };
+    let states = |lie| Lie { history: History::States(Since::Middle), ..lie };
+    let (leaf, last) = found(&world, N, states(opened(Opened::TrueBlock, Kind::Instr)));
+    assert!(leaf.starts_with("entry.next.") && leaf != "entry.next.hash" && last == Move::Block, "{leaf}");
+    let (leaf, last) = found(&world, N, opened(Opened::TrueStep, Kind::Instr));
+    assert!(leaf.starts_with("step.after.") && last == Move::Step, "{leaf}");
+    let (leaf, last) = found(&world, N, opened(Opened::TrueNode, Kind::Rs1));
+    assert!(leaf.starts_with("read.child.") && last == Move::ReadNode, "{leaf}");
+    for (lie, of) in [
+        (PathLie::Bottom(9), "read.hash."),
+        (PathLie::Sibling(4), "read.root"),
+        (PathLie::Direction(6), "direction.rs1"),
+        (PathLie::Node(3), "read.hash."),
+    ] {
+        let (leaf, last) = found(&world, N, opened(Opened::Path(lie), Kind::Rs1));
+        assert!(leaf.starts_with(of) && last == Move::ReadNode, "{lie:?}: {leaf}");
+    }
+}
+
+#[test]
+fn blocks_that_nobody_knows_are_a_chain_or_are_found() {
+    let world = World::new();
+    let known = (world.ledger.tip().0 - H0) as u16;
+    for (n, since) in [
+        (N, Since::First),
+        (N, Since::Last),
+        (known + 9, Since::Beyond(9)),
+        // Where the first of them would be, there is a block by now.
+        (known + 9, Since::Beyond(11)),
+        (u16::MAX, Since::Beyond(u16::MAX - known)),
+    ] {
+        let lie = |broken| Lie { history: History::Blocks(since, broken), ..Lie::default() };
+        for broken in 0..=K {
+            assert_eq!(found(&world, n, lie(broken)), (format!("fork.{broken}.previous"), Move::Header(K)));
+        }
+        // What enough work buys: on regtest there is enough for everybody.
+        assert_eq!(play(&world, n, || world.lying(n, lie(K + 1))), (None, Some(Move::Header(K))));
+    }
 }
 
 #[test]
 fn nobody_has_to_lie_to_find_that_the_claim_is_false() {
     let world = World::new();
     // Who says that the claim fails says what is so, and loses where the history has to end.
-    assert_eq!(play(&world, world.testimony()), (Some("entry.last".into()), Some(Move::Block)));
+    let (leaf, last) = play(&world, N, || world.testimony(N));
+    assert_eq!((leaf.unwrap(), last.unwrap()), ("entry.last".into(), Move::Block));
 }

@@ -1,12 +1,12 @@
 //! What the sides say: the truth, or a lie of some kind.
 
 use trestle_challenger::lane::{Preimage, Testimony, TestimonyError};
+use trestle_challenger::operator::lie::{Misled, Opened, PathLie};
 use trestle_rollup::{Digest, Entry};
 use trestle_zkvm_adapter::layout::{HALT_ACCEPT, HALT_REJECT};
 use trestle_zkvm_adapter::{Access, Disputable, Fault, FaultyTrace, Inputs, Kind, Opening, Place, TraceError};
 
 use crate::borrowed::Borrowed;
-use crate::path::PathLie;
 use crate::toy::{self, ENTRIES, Known, child, fulfilled, hashed, next, unhash};
 
 /// What is wrong with the history.
@@ -88,6 +88,13 @@ impl Side {
     pub fn borrowing(mut self, from: u64, of: Access) -> Self {
         self.borrowed = Some((from, of));
         self
+    }
+
+    /// Whether nothing that it says is false.
+    pub fn is_true(&self) -> bool {
+        let Self { claimed, holds, forgery, fault, path, elsewhere, borrowed, .. } = self;
+        let lies = fault.is_some() || path.is_some() || *elsewhere || borrowed.is_some();
+        *forgery == Forgery::None && !lies && *holds == fulfilled(&toy::entry(*claimed))
     }
 
     fn forge(&mut self) {
@@ -177,7 +184,7 @@ impl Testimony for Side {
                     let faulty = FaultyTrace::new(honest, fault)?;
                     let lie = self.path;
                     match lie {
-                        Some(lie) => Box::new(Misled { at: faulty.step(), faulty, lie }),
+                        Some(lie) => Box::new(Misled::new(faulty, Opened::Path(lie))),
                         None => Box::new(faulty),
                     }
                 }
@@ -192,35 +199,6 @@ impl Testimony for Side {
 
     fn preimage(&mut self, _: &Inputs, digest: &Digest) -> Result<Option<Preimage>, TestimonyError> {
         Ok(unhash(digest))
-    }
-}
-
-/// A wrong trace with a lie about the paths of its false step.
-struct Misled {
-    faulty: FaultyTrace,
-    at: u64,
-    lie: PathLie,
-}
-
-impl Disputable for Misled {
-    fn steps(&self) -> u64 {
-        self.faulty.steps()
-    }
-
-    fn halt(&self) -> Option<trestle_zkvm_adapter::Halt> {
-        self.faulty.halt()
-    }
-
-    fn root(&mut self, k: u64) -> Result<Digest, TraceError> {
-        self.faulty.root(k)
-    }
-
-    fn opening(&mut self, t: u64) -> Result<Opening, TraceError> {
-        let mut opening = self.faulty.opening(t)?;
-        if t == self.at {
-            self.lie.tell(&mut opening);
-        }
-        Ok(opening)
     }
 }
 

@@ -3,13 +3,13 @@
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use trestle_challenger::lane::Next;
+use trestle_challenger::operator::lie::PathLie;
 use trestle_taptree_trace::lane::{Move, sign};
 use trestle_taptree_trace::turn::{Player, Turn};
 use trestle_zkvm_adapter::{Access, Fault, Kind, Place};
 
 use crate::games::{Honest, Operator, Played, Silence, play, truth};
 use crate::liar::{Forgery, Side};
-use crate::path::PathLie;
 use crate::referee::referee;
 use crate::toy::{LANE, entry, fulfilled, operator_seed};
 use crate::wire::read;

@@ -2,16 +2,16 @@
 #![allow(missing_docs, reason = "tests are named for the property they hold")]
 
 mod borrowed;
+#[path = "../chain/mod.rs"]
+mod chain;
 mod dispute;
 mod games;
 mod honest;
 mod ledger;
 mod liar;
 mod lies;
-mod path;
 mod referee;
 mod restarts;
-mod simulation;
 mod store;
 mod toy;
 mod wild;

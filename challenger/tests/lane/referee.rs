@@ -110,7 +110,7 @@ fn judge(turn: Turn, disproof: &Disproof, transcript: &Transcript, scripts: bool
 }
 
 /// The unsigned items of a leaf, if it can be satisfied.
-pub fn satisfied(leaf: &dyn trestle_taptree_trace::leaf::Disproof, transcript: &Transcript) -> Option<Vec<Vec<u8>>> {
+fn satisfied(leaf: &dyn trestle_taptree_trace::leaf::Disproof, transcript: &Transcript) -> Option<Vec<Vec<u8>>> {
     let statements = transcript.statements();
     let constants = &lane().constants;
     let mut said = Said { statements: &statements, constants, preimage: None };

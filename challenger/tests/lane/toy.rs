@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 
+use bitcoin::secp256k1::{Keypair, Secp256k1};
 use trestle_challenger::lane::Preimage;
 use trestle_rollup::compress::IV;
 use trestle_rollup::{Digest, Entry, SlotId, compress};
@@ -18,10 +19,27 @@ use trestle_zkvm_adapter::{Image, Inputs, Limits, MemoryTree, Preimages, Trace};
 pub const CONFIRMATIONS: u16 = 2;
 /// Entries of the chain.
 pub const ENTRIES: u32 = 500;
-pub const LANE: LaneId = LaneId { instance: [1; 32], slot: [1, 2, 3, 4, 5, 6], challenger: 3 };
+/// The challengers of the slot; each has a lane.
+pub const CHALLENGERS: u16 = 3;
+/// The lane of all games in which there is one.
+pub const LANE: LaneId = lane_id(2);
 
 const CODE: u32 = 0x1000;
 const DATA: u32 = 0x80;
+
+pub const fn lane_id(challenger: u16) -> LaneId {
+    LaneId { instance: [1; 32], slot: [1, 2, 3, 4, 5, 6], challenger }
+}
+
+pub fn challenger_key(challenger: u16) -> Keypair {
+    static KEYS: OnceLock<[Keypair; CHALLENGERS as usize]> = OnceLock::new();
+    let key = |challenger| {
+        let mut secret = [0; 32];
+        secret[31] = 1 + challenger as u8;
+        Keypair::from_seckey_slice(&Secp256k1::new(), &secret).unwrap()
+    };
+    KEYS.get_or_init(|| std::array::from_fn(key))[usize::from(challenger)]
+}
 
 pub fn operator_seed() -> SecretSeed {
     SecretSeed::new([7; 32])
@@ -31,22 +49,27 @@ pub fn challenger_seed() -> SecretSeed {
     SecretSeed::new([8; 32])
 }
 
-/// The lane of all games.
 pub fn lane() -> &'static Lane {
-    static LANE_: OnceLock<Lane> = OnceLock::new();
-    LANE_.get_or_init(|| {
-        let operator = operator_keys(&operator_seed(), &LANE, CONFIRMATIONS);
-        let keys = LaneKeys::new(CONFIRMATIONS, operator, challenger_keys(&challenger_seed(), &LANE)).unwrap();
+    lane_of(LANE.challenger)
+}
+
+/// The lane of a challenger.
+pub fn lane_of(challenger: u16) -> &'static Lane {
+    static LANES: [OnceLock<Lane>; CHALLENGERS as usize] = [const { OnceLock::new() }; CHALLENGERS as usize];
+    LANES[usize::from(challenger)].get_or_init(|| {
+        let id = lane_id(challenger);
+        let operator = operator_keys(&operator_seed(), &id, CONFIRMATIONS);
+        let keys = LaneKeys::new(CONFIRMATIONS, operator, challenger_keys(&challenger_seed(), &id)).unwrap();
         let mut target = [0xff; 32];
         target[31] = 0x7f;
         let constants = LaneConstants {
             checkpoint: entry(0).digest(),
             first_state: image().root(),
             code: image().code.clone(),
-            slot: LANE.slot,
+            slot: id.slot,
             confirmations: CONFIRMATIONS,
             target,
-            challenger: "79be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798".parse().unwrap(),
+            challenger: challenger_key(challenger).x_only_public_key().0,
         };
         Lane { keys, constants }
     })

@@ -5,24 +5,38 @@ use std::collections::BTreeMap;
 use rand::rngs::StdRng;
 use rand::seq::SliceRandom;
 use rand::{Rng, SeedableRng};
-use trestle_challenger::lane::{Answer, Ask, Error, Play, Shown, leading, signed_by};
-use trestle_taptree_trace::lane::{ChoiceId, Move, Search, SignedChoice, choose};
+use trestle_challenger::lane::{Answer, Ask, Error, Play, Shown, leading};
+use trestle_taptree_trace::lane::{ChoiceId, LaneId, Move, Search, SignedChoice, choose};
 use trestle_taptree_trace::turn::{Carried, Turn};
 
-use crate::referee::{Hand, Moved, Witnessed};
+use crate::referee::{Hand, Moved};
 use crate::toy::{CONFIRMATIONS, LANE, challenger_seed};
 
 /// A challenger that wants to be somewhere, and goes elsewhere as often as it likes.
 pub struct Wild {
     pub rng: StdRng,
+    pub lane: LaneId,
     /// What it chooses if it does not change its mind.
     plan: BTreeMap<ChoiceId, u8>,
     /// Of a hundred choices how many are others.
     fickle: u32,
     /// Of a hundred turns how many it lets pass.
     stalls: u32,
-    /// Whether it takes the shortest way to a node, over the block opening.
-    pub straight: bool,
+    /// How it goes about it on chain.
+    pub way: Way,
+}
+
+/// A way through a lane.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Way {
+    /// Any, turn by turn.
+    Any,
+    /// The shortest one to a node, over the block opening.
+    Straight,
+    /// Every round of every search.
+    Rounds,
+    /// To headers of the block that it opens.
+    Fork,
 }
 
 /// Where it can lead an operator.
@@ -49,7 +63,8 @@ impl Cell {
 
 impl Wild {
     pub fn new(seed: u64, cell: Cell, fickle: u32, stalls: u32) -> Self {
-        Self { rng: StdRng::seed_from_u64(seed), plan: cell.plan(), fickle, stalls, straight: false }
+        let (rng, plan) = (StdRng::seed_from_u64(seed), cell.plan());
+        Self { rng, lane: LANE, plan, fickle, stalls, way: Way::Any }
     }
 
     fn chooses(&mut self, id: ChoiceId) -> SignedChoice {
@@ -57,16 +72,11 @@ impl Wild {
             true => self.rng.gen_range(0..id.options()),
             false => self.plan.get(&id).copied().unwrap_or(0),
         };
-        choose(&challenger_seed(), &LANE, id, option).unwrap()
+        choose(&challenger_seed(), &self.lane, id, option).unwrap()
     }
 
-    /// Asks an operator for so many moves: the next ones mostly, and sometimes anything. Whatever it gets, the operator has signed.
-    pub fn ask(
-        &mut self,
-        mut operator: impl FnMut(&Ask) -> Result<Answer, Error>,
-        moves: usize,
-        witnessed: &mut Witnessed,
-    ) {
+    /// Asks an operator for so many moves: the next ones mostly, and sometimes anything.
+    pub fn ask(&mut self, mut operator: impl FnMut(&Ask) -> Result<Answer, Error>, moves: usize) {
         let path = path(self.plan[&ChoiceId::Access]);
         let mut next = 0;
         for _ in 0..moves {
@@ -83,14 +93,8 @@ impl Wild {
                 _ => {}
             }
             match operator(&Ask { choices, wanted }) {
-                Ok(answer) => {
-                    for (id, bytes) in signed_by(wanted).into_iter().zip(&answer.signatures) {
-                        witnessed.message(id, &crate::wire::read(id, bytes));
-                    }
-                    if path.get(next) == Some(&wanted) {
-                        next += 1;
-                    }
-                }
+                Ok(_) if path.get(next) == Some(&wanted) => next += 1,
+                Ok(_) => {}
                 Err(Error::ChosenBefore { choice, followed }) if self.rng.r#gen() => {
                     self.plan.insert(choice, followed);
                 }
@@ -130,11 +134,13 @@ impl Hand for Wild {
             return None;
         }
         let steps = turn.steps(CONFIRMATIONS);
-        let step = match turn {
-            // Over the block opening.
-            Turn::Entered if self.straight => steps.iter().find(|step| step.to == Turn::OpenBlock)?,
-            _ if self.straight => steps.last()?,
-            _ => steps.choose(&mut self.rng)?,
+        let step = match (self.way, turn) {
+            (Way::Any, _) => steps.choose(&mut self.rng)?,
+            (Way::Straight | Way::Fork, Turn::Entered) => steps.iter().find(|step| step.to == Turn::OpenBlock)?,
+            (Way::Fork, Turn::BlockOpened) => steps.iter().find(|step| step.to == Turn::Header(0))?,
+            (Way::Straight | Way::Fork, _) => steps.last()?,
+            (Way::Rounds, Turn::BlockOpened) => steps.iter().find(|step| matches!(step.to, Turn::Round(..)))?,
+            (Way::Rounds, _) => steps.first()?,
         };
         let carried = step.leaves.choose(&mut self.rng)?.clone();
         let Carried::Choices(ids) = &carried else { panic!("{carried:?}") };

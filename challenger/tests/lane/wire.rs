@@ -1,8 +1,13 @@
 //! What comes from the other side is judged before anything is done with it.
 
+use std::collections::HashSet;
+
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
-use trestle_challenger::lane::{Answer, Ask, Challenger, Defender, Error, Next, SignatureBytes};
+use trestle_challenger::lane::{
+    Answer, Ask, Challenger, Defender, Error, Next, Question, SignatureBytes, WireError, leading,
+};
+use trestle_rollup::SlotId;
 use trestle_taptree_trace::lane::{ChoiceId, MessageId, Move, Search, SignedChoice, choose};
 use trestle_taptree_trace::ots::Signature;
 
@@ -10,7 +15,7 @@ use crate::games::{Honest, Operator};
 use crate::honest::claimed;
 use crate::liar::Side;
 use crate::store::Disk;
-use crate::toy::{LANE, challenger_seed, lane, operator_seed};
+use crate::toy::{CONFIRMATIONS, LANE, challenger_seed, lane, operator_seed};
 
 /// The signature that an answer carries.
 pub fn read(id: MessageId, bytes: &SignatureBytes) -> Signature {
@@ -105,18 +110,72 @@ fn answers_that_are_none_change_nothing() {
     assert!(matches!(challenger.next(), Next::Ask(next) if next != ask));
 }
 
+/// Every move of a lane, and one round more of each search.
+fn moves() -> Vec<Move> {
+    let searches = [Search::History, Search::Trace, Search::Read, Search::Write];
+    let rounds =
+        searches.into_iter().flat_map(|search| (0..=search.rounds()).map(move |round| Move::Round(search, round)));
+    let openings = [Move::Block, Move::Step, Move::ReadNode, Move::WriteNode];
+    rounds.chain(openings).chain((0..=CONFIRMATIONS + 1).map(Move::Header)).collect()
+}
+
+fn question(wanted: Move) -> Question {
+    let secret = |at: usize| [at as u8; 20];
+    let choices = (0..leading(wanted).len()).map(|at| SignedChoice { option: at as u8 % 7, secret: secret(at) });
+    let slot = SlotId { operator: 3, denomination: 1, serial: 0x0102_0304 };
+    Question { slot, challenger: 0x0506, ask: Ask { choices: choices.collect(), wanted } }
+}
+
 #[test]
-fn asks_and_answers_are_sent_as_text() {
+fn a_question_is_read_as_it_was_written_and_has_the_length_of_its_move() {
+    let mut numbers = HashSet::new();
+    let mut longest = 0;
+    for wanted in moves() {
+        let question = question(wanted);
+        let bytes = question.encode();
+        let read = Question::decode(CONFIRMATIONS, &bytes);
+        if matches!(wanted, Move::Round(search, round) if round == search.rounds())
+            || wanted == Move::Header(CONFIRMATIONS + 1)
+        {
+            assert!(matches!(read, Err(WireError::NoSuchMove(_))), "{wanted:?}");
+            continue;
+        }
+        assert_eq!(read, Ok(question));
+        assert!(numbers.insert(bytes[8..12].to_vec()), "{wanted:?} has another's number");
+        longest = longest.max(bytes.len());
+        for cut in [0, 11, bytes.len() - 1, bytes.len().saturating_sub(21)] {
+            let read = Question::decode(CONFIRMATIONS, &bytes[..cut]);
+            assert!(cut == bytes.len() || matches!(read, Err(WireError::Length { .. })), "{wanted:?} {cut}");
+        }
+        for more in [1, 21] {
+            let long = [bytes.clone(), vec![0; more]].concat();
+            assert!(
+                matches!(Question::decode(CONFIRMATIONS, &long), Err(WireError::Length { .. })),
+                "{wanted:?} {more}"
+            );
+        }
+    }
+    assert_eq!(longest, Question::longest());
+}
+
+#[test]
+fn an_answer_is_read_as_it_was_written_and_has_the_length_of_its_move() {
     let (mut operator, n) = operator(42);
     let mut challenger = Honest::new(Side::doubting(n), &operator);
     let Next::Ask(ask) = challenger.next() else { panic!("nothing is asked") };
-    let text = serde_json::to_string(&ask).unwrap();
-    assert_eq!(text, r#"{"choices":[],"wanted":{"Round":["History",0]}}"#);
-    assert_eq!(serde_json::from_str::<Ask>(&text).unwrap(), ask);
     let answer = operator.answer(&ask).unwrap().unwrap();
-    let text = serde_json::to_string(&answer).unwrap();
-    assert_eq!(serde_json::from_str::<Answer>(&text).unwrap(), answer);
-    assert!(serde_json::from_str::<Answer>(&text.replacen("\"", "\"x", 3)).is_err());
+    let bytes = answer.encode();
+    assert_eq!(Answer::decode(ask.wanted, &bytes), Ok(answer.clone()));
+    challenger.receive(ask.wanted, &Answer::decode(ask.wanted, &bytes).unwrap()).unwrap();
+    let (expected, long) = (bytes.len(), [bytes.clone(), vec![0]].concat());
+    assert_eq!(Answer::length(ask.wanted), expected);
+    for wrong in [&bytes[..0], &bytes[..20], &bytes[..expected - 1], &long] {
+        let got = wrong.len();
+        assert_eq!(Answer::decode(ask.wanted, wrong), Err(WireError::Length { expected, got }));
+    }
+    for other in moves().into_iter().filter(|other| Answer::length(*other) != expected) {
+        assert!(Answer::decode(other, &bytes).is_err(), "{other:?}");
+    }
 }
 
 #[test]

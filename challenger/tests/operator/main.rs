@@ -1,8 +1,9 @@
 //! The operator, against the real ledger and real graphs on synthetic blocks.
 #![allow(missing_docs, reason = "tests are named for the property they hold")]
 
+#[path = "../chain/mod.rs"]
 mod chain;
-#[path = "../lanes/mod.rs"]
+#[path = "../../../signer/tests/support/lanes.rs"]
 mod lanes;
 mod lifecycle;
 mod simulation;

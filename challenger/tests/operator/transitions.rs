@@ -1,8 +1,14 @@
 //! A row a transition: what happened before, the event, and the duties. Before every event the operator is started again, so
 //! what a row shows rests on the store and the chain alone.
 
-use trestle_challenger::Error;
+use bitcoin::block::Header;
+use bitcoin::{OutPoint, Txid};
+use trestle_bridge::transactions::claim::Statement;
+use trestle_challenger::operator::lie::{Claim as FalseClaim, History, Lie, Since};
 use trestle_challenger::operator::{Duty, Event};
+use trestle_challenger::view::Blocks;
+use trestle_challenger::{Error, Mined, View, ViewError};
+use trestle_rollup::Ledger;
 
 use crate::steps::Step::{self, *};
 use crate::steps::{run, steps};
@@ -230,6 +236,41 @@ fn a_payout_that_came_to_nothing_is_cancelled() {
     );
 }
 
+/// The ledger of a chain, of which transactions are told up to a height alone.
+struct Behind<'a>(&'a dyn View, u32);
+
+impl View for Behind<'_> {
+    fn ledger(&self) -> &Ledger {
+        self.0.ledger()
+    }
+
+    fn header(&self, height: u32) -> Result<Option<Header>, ViewError> {
+        self.0.header(height)
+    }
+
+    fn spender(&self, outpoint: &OutPoint) -> Result<Option<Mined>, ViewError> {
+        Ok(self.0.spender(outpoint)?.filter(|mined| mined.height <= self.1))
+    }
+
+    fn confirmed(&self, txid: &Txid) -> Result<Option<u32>, ViewError> {
+        Ok(self.0.confirmed(txid)?.filter(|height| *height <= self.1))
+    }
+
+    fn blocks(&self) -> Blocks {
+        self.0.blocks()
+    }
+}
+
+#[test]
+fn a_payout_that_counts_is_not_cancelled_while_blocks_are_told_late() {
+    let mut world = World::new();
+    steps(&mut world, &[Pay]);
+    let behind = Behind(&world.chain, world.height() - 1);
+    assert_eq!(shown(&world.operator.process(Event::Tip, &behind).unwrap()), [""; 0]);
+    steps(&mut world, &[Disconnect(1)]);
+    assert_eq!(shown(&run(&mut world, Tip).unwrap()), ["Payout of withdrawal 0 by 0/0/0"]);
+}
+
 #[test]
 fn a_payout_that_does_not_count_is_reported() {
     let lost = |world: &World| {
@@ -381,4 +422,58 @@ fn a_damaged_store_is_an_error() {
         let opened = opened.and_then(|mut operator| operator.process(Event::Tip, &world.chain));
         assert!(matches!(opened, Err(Error::Damaged(_))), "{}: {opened:?}", char::from(kind));
     }
+}
+
+/// What an operator claims of slot 0 that lies so, as the height of the claim's block; whether the hash is that block's.
+fn lied(before: &[Step], lie: impl Fn(&World) -> Lie) -> Option<(u32, bool)> {
+    let mut world = World::new();
+    steps(&mut world, before);
+    world.restart();
+    let lie = lie(&world);
+    world.operator.lie(lie);
+    let duties = world.process(Event::Tip).unwrap();
+    assert!(!duties.iter().any(|duty| matches!(duty, Duty::FundPayout { .. })), "a liar pays nobody: {duties:?}");
+    let claim = duties.into_iter().find_map(|duty| match duty {
+        Duty::Broadcast { name, tx, .. } if name == "Claim 0/0/0" => Some(tx),
+        _ => None,
+    })?;
+    let terms = &world.graph(0).terms;
+    let said = Statement::read(&terms.claim_keys[0], &claim).unwrap();
+    let height = terms.checkpoint.height + u32::from(said.n);
+    let entry = world.chain.ledger.entry(height).unwrap();
+    Some((height, entry.is_some_and(|entry| entry.block_hash[..4] == said.block_prefix)))
+}
+
+#[test]
+fn a_liar_claims_what_its_lie_says() {
+    let told = |claim| move |_: &World| Lie { claim, ..Lie::default() };
+    let height = |before: &[Step]| {
+        let mut world = World::new();
+        steps(&mut world, before);
+        world.height()
+    };
+    let waiting = [Ready, Withdraw, Blocks(FIRST)];
+    assert_eq!(lied(&waiting, told(FalseClaim::Unpaid)), Some((height(&waiting) - K, true)));
+    assert_eq!(lied(&waiting, told(FalseClaim::Waiting)), None);
+    // No block is there to tell the hash of, unless it is made up.
+    assert_eq!(lied(&waiting, told(FalseClaim::Beyond(9))), None);
+    let invented = |_: &World| Lie {
+        claim: FalseClaim::Beyond(9),
+        history: History::Blocks(Since::Beyond(9), 1),
+        ..Lie::default()
+    };
+    assert_eq!(lied(&waiting, invented), Some((height(&waiting) + 9, false)));
+    let forked = |_: &World| Lie { history: History::Blocks(Since::Last, 1), ..Lie::default() };
+    assert_eq!(lied(&waiting, forked), Some((height(&waiting) - K, false)));
+    // A payout that counts for nothing is claimed as one that counts would be.
+    let paid =
+        |before: u32| move |world: &World| Lie { claim: FalseClaim::Paid(world.height() - before), ..Lie::default() };
+    assert_eq!(lied(&waiting, paid(2 * K - 1)), None);
+    assert_eq!(lied(&waiting, paid(2 * K)), Some((height(&waiting) - K, true)));
+    // Of a slot that is used the others say the truth, in its time.
+    assert_eq!(lied(&[Pay], told(FalseClaim::Early(0))), Some((height(&[Pay]), true)));
+    assert_eq!(lied(&[Pay], told(FalseClaim::Early(1))), None);
+    assert_eq!(lied(&[Pay, Blocks(1)], told(FalseClaim::Early(1))), Some((height(&[Pay]) + 1, true)));
+    assert_eq!(lied(&[Pay], told(FalseClaim::Unpaid)), None);
+    assert_eq!(lied(&[Pay, Blocks(2 * K)], told(FalseClaim::Unpaid)), Some((height(&[Pay]) + K, true)));
 }

@@ -32,9 +32,9 @@ pub const K: u32 = 3;
 /// Δ1.
 pub const DELTA1: u32 = 10;
 /// T_turn.
-pub const TURN: u32 = 4;
+pub const TURN: u32 = 6;
 /// Δ2: a whole lane fits in it.
-pub const DELTA2: u32 = 311;
+pub const DELTA2: u32 = 461;
 /// Blocks in which a withdrawal is the committee's, an operator's, and then in its grace.
 pub const COOPERATIVE: u32 = 2;
 pub const WINDOW: u32 = 12;

@@ -31,7 +31,7 @@ impl Simulation {
         let delivery = simulation.world.delivery();
         simulation.insist(Event::Delivered(Box::new(delivery)));
         let funding = simulation.world.funding.clone();
-        simulation.world.chain.mine(vec![funding]);
+        simulation.world.chain.add(vec![funding]);
         simulation
     }
 

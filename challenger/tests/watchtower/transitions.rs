@@ -1,12 +1,13 @@
 //! A row a transition: what happened before, the event, and the duties.
 
 use bitcoin::hashes::{Hash, sha256};
+use bitcoin::{Amount, ScriptBuf};
 use trestle_bridge::transactions::LanePlace;
 use trestle_bridge::transactions::claim::Statement;
 use trestle_challenger::Error;
 use trestle_challenger::watchtower::{Duty, Event};
 
-use crate::world::{CONFIRMATIONS, DELTA1, World, shown, slot};
+use crate::world::{CONFIRMATIONS, COOPERATIVE, DELTA1, World, shown, slot};
 
 /// Keys of which no lane can be made.
 const BAD_KEYS: [u8; 32] = [0; 32];
@@ -62,6 +63,13 @@ enum Step {
     Restart,
     /// A withdrawal is paid for slot 0.
     Fulfil,
+    /// The same for slot 1.
+    FulfilOther,
+    /// A withdrawal is paid for slot 0 to another script, or too little.
+    PayOther,
+    PayLess,
+    /// A withdrawal is paid for slot 0 when it is not the operator's.
+    PayEarly,
     /// Slot 0 is claimed, as of this many blocks before the tip.
     Claim(u32),
     /// Slot 0 is claimed about another block than the one so deep.
@@ -157,7 +165,7 @@ fn run(world: &mut World, step: Step) -> Result<Vec<Duty>, Error> {
         }
         Publish => {
             let funding = world.funding.clone();
-            world.chain.mine(vec![funding]);
+            world.chain.add(vec![funding]);
         }
         Mine => {
             let duties = world.process(Event::Tip)?;
@@ -167,39 +175,48 @@ fn run(world: &mut World, step: Step) -> Result<Vec<Duty>, Error> {
         Blocks(count) => world.mine_empty(count),
         Disconnect(depth) => drop(world.chain.disconnect(depth)),
         Restart => world.restart(),
-        Fulfil => {
-            world.fulfil(0);
+        Fulfil | FulfilOther => {
+            world.fulfil(usize::from(matches!(step, FulfilOther)));
+            world.mine_empty(2 * k);
+        }
+        PayOther | PayLess | PayEarly => {
+            let after = if matches!(step, PayEarly) { 0 } else { COOPERATIVE };
+            world.pay(0, after, |output| match step {
+                PayOther => output.script_pubkey = ScriptBuf::new_op_return([7]),
+                PayLess => output.value -= Amount::ONE_SAT,
+                _ => {}
+            });
             world.mine_empty(2 * k);
         }
         Claim(depth) => {
             let claim = world.claim(0, world.statement(world.height() - depth));
-            world.chain.mine(vec![claim]);
+            world.chain.add(vec![claim]);
         }
         ClaimOtherBlock(depth) => {
             let mut statement = world.statement(world.height() - depth);
             statement.block_prefix[3] ^= 1;
             let claim = world.claim(0, statement);
-            world.chain.mine(vec![claim]);
+            world.chain.add(vec![claim]);
         }
         ClaimFuture(after) => {
             let n = u16::try_from(world.height() + after - world.graph.terms.checkpoint.height).unwrap();
             let claim = world.claim(0, Statement { n, block_prefix: [1, 2, 3, 4] });
-            world.chain.mine(vec![claim]);
+            world.chain.add(vec![claim]);
         }
         ClaimCheckpoint => {
             let claim = world.claim(0, world.statement(world.graph.terms.checkpoint.height));
-            world.chain.mine(vec![claim]);
+            world.chain.add(vec![claim]);
         }
         ContestByOther => {
             let contest = world.other_contest(0);
-            world.chain.mine(vec![contest]);
+            world.chain.add(vec![contest]);
         }
         FinalizeFast => {
             let presigned = world.graph.slots[0].finalize_fast.clone();
             let finalize = world.complete(&presigned, trestle_bridge::transactions::Reveal::Nothing);
-            world.chain.mine(vec![finalize]);
+            world.chain.add(vec![finalize]);
         }
-        RunEnd => world.chain.ahead = world.graph.terms.end().unwrap().to_consensus_u32() - world.height(),
+        RunEnd => world.chain.jump(world.graph.terms.end().unwrap().to_consensus_u32() - world.height()),
     }
     Ok(Vec::new())
 }
@@ -269,7 +286,16 @@ fn every_transition_is_as_the_table_says() {
         (&[Setup], Tip, &[]),
         (&[Setup, Restart], Tip, &[]),
         (&[Setup, Disconnect(1), Blocks(2)], Tip, &["broadcast bond"]),
-        (&[Setup, RunEnd], Tip, &["broadcast retire"]),
+        // It has the run ended first, and waits until that is deep: there could be a last, false claim.
+        (&[Setup, RunEnd], Tip, &["broadcast end 4"]),
+        (&[Setup, RunEnd, Blocks(3)], Tip, &["broadcast end 4", "bump end 4"]),
+        (&[Setup, RunEnd, Mine], Tip, &[]),
+        (&[Setup, RunEnd, Mine, Blocks(k - 1)], Tip, &[]),
+        (&[Setup, RunEnd, Mine, Blocks(k)], Tip, &["broadcast retire", "bump retire"]),
+        (&[Setup, RunEnd, Mine, Blocks(k), Restart], Tip, &["broadcast retire", "bump retire"]),
+        (&[Setup, RunEnd, Mine, Blocks(k - 1), Disconnect(3)], Tip, &["broadcast end 4"]),
+        (&[Setup, RunEnd, Mine, Blocks(k), Mine], Tip, &[]),
+        (&[Setup, RunEnd, Mine, Blocks(k), Mine, Disconnect(1)], Tip, &["broadcast retire", "bump retire"]),
         // A true claim.
         (&[Setup, Fulfil, Claim(k)], Tip, &["4 is True"]),
         (&[Setup, Fulfil, Claim(k), Restart], Tip, &["4 is True"]),
@@ -286,9 +312,15 @@ fn every_transition_is_as_the_table_says() {
         (&[Setup, Blocks(k), Claim(k), Mine, Disconnect(1)], Tip, &[FALSE, CONTEST]),
         (&[Setup, Blocks(k), Claim(k), ContestByOther], Tip, &[FALSE]),
         (&[Setup, Fulfil, ClaimOtherBlock(k)], Tip, &[OTHER, CONTEST]),
+        // The payout comes later, or counts for another slot or for nothing.
+        (&[Setup, Blocks(k), Claim(k), Fulfil], Tip, &[FALSE, CONTEST, BUMP]),
+        (&[Setup, FulfilOther, Claim(k)], Tip, &[FALSE, CONTEST]),
+        (&[Setup, PayOther, Claim(k)], Tip, &[FALSE, CONTEST]),
+        (&[Setup, PayLess, Claim(k)], Tip, &[FALSE, CONTEST]),
+        (&[Setup, PayEarly, Claim(k)], Tip, &[FALSE, CONTEST]),
         (&[Setup, Fulfil, ClaimFuture(1)], Tip, &[NONE, CONTEST]),
         (&[Setup, Fulfil, ClaimFuture(500)], Tip, &[NONE, CONTEST]),
-        (&[Setup, Fulfil, ClaimCheckpoint], Tip, &[NONE, CONTEST]),
+        (&[Setup, Fulfil, ClaimCheckpoint], Tip, &[FALSE, CONTEST]),
         // Too late to contest: it is reported all the same.
         (&[Setup, Blocks(k), Claim(k), Blocks(DELTA1 as u32), FinalizeFast], Tip, &[FALSE]),
         (&[Setup, Blocks(k), Claim(k), Blocks(DELTA1 as u32), FinalizeFast, Blocks(k)], Tip, &[FALSE]),
@@ -318,6 +350,22 @@ fn a_payout_with_too_few_blocks_on_top_at_the_claimed_block_makes_the_claim_fals
         run(&mut world, Fulfil).unwrap();
         // The payout is 2 K below the tip.
         run(&mut world, Claim(depth)).unwrap();
+        assert_eq!(shown(&run(&mut world, Tip).unwrap())[0], verdict);
+    }
+}
+
+/// Whoever contested it would have a lane in which nothing is false, and lose its bond.
+#[test]
+fn a_claim_about_the_checkpoint_is_true_if_the_payout_was_deep_there() {
+    let k = u32::from(CONFIRMATIONS);
+    for (deep, verdict) in [(k, "4 is True"), (k - 1, "4 is False(NotFulfilled)")] {
+        let mut world = World::new(2);
+        world.fulfil(0);
+        world.mine_empty(deep);
+        world.start_here();
+        for step in [Setup, Blocks(k), ClaimCheckpoint] {
+            run(&mut world, step).unwrap();
+        }
         assert_eq!(shown(&run(&mut world, Tip).unwrap())[0], verdict);
     }
 }

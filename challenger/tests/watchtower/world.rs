@@ -26,7 +26,7 @@ use trestle_signer::{Delivery, LaneSignatures};
 use trestle_taptree_trace::lane::{LaneId, challenger_keys};
 use trestle_taptree_trace::ots::{CLAIM, SecretSeed};
 
-use crate::chain::{Chain, GENESIS, coin, output, spend};
+use crate::chain::{Chain, GENESIS, GENESIS_HASH, output, spend};
 use crate::lanes::SmallLanes;
 
 /// K.
@@ -34,7 +34,7 @@ pub const CONFIRMATIONS: u16 = 3;
 /// Δ1.
 pub const DELTA1: u16 = 10;
 /// Blocks in which a withdrawal is the committee's.
-const COOPERATIVE: u32 = 2;
+pub const COOPERATIVE: u32 = 2;
 
 pub fn key(name: &str) -> Keypair {
     let secret = tagged_hash("test key", &[name.as_bytes()]);
@@ -53,7 +53,7 @@ pub fn bridge() -> Bridge {
         challengers: vec![x_only("other challenger"), x_only("challenger")],
         sequencers: vec![x_only("sequencer")],
     };
-    let genesis = Genesis { height: GENESIS, hash: BlockHash::from_byte_array([0x11; 32]) };
+    let genesis = Genesis { height: GENESIS, hash: BlockHash::from_byte_array(GENESIS_HASH) };
     Bridge::new(BridgeParameters {
         confirmations: CONFIRMATIONS,
         delta1: Height::from(DELTA1),
@@ -86,7 +86,6 @@ pub struct World {
     /// What waits for a block.
     pub pool: Vec<Transaction>,
     db: sled::Db,
-    coins: u32,
     nonce: u64,
 }
 
@@ -98,16 +97,26 @@ impl World {
         let ledger = Ledger::open(&db, &bridge.rollup).unwrap();
         let mut chain = Chain::new(ledger);
         for _ in 0..4 {
-            chain.mine(Vec::new());
+            chain.add(Vec::new());
         }
-        let bond =
-            spend(coin(1), vec![trestle_bridge::transactions::challenger_bond::output(&bridge, &bridge.entries[1])]);
+        let bond = spend(
+            chain.coin(),
+            vec![trestle_bridge::transactions::challenger_bond::output(&bridge, &bridge.entries[1])],
+        );
         let first_key = operator_seed().public_key(&CLAIM, &claim::key_id(&bridge, slot(0)));
-        let funding = spend(coin(2), vec![bond_output(&bridge, &first_key, slots).unwrap()]);
-        let terms = terms(&bridge, &chain, slots, &bond, &funding);
+        let funding = spend(chain.coin(), vec![bond_output(&bridge, &first_key, slots).unwrap()]);
+        let terms = terms(&bridge, &mut chain, GENESIS + 1, slots, &bond, &funding);
         let graph = RunGraph::build(&bridge, terms).unwrap();
         let tower = open(&db, &bridge);
-        Self { bridge, chain, tower, graph, bond, funding, pool: Vec::new(), db, coins: 2, nonce: 0 }
+        Self { bridge, chain, tower, graph, bond, funding, pool: Vec::new(), db, nonce: 0 }
+    }
+
+    /// The run, of which nobody knows yet, starts from the tip.
+    pub fn start_here(&mut self) {
+        let (height, slots) = (self.height(), self.graph.terms.slots);
+        let terms = terms(&self.bridge, &mut self.chain, height, slots, &self.bond, &self.funding);
+        self.graph = RunGraph::build(&self.bridge, terms).unwrap();
+        self.mine_empty(CONFIRMATIONS.into());
     }
 
     /// Stops the watchtower and starts it again.
@@ -148,11 +157,11 @@ impl World {
                 block.push(tx);
             }
         }
-        self.chain.mine(block);
+        self.chain.add(block);
     }
 
     pub fn mine_empty(&mut self, blocks: u32) {
-        (0..blocks).for_each(|_| self.chain.mine(Vec::new()));
+        (0..blocks).for_each(|_| self.chain.add(Vec::new()));
     }
 
     /// The committee's delivery of the run's signatures.
@@ -181,6 +190,13 @@ impl World {
 
     /// Blocks in which a withdrawal is requested and, in the operator's time, paid for the slot at `place`.
     pub fn fulfil(&mut self, place: usize) {
+        self.pay(place, COOPERATIVE, |_| ());
+        let slot = self.graph.slots[place].id;
+        assert!(self.chain.ledger.state_at_tip().slot(slot).unwrap().is_some(), "the payout counts");
+    }
+
+    /// The same, if it is so many blocks after the request and with this change of what is paid.
+    pub fn pay(&mut self, place: usize, after: u32, change: impl FnOnce(&mut TxOut)) {
         let account = Account(x_only(&key("user")));
         let value = self.bridge.denomination(0).unwrap();
         let fee = 1_000_000;
@@ -197,20 +213,20 @@ impl World {
         let payload = withdraw.sign(&self.bridge.instance, &key("user")).encode();
         let poster = x_only(&key("poster"));
         let script = Envelope { kind: Kind::Forced, payload }.script(self.bridge.tag, &poster);
-        let mut forced = spend(self.coin(), vec![output(500, destination.script_pubkey())]);
+        let mut forced = spend(self.chain.coin(), vec![output(500, destination.script_pubkey())]);
         forced.input[0].witness = Witness::from_slice(&[vec![1; 64], script, [&[0xc0][..], &poster].concat()]);
         let id = WithdrawalId(self.chain.ledger.state_at_tip().meta().unwrap().withdrawals);
-        self.chain.mine(mints.into_iter().chain([forced]).collect());
-        self.mine_empty(COOPERATIVE);
+        self.chain.add(mints.into_iter().chain([forced]).collect());
+        self.mine_empty(after);
         let slot = self.graph.slots[place].id;
-        let outputs = payout::outputs(&self.bridge, id, destination.script_pubkey(), slot).unwrap();
-        let paid = spend(self.coin(), outputs.to_vec());
-        self.chain.mine(vec![paid]);
-        assert!(self.chain.ledger.state_at_tip().slot(slot).unwrap().is_some(), "the payout counts");
+        let mut outputs = payout::outputs(&self.bridge, id, destination.script_pubkey(), slot).unwrap();
+        change(&mut outputs[0]);
+        let paid = spend(self.chain.coin(), outputs.to_vec());
+        self.chain.add(vec![paid]);
     }
 
     fn mint(&mut self, account: Account, value: Amount) -> Transaction {
-        let input = self.coin();
+        let input = self.chain.coin();
         let message = mint_message(&self.bridge.instance, &input.into(), &account, value.to_sat());
         let untweaked = trestle_bridge::connector::Tweak::None;
         let request = SignRequest { what: "mint".into(), message, tweak: untweaked };
@@ -244,11 +260,6 @@ impl World {
     pub fn height(&self) -> u32 {
         self.chain.ledger.tip().0
     }
-
-    fn coin(&mut self) -> OutPoint {
-        self.coins += 1;
-        coin(self.coins)
-    }
 }
 
 /// The slot at a place in the run.
@@ -257,8 +268,14 @@ pub fn slot(place: u32) -> SlotId {
 }
 
 /// The challengers' parts are as the watchtower will make its own.
-fn terms(bridge: &Bridge, chain: &Chain, slots: u32, bond: &Transaction, funding: &Transaction) -> RunTerms {
-    let height = GENESIS + 1;
+fn terms(
+    bridge: &Bridge,
+    chain: &mut Chain,
+    height: u32,
+    slots: u32,
+    bond: &Transaction,
+    funding: &Transaction,
+) -> RunTerms {
     let lane = |place, challenger| LaneId { instance: bridge.instance, slot: slot(place).to_bytes(), challenger };
     let part = |bond, seed: &SecretSeed, index| {
         let hashes: Vec<hash160::Hash> =
@@ -279,7 +296,7 @@ fn terms(bridge: &Bridge, chain: &Chain, slots: u32, bond: &Transaction, funding
         target: [0xff; 32],
         claim_keys: keys.collect(),
         challengers: vec![
-            part(coin(3), &other_seed(), 0),
+            part(chain.coin(), &other_seed(), 0),
             part(OutPoint::new(bond.compute_txid(), 0), &tower_seed(), 1),
         ],
         lanes: (0..slots).map(|place| vec![digest(place, 0), digest(place, 1)]).collect(),
@@ -309,6 +326,7 @@ pub fn shown(duties: &[Duty]) -> Vec<String> {
         Purpose::Bond(_) => "bond".to_string(),
         Purpose::Contest(slot) => format!("contest {}", slot.serial),
         Purpose::Retire(_) => "retire".to_string(),
+        Purpose::End(slot) => format!("end {}", slot.serial),
     };
     let show = |duty: &Duty| match duty {
         Duty::FundBond { .. } => "fund bond".to_string(),
@@ -319,6 +337,8 @@ pub fn shown(duties: &[Duty]) -> Vec<String> {
         Duty::Report(report) => format!("{} is {:?}", report.slot.serial, report.verdict),
         Duty::Broadcast { purpose: of, .. } => format!("broadcast {}", purpose(of)),
         Duty::Bump { purpose: of, .. } => format!("bump {}", purpose(of)),
+        Duty::AskFees { slot, .. } => format!("ask fees of {}", slot.serial),
+        Duty::Settled(settlement) => format!("{} is over: {:?}", settlement.slot.serial, settlement.end),
         Duty::Dispute { slot, duty } => format!("{slot}: {duty:?}"),
     };
     duties.iter().map(show).collect()

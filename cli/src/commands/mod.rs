@@ -9,6 +9,7 @@ mod describe;
 mod error;
 mod faucet;
 mod force;
+mod lane;
 mod layer2;
 mod machine;
 mod refund;
@@ -21,7 +22,7 @@ mod wallet;
 
 pub use error::Error;
 
-use crate::args::{Cli, Command, ScriptCommand};
+use crate::args::{Cli, Command, LaneCommand, ScriptCommand};
 use crate::output::{Outcome, Output};
 
 /// Does what the command line says. The demo and the devnet print as they go and report at their end.
@@ -44,6 +45,7 @@ pub fn run(cli: Cli, output: &Output) -> Result<Outcome, Error> {
         Command::Devnet(args) => crate::devnet::run(&args, output),
         Command::Sequencer(args) => crate::sequencer::run(&args, output),
         Command::Script(ScriptCommand::Sizes(args)) => script::sizes(&args),
+        Command::Lane(LaneCommand::Cost(args)) => lane::cost(&args),
         Command::Machine(command) => return Ok(machine::run(&command, output)?),
     };
     Ok(report?.into())

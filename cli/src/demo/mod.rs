@@ -2,9 +2,12 @@
 
 pub mod checks;
 mod dispute;
+mod hostile;
+mod lies;
 mod load;
 mod report;
 mod sequencers;
+mod settled;
 mod stage;
 
 use std::path::Path;
@@ -22,6 +25,7 @@ use crate::runtime;
 use dispute::Plan;
 
 pub use dispute::Dispute;
+pub use hostile::HostileKind;
 pub use load::measure as measure_sequencers;
 pub use stage::Stage;
 
@@ -94,7 +98,10 @@ pub fn run(args: &DemoArgs, output: &Output) -> Result<Report, commands::Error> 
     let outcome = match args.dispute {
         Some(kind) => {
             let plan = Plan { kind, at: args.at, seed: args.seed, on_chain: args.on_chain };
-            play_dispute(directory.path(), output, plan)
+            match kind {
+                DisputeKind::Hostile(kind) => hostile::play(directory.path(), output, kind, plan),
+                _ => play_dispute(directory.path(), output, plan),
+            }
         }
         None => play(directory.path(), output),
     };
@@ -198,16 +205,18 @@ fn play(directory: &Path, output: &Output) -> Result<report::Done, Error> {
     stage.done(figures, vec![dispute], Some(sequencers))
 }
 
-/// A dispute alone: nobody deposits anything, and an operator claims all the same.
+/// A dispute alone.
 fn play_dispute(directory: &Path, output: &Output, plan: Plan) -> Result<report::Done, Error> {
     let mut stage = Stage::open(directory, *output)?;
     stage.title("The bridge is set up: operators bond their runs, the committee signs every slot and every lane");
-    stage.world().open_runs(&[DENOMINATION], 1)?;
-    stage.title("An operator claims what it paid nobody; the challenger contests");
+    // Each withdrawal takes a vault, and what it costs on the Layer 2 takes one more.
+    stage.world().open_runs(&[DENOMINATION], plan.kind.withdrawals() + 1)?;
+    stage.title("An operator claims what is not so; the challenger contests");
     let dispute = dispute::play(&mut stage, plan)?;
-    stage.show();
+    stage.title("The dispute");
     stage.say(&dispute.summary());
-    stage.done(Vec::new(), vec![dispute], None)
+    let stored = settled::settle(&mut stage)?;
+    stage.done(vec![stored], vec![dispute], None)
 }
 
 /// Measures what disputes take on Bitcoin: each is played on a bitcoind of its own.
@@ -228,6 +237,8 @@ pub fn measure_disputes(progress: &dyn Fn(&str)) -> Result<Vec<Figure>, FiguresE
         let plan = Plan { kind: DisputeKind::Trace(kind), at: None, seed: 1, on_chain };
         let played = play_dispute(directory.path(), &Output::new(true), plan);
         let played = played.map_err(|error| FiguresError::Unexpected(error.to_string()))?;
+        // Where everything was played on chain each side has signed, or seen, all that there is.
+        figures.extend(played.figures.into_iter().filter(|_| on_chain));
         for dispute in played.disputes {
             let blocks = dispute.blocks as usize;
             figures.extend([

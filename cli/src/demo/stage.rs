@@ -16,11 +16,12 @@ use super::sequencers::Played;
 use super::{Dispute, Error, text};
 use crate::args::Cli;
 use crate::commands;
-use crate::devnet::{Served, World};
+use crate::devnet::{CAST, Served, World};
 use crate::figures::Figure;
 use crate::output::Output;
 use crate::regtest;
 use crate::rpc::{self, Serving};
+use crate::runtime::Cast;
 
 /// Blocks within which whatever the demo waits for has to happen.
 const PATIENCE: u32 = 200;
@@ -48,8 +49,16 @@ impl Stage {
     /// # Errors
     /// The world does not start.
     pub fn open(directory: &Path, output: Output) -> Result<Self, Error> {
+        Self::with_cast(directory, output, CAST)
+    }
+
+    /// The same, with others taking part.
+    ///
+    /// # Errors
+    /// The world does not start.
+    pub fn with_cast(directory: &Path, output: Output, cast: Cast) -> Result<Self, Error> {
         let progress = |line: &str| output.progress(line);
-        let world = World::open(&directory.join("world"), false, &progress)?;
+        let world = World::open(&directory.join("world"), false, cast, &progress)?;
         let (world, serving) = serve(world)?;
         let stage = Self { world, serving, users: directory.join("users"), output, shown: HashSet::new() };
         stage.say(&format!("{:>6}  {:<14} {:<44} {:>7} {:>7}  txid", "height", "who", "what", "vB", "fee sat"));

@@ -19,7 +19,7 @@ use crate::user::home;
 
 pub use backend::Served;
 pub use sequencers::{Sequencers, SequencersError};
-pub use world::{Error, World};
+pub use world::{CAST, Error, World};
 
 /// Runs the devnet until it is interrupted.
 ///
@@ -32,7 +32,7 @@ pub fn run(args: &DevnetArgs, output: &Output) -> Result<Report, commands::Error
     };
     let failed = |error: &dyn std::fmt::Display| commands::Error::Bridge(error.to_string());
     let progress = |line: &str| output.progress(line);
-    let mut world = World::open(&directory, args.electrum, &progress).map_err(|e| failed(&e))?;
+    let mut world = World::open(&directory, args.electrum, CAST, &progress).map_err(|e| failed(&e))?;
     progress("operators open the runs that they lack; the committee signs them");
     let denominations = 0..world.runtime.bridge().parameters.denominations.len() as u8;
     world.open_runs(&denominations.collect::<Vec<_>>(), args.slots).map_err(|e| failed(&e))?;

@@ -16,7 +16,7 @@ use crate::rpc::types::ChainEndpoint;
 use crate::runtime::{self, Cast, Role, Runtime};
 use crate::user::home;
 
-/// Who takes part.
+/// Who takes part where nothing else is said.
 pub const CAST: Cast = Cast { signers: 3, operators: 2, challengers: 1, sequencers: 4 };
 
 /// What each operator has to front and bond with, each challenger, and each sequencer, as coins of these amounts.
@@ -84,17 +84,17 @@ pub struct World {
 }
 
 impl World {
-    /// Opens the world in `directory`, or makes it there: a chain, a bridge, and money for the roles.
+    /// Opens the world in `directory`, or makes it there: a chain, a bridge with this cast, and money for the roles.
     ///
     /// # Errors
     /// Whatever does not start.
-    pub fn open(directory: &Path, with_electrum: bool, progress: &dyn Fn(&str)) -> Result<Self, Error> {
+    pub fn open(directory: &Path, with_electrum: bool, cast: Cast, progress: &dyn Fn(&str)) -> Result<Self, Error> {
         fs::create_dir_all(directory).map_err(|e| file_error(directory, e))?;
         progress("starting bitcoind on regtest");
         let options = NodeOptions { directory: Some(directory.join("bitcoind")), rpc_port: None };
         fs::create_dir_all(directory.join("bitcoind")).map_err(|e| file_error(directory, e))?;
         let node = Node::start_with(options)?;
-        let mut world = Self::open_on(node, directory, with_electrum, progress)?;
+        let mut world = Self::open_on(node, directory, with_electrum, cast, progress)?;
         world.step()?;
         Ok(world)
     }
@@ -108,7 +108,7 @@ impl World {
         let with_electrum = electrum.is_some();
         let online: Vec<bool> = runtime.signers.signers.iter().map(|signer| signer.online).collect();
         drop((runtime, sequencers, deposits, miner, electrum));
-        let mut world = Self::open_on(node, &directory, with_electrum, &|_| ())?;
+        let mut world = Self::open_on(node, &directory, with_electrum, CAST, &|_| ())?;
         for (signer, online) in world.runtime.signers.signers.iter_mut().zip(online) {
             signer.online = online;
         }
@@ -116,7 +116,13 @@ impl World {
         Ok(world)
     }
 
-    fn open_on(node: Node, directory: &Path, with_electrum: bool, progress: &dyn Fn(&str)) -> Result<Self, Error> {
+    fn open_on(
+        node: Node,
+        directory: &Path,
+        with_electrum: bool,
+        cast: Cast,
+        progress: &dyn Fn(&str),
+    ) -> Result<Self, Error> {
         let mut miner = Miner::open(&node, &directory.join("miner"))?;
         let roles = directory.join("roles");
         let file = directory.join("parameters.json");
@@ -124,7 +130,7 @@ impl World {
         if is_new {
             let tip = node.chain().tip()?;
             let genesis = Genesis { height: tip.height, hash: tip.hash };
-            let parameters = runtime::regtest_parameters(&roles, CAST, genesis)?;
+            let parameters = runtime::regtest_parameters(&roles, cast, genesis)?;
             let json = serde_json::to_vec_pretty(&parameters).map_err(|e| file_error(&file, e))?;
             home::replace(&file, &json).map_err(|e| file_error(&file, e))?;
         }
@@ -215,6 +221,51 @@ impl World {
             self.step()?;
         }
         Ok(())
+    }
+
+    /// The last `depth` blocks give way to a branch that is longer by one, and whose first `empty` blocks hold nothing: what the old ones
+    /// held waits in the mempool meanwhile. Everybody looks when they are gone, after those of the new blocks that `looks` says, and
+    /// at the end.
+    ///
+    /// # Errors
+    /// As [`Self::mine`].
+    pub fn reorganise(&mut self, depth: u32, empty: u32, looks: &[bool]) -> Result<(), Error> {
+        let chain = self.node.chain();
+        let (first, last) = ((self.height()? + 1).saturating_sub(depth), self.height()?);
+        let mut told = Vec::new();
+        let mut hashes = Vec::new();
+        for height in first..=last {
+            if let Some(hash) = chain.block_hash(height)? {
+                told.extend(chain.block(&hash)?.txdata);
+                hashes.push(hash);
+            }
+        }
+        let waiting: Vec<Txid> = self.node.call("getrawmempool", &[])?;
+        for txid in waiting {
+            told.extend(chain.transaction(&txid)?.map(|found| found.tx));
+        }
+        // Another address makes other blocks.
+        let address = self.miner.wallet().new_address()?;
+        if let Some(hash) = hashes.first() {
+            self.node.invalidate(hash)?;
+        }
+        self.step()?;
+        // A node that is told of the longer branch throws nothing out; one that was told to step back first throws out what is
+        // not final at the lower height. What others of it have replaced is not taken back.
+        let tell = || told.iter().for_each(|tx| drop(chain.broadcast(&[tx])));
+        for block in 0..=depth {
+            if block < empty {
+                self.node.mine_empty(&address)?;
+            } else {
+                tell();
+                self.node.mine(1, &address)?;
+            }
+            if looks.get(block as usize).is_some_and(|look| *look) {
+                self.step()?;
+            }
+        }
+        tell();
+        self.step()
     }
 
     /// Mines until `done` answers; returns the answer.
@@ -313,7 +364,7 @@ fn pay_roles(runtime: &mut Runtime, roles: &Path, miner: &mut Miner) -> Result<(
         }
     }
     let parameters = &runtime.bridge().parameters;
-    for index in 0..CAST.sequencers {
+    for (index, _) in (0..).zip(&parameters.sequencers) {
         let name = runtime::name("sequencer", index);
         let mut wallet = Role::open(roles, &name, parameters, runtime.sender().chain())?.wallet(parameters)?;
         for amount in SEQUENCER_COINS {

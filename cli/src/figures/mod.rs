@@ -3,8 +3,11 @@
 //! Sizes and counts are exact and are taken from transactions and jobs that were really built and signed; times are the median
 //! of several runs. Nothing here needs a node (disputes, which do, are measured by [`crate::demo`]): `make bench` prints the figures, `trestle demo` puts them into its report.
 
+mod batch;
 mod committee;
+mod dispute;
 mod guest;
+mod lane;
 mod machine;
 mod rollup;
 mod script;
@@ -16,8 +19,9 @@ use std::borrow::Cow;
 
 use serde::Serialize;
 use trestle_bridge::job::JobError;
+use trestle_bridge::lane::LaneGraphError;
 use trestle_bridge::parameters::ParametersError;
-use trestle_bridge::transactions::{BuildError, CompleteError, RunError};
+use trestle_bridge::transactions::{BuildError, CompleteError, RunError, RunLaneError};
 use trestle_rollup::LedgerError;
 use trestle_signer::message::DecodeError;
 use trestle_signer::musig::MusigError;
@@ -27,6 +31,7 @@ use trestle_taptree_trace::lane::LaneKeysError;
 use trestle_taptree_trace::leaf::LaneTreeError;
 use trestle_zkvm_adapter::guest::BlockError;
 
+pub use lane::LaneCosts;
 pub use machine::{Anchor, Run};
 pub use script::{CONFIRMATIONS, Sizes};
 
@@ -114,6 +119,12 @@ pub enum FiguresError {
     /// No place for a database.
     #[error("temporary directory: {0}")]
     Directory(#[from] std::io::Error),
+    /// A run has no such lane.
+    #[error(transparent)]
+    RunLane(#[from] RunLaneError),
+    /// A lane's costs cannot be reckoned.
+    #[error(transparent)]
+    Lane(#[from] LaneGraphError),
     /// What was measured did not do what it is measured for.
     #[error("{0}")]
     Unexpected(String),
@@ -127,6 +138,7 @@ pub fn measure(progress: &dyn Fn(&str)) -> Result<Vec<Figure>, FiguresError> {
     let mut figures = withdrawal::measure(progress)?;
     figures.extend(committee::measure(progress)?);
     figures.extend(rollup::measure(progress)?);
+    figures.extend(batch::measure(progress)?);
     Ok(figures)
 }
 
@@ -137,6 +149,7 @@ pub fn measure(progress: &dyn Fn(&str)) -> Result<Vec<Figure>, FiguresError> {
 pub fn measure_machine(progress: &dyn Fn(&str)) -> Result<Vec<Figure>, FiguresError> {
     let mut figures = trace::measure(progress)?;
     figures.extend(guest::measure(progress)?);
+    figures.extend(dispute::measure(progress)?);
     Ok(figures)
 }
 

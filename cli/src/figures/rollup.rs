@@ -116,7 +116,7 @@ fn mainnet_block() -> Result<f64, FiguresError> {
 }
 
 /// A ledger in a new database on disk.
-fn ledger(parameters: &Parameters) -> Result<(tempfile::TempDir, Ledger), FiguresError> {
+pub(super) fn ledger(parameters: &Parameters) -> Result<(tempfile::TempDir, Ledger), FiguresError> {
     let directory = tempfile::tempdir()?;
     let ledger = Ledger::open(&sled::open(directory.path())?, parameters)?;
     Ok((directory, ledger))

@@ -48,18 +48,24 @@ impl Sizes {
 /// all that a script has of them.
 const CODE: Range<u32> = 0x0001_0000..0x0011_0000;
 
+pub(super) const LANE: LaneId = LaneId { instance: [1; 32], slot: [2; 6], challenger: 0 };
+
+/// The operator's, and the challenger's.
+pub(super) fn seeds() -> [SecretSeed; 2] {
+    [[3; 32], [4; 32]].map(SecretSeed::new)
+}
+
 /// A lane of which the measurement holds every secret.
-fn lane(confirmations: u16) -> Result<Lane, FiguresError> {
-    let id = LaneId { instance: [1; 32], slot: [2; 6], challenger: 0 };
-    let [operator, challenger] = [[3; 32], [4; 32]].map(SecretSeed::new);
-    let keys =
-        LaneKeys::new(confirmations, operator_keys(&operator, &id, confirmations), challenger_keys(&challenger, &id))?;
+pub(super) fn lane(confirmations: u16) -> Result<Lane, FiguresError> {
+    let [operator, challenger] = seeds();
+    let operator = operator_keys(&operator, &LANE, confirmations);
+    let keys = LaneKeys::new(confirmations, operator, challenger_keys(&challenger, &LANE))?;
     let secret = SecretKey::from_slice(&[5; 32]).map_err(|error| FiguresError::Unexpected(error.to_string()))?;
     let constants = LaneConstants {
         checkpoint: [6; 32],
         first_state: [7; 32],
         code: CODE,
-        slot: id.slot,
+        slot: LANE.slot,
         confirmations,
         target: [8; 32],
         challenger: Keypair::from_secret_key(&Secp256k1::new(), &secret).x_only_public_key().0,

@@ -27,6 +27,11 @@ pub struct Secrets {
 impl Secrets {
     /// A bridge of [`SIGNERS`], [`CHALLENGERS`], one operator and one sequencer.
     pub fn new() -> Result<Self, FiguresError> {
+        Self::with(BridgeParameters::regtest)
+    }
+
+    /// The same with the delays of another preset.
+    pub fn with(preset: fn(Members, Genesis) -> BridgeParameters) -> Result<Self, FiguresError> {
         let signers: Vec<_> = (0..SIGNERS).map(|index| key(&format!("signer {index}"))).collect();
         let operator = key("operator");
         let members = Members {
@@ -36,7 +41,7 @@ impl Secrets {
             sequencers: vec![x_only(&key("sequencer"))],
         };
         let genesis = Genesis { height: 0, hash: BlockHash::all_zeros() };
-        let bridge = Bridge::new(BridgeParameters::regtest(members, genesis))?;
+        let bridge = Bridge::new(preset(members, genesis))?;
         Ok(Self { bridge, signers, operator })
     }
 

@@ -13,9 +13,10 @@ use trestle_bridge::lane::LaneWork;
 use trestle_bridge::parameters::Bridge;
 use trestle_bridge::transactions::ChallengerInRun;
 use trestle_bridge::wallet::{Funding, Wallet, WalletError};
-use trestle_challenger::dispute;
+use trestle_challenger::dispute::{self, Hostile};
 use trestle_challenger::lane::Ask;
-use trestle_challenger::watchtower::{Duty, Event, Purpose, Report, Watchtower};
+use trestle_challenger::watchtower::{Duty, Event, Purpose, Report, Settlement, Watchtower};
+use trestle_challenger::Need;
 use trestle_rollup::SlotId;
 
 use super::Error;
@@ -89,6 +90,11 @@ impl ChallengerRole {
         Ok(Self { role, key, machine, wallet })
     }
 
+    /// Has it contest what is true from now on, for a demonstration.
+    pub fn oppose(&mut self, hostile: Hostile) {
+        self.machine.oppose(hostile);
+    }
+
     /// Its Bitcoin wallet.
     pub fn wallet(&mut self) -> &mut Wallet {
         &mut self.wallet
@@ -100,6 +106,22 @@ impl ChallengerRole {
     /// Its files.
     pub fn reports(&self) -> Result<Vec<Report>, Error> {
         Ok(self.machine.reports()?)
+    }
+
+    /// Bytes of all that is kept of its lane of a slot.
+    ///
+    /// # Errors
+    /// Its files.
+    pub fn lane_bytes(&self, slot: SlotId) -> Result<usize, Error> {
+        Ok(self.machine.lane_bytes(slot)?)
+    }
+
+    /// What came of every dispute that is over.
+    ///
+    /// # Errors
+    /// Its files.
+    pub fn settlements(&self) -> Result<Vec<Settlement>, Error> {
+        Ok(self.machine.settlements()?)
     }
 
     /// Catches up with the chain and does what is due; returns what it says to others.
@@ -156,21 +178,38 @@ impl ChallengerRole {
                     Duty::Dispute { duty: dispute::Duty::Broadcast { name, tx, .. }, .. } => {
                         sender.send(&self.role.name, &name, &tx)?;
                     }
-                    Duty::Dispute { duty: dispute::Duty::Bump { name, tx, child, .. }, .. } => {
-                        let handle = Handle { vout: child.vout, fee: child.fee, key: Some(&self.key) };
+                    Duty::Dispute { duty: dispute::Duty::Bump { name, tx, child, deadline, stake, .. }, .. } => {
+                        let need = Need { deadline, stake: Some(stake) };
+                        let handle = Handle { vout: child.vout, fee: child.fee, key: Some(&self.key), need };
                         sender.send_with_child(&self.role.name, &name, &tx, handle, &mut self.wallet)?;
                     }
                     Duty::Report(report) => tracing::info!(challenger = self.role.name, ?report, "judged a claim"),
                     Duty::Broadcast { purpose, tx } => self.broadcast(sender, purpose, &tx)?,
-                    Duty::Bump { purpose, tx, fee, anchor, .. } => {
+                    Duty::AskFees { slot, outputs } => {
+                        let paid = |output: OutPoint| Some((output, self.wallet.fee_on(output)?));
+                        events.push(Event::Paid { slot, fees: outputs.into_iter().filter_map(paid).collect() });
+                    }
+                    Duty::Settled(settlement) => self.tell(&settlement),
+                    Duty::Bump { purpose, tx, fee, anchor, deadline, stake } => {
                         let vout = anchor.map_or(0, |anchor| anchor.vout);
-                        let handle = Handle { vout, fee, key: None };
+                        let need = Need { deadline, stake: Some(stake) };
+                        let handle = Handle { vout, fee, key: None, need };
                         sender.send_with_child(&self.role.name, &action(purpose), &tx, handle, &mut self.wallet)?;
                     }
                 }
             }
         }
         Ok(answers)
+    }
+
+    /// Tells the owner what came of a dispute.
+    fn tell(&self, settlement: &Settlement) {
+        let (slot, end, since) = (settlement.slot, settlement.end, settlement.since);
+        let (bond_fees, wallet_fees) = (settlement.bond_fees(), settlement.wallet_fees());
+        let moves: Vec<_> = settlement.moves().map(|played| (&played.name, played.txid)).collect();
+        let (challenger, transactions, received) =
+            (&self.role.name, settlement.transactions.len(), settlement.received);
+        tracing::info!(challenger, %slot, ?end, since, transactions, ?moves, %bond_fees, %wallet_fees, %received, "a dispute is over");
     }
 
     fn broadcast(&mut self, sender: &Sender, purpose: Purpose, tx: &Transaction) -> Result<(), Error> {
@@ -186,6 +225,7 @@ impl ChallengerRole {
 fn action(purpose: Purpose) -> String {
     match purpose {
         Purpose::Bond(run) => format!("Challenger's bond of run {run}"),
+        Purpose::End(slot) => format!("Retire {slot}"),
         Purpose::Contest(slot) => format!("Contest {slot}"),
         Purpose::Retire(run) => format!("Retire challenger's bond of run {run}"),
     }

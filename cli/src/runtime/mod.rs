@@ -1,12 +1,13 @@
 //! Runs the roles: carries their duties out, and brings their messages from one to the other.
 //!
 //! All roles share one process here, and nothing else: each has its own directory with its keys, its database, its own Layer 2 and
-//! its wallet, and they know of each other only by what is handed over as bytes or as signed data. The runtime holds no
-//! state that matters: it may be dropped anywhere and opened again.
+//! its wallet, and they know of each other only by what is handed over as bytes or as signed data. What challengers and operators ask
+//! each other goes over [sockets](crate::network). The runtime holds no state that matters: it may be dropped anywhere and
+//! opened again.
 
 mod challenger;
 mod committee;
-mod disputes;
+mod conversation;
 mod lane_keys;
 mod operator;
 mod role;
@@ -15,9 +16,11 @@ mod shared_lanes;
 mod timeline;
 
 use std::collections::{HashSet, VecDeque};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
 
+use bitcoin::TxOut;
 use bitcoin::secp256k1::schnorr::Signature;
 use trestle_bridge::chain::{Chain, ChainError};
 use trestle_bridge::follow::{FollowError, Step};
@@ -44,6 +47,8 @@ pub use timeline::{Step as TimelineStep, Timeline};
 
 use challenger::Answer;
 use operator::Request;
+
+use crate::network::{Limits, Network};
 
 /// How many there are of each role.
 #[derive(Clone, Copy, Debug)]
@@ -99,6 +104,9 @@ pub enum Error {
         /// Why not.
         why: String,
     },
+    /// The roles cannot be connected.
+    #[error("the network cannot be used: {0}")]
+    Network(std::io::Error),
     /// A role did not answer what it always answers.
     #[error("{0} gave no answer")]
     Silent(&'static str),
@@ -143,6 +151,7 @@ pub struct Runtime {
     bridge: Arc<Bridge>,
     sender: Sender,
     timeline: Arc<Timeline>,
+    network: Network,
     /// The committee.
     pub signers: Signers,
     /// The operators, by index.
@@ -165,18 +174,19 @@ impl Runtime {
         let lanes: Arc<dyn LaneWork> = Arc::new(SharedLanes::default());
         let signers = Signers::open(home, &names("signer", p.signers.len()), &bridge, &chain, &lanes)?;
         let operators = (0u8..).zip(names("operator", p.operators.len()));
-        let operators = operators
+        let operators: Vec<_> = operators
             .map(|(index, name)| OperatorRole::open(home, &name, index, &bridge, &chain, &lanes))
             .collect::<Result<_, _>>()?;
         let challengers = names("challenger", p.challengers.len());
-        let challengers = challengers
+        let challengers: Vec<_> = challengers
             .iter()
             .map(|name| ChallengerRole::open(home, name, &bridge, &chain, &lanes))
             .collect::<Result<_, _>>()?;
+        let network = connect(&bridge, &operators, &challengers)?;
         let node = Role::open(home, &name("node", 0), p, &chain)?;
         let timeline = Arc::new(Timeline::default());
         let sender = Sender::new(chain, Arc::clone(&timeline));
-        Ok(Self { bridge, sender, timeline, signers, operators, node, challengers })
+        Ok(Self { bridge, sender, timeline, network, signers, operators, node, challengers })
     }
 
     /// The bridge.
@@ -251,6 +261,15 @@ impl Runtime {
         self.settle_requests(wanted)
     }
 
+    /// An operator pays what nobody has asked it for, for a demonstration.
+    ///
+    /// # Errors
+    /// The chain, or a role's files.
+    pub fn pay(&mut self, operator: usize, action: &str, outputs: &[TxOut]) -> Result<(), Error> {
+        let Some(role) = self.operators.get_mut(operator) else { return Err(Error::Silent("that operator")) };
+        role.pay(&self.sender, action, outputs)
+    }
+
     /// Everyone catches up with the chain and does what is due.
     ///
     /// # Errors
@@ -285,10 +304,11 @@ impl Runtime {
         }
         self.settle_requests(wanted)?;
         for index in 0..self.challengers.len() {
-            let answers = self.challengers[index].tip(&self.sender)?;
-            self.make_up(index, &answers)?;
+            let said = self.challengers[index].tip(&self.sender)?;
+            let rest = self.pass_on(index, said);
+            self.make_up(index, &rest)?;
         }
-        Ok(())
+        self.converse()
     }
 
     /// Writes into the timeline what the sequencers posted: they send it themselves.
@@ -412,25 +432,28 @@ impl Runtime {
         Ok(())
     }
 
-    /// Brings a challenger the signatures and keys that it lacks.
+    /// Brings a challenger the signatures that it lacks.
     fn make_up(&mut self, challenger: usize, answers: &[Answer]) -> Result<(), Error> {
         for answer in answers {
-            match answer {
-                Answer::Lacks(bond) => {
-                    for delivery in self.signers.signatures_for(bond)? {
-                        let event = watchtower::Event::Delivered(Box::new(delivery));
-                        self.give_challenger(challenger, event)?;
-                    }
-                }
-                Answer::LacksKeys { operator, digest } => {
-                    if let Some(keys) = self.lane_keys(*operator, digest)? {
-                        self.give_challenger(challenger, watchtower::Event::LaneKeys(keys))?;
-                    }
-                }
-                Answer::Asks { slot, ask } => self.play(challenger, *slot, ask.clone())?,
-                Answer::Joined { .. } | Answer::Consented { .. } => {}
+            let Answer::Lacks(bond) = answer else { continue };
+            for delivery in self.signers.signatures_for(bond)? {
+                self.give_challenger(challenger, watchtower::Event::Delivered(Box::new(delivery)))?;
             }
         }
         Ok(())
     }
+}
+
+/// The network of these roles: every operator listens on this machine alone, where every challenger finds it.
+fn connect(bridge: &Arc<Bridge>, operators: &[OperatorRole], challengers: &[ChallengerRole]) -> Result<Network, Error> {
+    let mut network = Network::new(Arc::clone(bridge), Limits::default()).map_err(Error::Network)?;
+    for (index, operator) in (0u16..).zip(operators) {
+        let anywhere = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        let address = network.listen(index, *operator.key(), anywhere).map_err(Error::Network)?;
+        network.find(index, address);
+    }
+    for (index, challenger) in (0u16..).zip(challengers) {
+        network.join(index, challenger.role.secrets.key()?);
+    }
+    Ok(network)
 }

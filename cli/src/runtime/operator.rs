@@ -11,9 +11,10 @@ use trestle_bridge::lane::LaneWork;
 use trestle_bridge::parameters::Bridge;
 use trestle_bridge::transactions::RunTerms;
 use trestle_bridge::wallet::{Funding, Wallet, WalletError};
-use trestle_challenger::dispute;
 use trestle_challenger::lane::Answer;
-use trestle_challenger::operator::{Alert, Child, Duty, Event, Lie, Operator};
+use trestle_challenger::operator::lie::Lie;
+use trestle_challenger::operator::{Alert, Child, Duty, Event, Operator};
+use trestle_challenger::{Need, dispute};
 use trestle_rollup::SlotId;
 
 use super::Error;
@@ -88,6 +89,15 @@ impl OperatorRole {
         self.machine.lie(lie);
     }
 
+    /// Has it pay what its machine knows nothing of, for a demonstration.
+    ///
+    /// # Errors
+    /// The chain, its files, or a wallet that is too poor.
+    pub fn pay(&mut self, sender: &Sender, action: &str, outputs: &[TxOut]) -> Result<(), Error> {
+        let tx = self.fund(sender, outputs)?.ok_or(Error::Silent("the operator's wallet"))?;
+        self.broadcast(sender, action, &tx, None)
+    }
+
     /// Its Bitcoin wallet.
     pub fn wallet(&mut self) -> &mut Wallet {
         &mut self.wallet
@@ -123,10 +133,12 @@ impl OperatorRole {
                         events.extend(self.fund(sender, &outputs)?.map(|tx| Event::PayoutFunded { slot, tx }));
                     }
                     Duty::Cancel { slot, tx } => self.cancel(sender, slot, &tx)?,
-                    Duty::Broadcast { name, tx, child } => self.broadcast(sender, &name, &tx, child)?,
+                    Duty::Broadcast { name, tx, child } => {
+                        self.broadcast(sender, &name, &tx, child, Need::default())?;
+                    }
                     Duty::Bump { slot, tx } => {
                         let fee = self.wallet.fee_of(&tx.compute_txid()).unwrap_or_default();
-                        let handle = Handle { vout: PAYOUT_CHANGE, fee, key: None };
+                        let handle = Handle { vout: PAYOUT_CHANGE, fee, key: None, need: Need::default() };
                         let action = format!("Payout {slot}");
                         sender.send_with_child(&self.role.name, &action, &tx, handle, &mut self.wallet)?;
                     }
@@ -157,10 +169,11 @@ impl OperatorRole {
         action: &str,
         tx: &Transaction,
         child: Option<Child>,
+        need: Need,
     ) -> Result<(), Error> {
         let sent = match child {
             Some(Child { vout, fee }) => {
-                let handle = Handle { vout, fee, key: Some(&self.key) };
+                let handle = Handle { vout, fee, key: Some(&self.key), need };
                 sender.send_with_child(&self.role.name, action, tx, handle, &mut self.wallet)?
             }
             None => sender.send(&self.role.name, action, tx)?,
@@ -171,11 +184,17 @@ impl OperatorRole {
         Ok(())
     }
 
-    /// Does what is due in a lane. What is to be bumped was broadcast with a child just before, where one is needed.
+    /// Does what is due in a lane.
     fn dispute(&mut self, sender: &Sender, duty: dispute::Duty) -> Result<(), Error> {
         match duty {
-            dispute::Duty::Broadcast { name, tx, child, .. } => self.broadcast(sender, &name, &tx, Some(child)),
-            dispute::Duty::Bump { .. } | dispute::Duty::Ask(_) => Ok(()),
+            dispute::Duty::Broadcast { name, tx, child, .. } => {
+                self.broadcast(sender, &name, &tx, Some(child), Need::default())
+            }
+            dispute::Duty::Bump { name, tx, child, deadline, stake, .. } => {
+                let need = Need { deadline, stake: Some(stake) };
+                self.broadcast(sender, &name, &tx, Some(child), need)
+            }
+            dispute::Duty::Ask(_) => Ok(()),
         }
     }
 

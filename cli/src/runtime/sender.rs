@@ -4,9 +4,10 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bitcoin::secp256k1::Keypair;
-use bitcoin::{Amount, FeeRate, Transaction, Txid};
+use bitcoin::{Amount, FeeRate, Transaction, Txid, Weight};
 use trestle_bridge::chain::{Chain, ChainError};
 use trestle_bridge::wallet::{Wallet, WalletError};
+use trestle_challenger::Need;
 
 use super::Error;
 use super::timeline::Timeline;
@@ -32,7 +33,12 @@ pub struct Handle<'a> {
     pub fee: Amount,
     /// The key of the output, where it is neither an anchor nor the wallet's.
     pub key: Option<&'a Keypair>,
+    /// How much the transaction is needed.
+    pub need: Need,
 }
+
+/// A child has at most so much weight (`bridge::wallet`).
+const CHILD: Weight = Weight::from_wu(4_000);
 
 /// The fee rate above which a child is made for what pays `paid`: a quarter more, since estimates waver.
 fn worth_a_child(paid: FeeRate) -> FeeRate {
@@ -84,7 +90,8 @@ impl Sender {
         }
     }
 
-    /// Broadcasts, together with a child of `wallet` where the transaction alone pays less than the chain asks for now.
+    /// Broadcasts, together with a child of `wallet` where the transaction alone pays less than the chain asks for now, or
+    /// than it is needed ([`Need::rate`]).
     ///
     /// # Errors
     /// The chain cannot be reached, or the wallet's files fail. A wallet that cannot make a child now is no error.
@@ -97,7 +104,8 @@ impl Sender {
         wallet: &mut Wallet,
     ) -> Result<Sent, Error> {
         let alone = self.send(actor, action, tx)?;
-        let (txid, rate) = (tx.compute_txid(), self.fee_rate()?);
+        let (txid, tip) = (tx.compute_txid(), self.chain.tip()?.height);
+        let rate = handle.need.rate(tip, self.fee_rate()?, tx.weight() + CHILD);
         let paid = self.bumped().get(&txid).copied().unwrap_or_else(|| handle.fee / tx.weight());
         let confirmed = self.chain.transaction(&txid)?.is_some_and(|found| found.height.is_some());
         if rate <= worth_a_child(paid) || confirmed {

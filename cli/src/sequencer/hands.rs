@@ -10,6 +10,7 @@ use trestle_bridge::follow::Step;
 use trestle_bridge::parameters::Bridge;
 use trestle_bridge::transactions::envelope::{Posting, revealed};
 use trestle_bridge::wallet::{Funding, Wallet, WalletError};
+use trestle_challenger::Need;
 use trestle_rollup::compact::Posted;
 use trestle_rollup::envelope::Kind;
 use trestle_rollup::{Envelope, Ledger};
@@ -151,7 +152,7 @@ impl Hands {
                 Duty::Broadcast { number, commit, reveal } => self.broadcast(number, &commit, &reveal, shared)?,
                 Duty::Bump { number, reveal, .. } => {
                     let fee = self.wallet.fee_of(&reveal.compute_txid()).unwrap_or_default();
-                    let handle = Handle { vout: 0, fee, key: None };
+                    let handle = Handle { vout: 0, fee, key: None, need: Need::default() };
                     let action = format!("Batch {number}, reveal");
                     self.sender.send_with_child(&self.role.name, &action, &reveal, handle, &mut self.wallet)?;
                 }

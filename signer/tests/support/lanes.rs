@@ -1,4 +1,4 @@
-//! Lanes that are no work.
+//! Lanes that are no work, for tests in which none is entered: the challengers' too.
 
 use bitcoin::hashes::{Hash, sha256};
 use trestle_bridge::lane::LaneWork;
@@ -8,7 +8,7 @@ use trestle_rollup::tagged_hash;
 use trestle_taptree_trace::lane::LaneId;
 use trestle_taptree_trace::ots::{KeyId, SecretSeed};
 
-/// Lanes with two sighashes each, and keys of 32 bytes: what a signer does with them is the same. Keys that begin with a zero
+/// Lanes with two sighashes each, and keys of 32 bytes: what has to be kept and checked of them is the same. Keys that begin with a zero
 /// byte are no good.
 #[derive(Clone, Copy)]
 pub struct SmallLanes;
@@ -37,7 +37,7 @@ impl LaneWork for SmallLanes {
         }
         let terms = run.terms.digest();
         let request = |(index, tweak): (u8, _)| SignRequest {
-            what: format!("{index} of lane {at:?}"),
+            what: format!("{index} of the lane of challenger {} in {}", at.challenger, run.terms.slot(at.slot)),
             message: tagged_hash("test lane", &[terms.as_byte_array(), &at.to_bytes(), keys, &[index]]),
             tweak,
         };

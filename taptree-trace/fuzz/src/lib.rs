@@ -2,9 +2,11 @@
 
 mod compress;
 mod input;
+mod keys;
 mod leaf;
 mod witness;
 
 pub use compress::compress;
+pub use keys::operator_keys;
 pub use leaf::judge_leaf;
 pub use witness::read_witness;

@@ -253,6 +253,17 @@ impl MessageId {
         all
     }
 
+    /// The search in which it is a value of a round, and where.
+    pub(super) const fn search(self) -> Option<(Search, Place)> {
+        match self {
+            Self::History(place) => Some((Search::History, place)),
+            Self::Trace(place) => Some((Search::Trace, place)),
+            Self::Read(place) => Some((Search::Read, place)),
+            Self::Write(place, _) => Some((Search::Write, place)),
+            _ => None,
+        }
+    }
+
     /// Its fields.
     #[must_use]
     pub const fn layout(self) -> Layout {

@@ -23,6 +23,7 @@
 //! one is false. Truth comes to old nodes from above (24 bytes of a digest bind all that it was made of) and to new ones
 //! from below, where they are inputs of C; so **new nodes are signed whole** in the rounds.
 
+mod arity;
 mod choice;
 mod constants;
 mod finder;
@@ -32,6 +33,7 @@ mod message;
 mod moves;
 mod transcript;
 
+pub use arity::{Arity, LeafShape};
 pub use choice::{ChoiceId, ChoiceKey, SignedChoice};
 pub use constants::LaneConstants;
 pub use finder::{disputed_access, holds, quarter};

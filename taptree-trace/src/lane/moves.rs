@@ -16,9 +16,12 @@ use bitcoin::script::{Builder, ScriptBuf};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    ChoiceId, ChoiceKey, End, HeaderPart, LaneKeys, MessageId, PLACES, Place, Search, Side, SignedChoice, Transcript,
+    Arity, ChoiceId, ChoiceKey, End, HeaderPart, LaneKeys, MessageId, PLACES, Place, Search, Side, SignedChoice,
+    Transcript,
 };
-use crate::ots::{Link, OtsError, Signature, script_commit, script_commit_and_read, script_commit_pairs};
+use crate::ots::{
+    Layout, Link, OtsError, PublicKey, Signature, script_commit, script_commit_and_read, script_commit_pairs,
+};
 
 /// A move of the operator.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -71,23 +74,26 @@ pub enum MoveError {
 }
 
 /// More items than these are not put into a move: there have to be some for the script, and for other signatures.
-const MAX_ITEMS: usize = 950;
+pub(super) const MAX_ITEMS: usize = 950;
 
 /// The accesses that are read, of `trestle_zkvm_adapter::opening::Access`: the first, and how many.
 const READ: (u8, u8) = (0, 5);
 /// Those that are written.
 const WRITTEN: (u8, u8) = (5, 2);
 
-/// One base-4 digit of an index, or the access: whose choice it is, and which options the opening admits.
+/// One part of an index, or the access: whose choice it is, and which options the opening admits.
 struct Checked {
     choice: ChoiceId,
     /// The least option.
     first: u8,
     /// How many options from there on.
     options: u8,
-    /// Whether it is a digit of 4 bits, and may be none of them.
+    /// Whether the digit that it is a part of may be none of them.
     whole: bool,
 }
+
+/// A message and its key, as a script takes it.
+pub(super) type Keyed<'k> = (Layout, &'k PublicKey);
 
 impl Move {
     /// What it signs, but the index.
@@ -144,26 +150,37 @@ impl Move {
         }
     }
 
-    /// The choices that the index repeats, in the order of its digits.
-    fn checked(self) -> Vec<Checked> {
-        let rounds = |search: Search| {
-            // Of a level's three base-4 digits the first has a digit alone.
-            let whole = move |round| matches!(search, Search::Read | Search::Write) && round == 0;
-            let choice = move |round| ChoiceId::of_round(search, round);
-            let quarter = move |round| Checked { choice: choice(round), first: 0, options: 4, whole: whole(round) };
-            (0..search.rounds()).map(quarter)
-        };
-        let node = |search, (first, options)| {
-            let access = Checked { choice: ChoiceId::Access, first, options, whole: true };
-            [access].into_iter().chain(rounds(search)).collect()
-        };
+    /// What an opening ends.
+    pub(super) const fn searched(self) -> Option<Search> {
         match self {
-            Self::Round(..) | Self::Header(_) => Vec::new(),
-            Self::Block => rounds(Search::History).collect(),
-            Self::Step => rounds(Search::Trace).collect(),
-            Self::ReadNode => node(Search::Read, READ),
-            Self::WriteNode => node(Search::Write, WRITTEN),
+            Self::Round(..) | Self::Header(_) => None,
+            Self::Block => Some(Search::History),
+            Self::Step => Some(Search::Trace),
+            Self::ReadNode => Some(Search::Read),
+            Self::WriteNode => Some(Search::Write),
         }
+    }
+
+    /// The choices that the index repeats, in the order of its digits.
+    fn checked(self, arity: Arity) -> Vec<Checked> {
+        let Some(search) = self.searched() else { return Vec::new() };
+        let access = match self {
+            Self::ReadNode => Some(READ),
+            Self::WriteNode => Some(WRITTEN),
+            _ => None,
+        };
+        let choice = ChoiceId::Access;
+        let access = access.map(|(first, options)| Checked { choice, first, options, whole: true });
+        let mut checked: Vec<Checked> = access.into_iter().collect();
+        let mut rounds = 0u8..;
+        for parts in arity.digits(search) {
+            let whole = !arity.fills_a_digit(parts);
+            checked.extend(rounds.by_ref().take(parts).map(|round| {
+                let choice = ChoiceId::of_round(search, round);
+                Checked { choice, first: 0, options: arity.parts(), whole }
+            }));
+        }
+        checked
     }
 
     /// The script.
@@ -171,22 +188,36 @@ impl Move {
     /// # Errors
     /// If the lane has no such header.
     pub fn script(self, keys: &LaneKeys) -> Result<ScriptBuf, MoveError> {
-        let key = |id: MessageId| keys.message(id).ok_or_else(|| MoveError::NoKey(id.to_string()));
-        let mut script = Vec::new();
-        for id in self.messages() {
-            let commit = if self.in_pairs() { script_commit_pairs } else { script_commit };
-            script.extend(commit(&id.layout(), key(id)?).into_bytes());
-        }
+        let keyed = |id: MessageId| match keys.message(id) {
+            Some(key) => Ok((id.layout(), key)),
+            None => Err(MoveError::NoKey(id.to_string())),
+        };
+        let messages = self.messages().into_iter().map(keyed).collect::<Result<Vec<_>, _>>()?;
+        let index = self.index().map(keyed).transpose()?;
+        self.script_of(Arity::BUILT, &messages, index, |id| choice_key(keys, id))
+    }
+
+    /// The script, if it took these messages, and the index of a search that cuts intervals into so many parts.
+    pub(super) fn script_of<'k, E>(
+        self,
+        arity: Arity,
+        messages: &[Keyed<'_>],
+        index: Option<Keyed<'_>>,
+        choice: impl Fn(ChoiceId) -> Result<&'k ChoiceKey, E>,
+    ) -> Result<ScriptBuf, E> {
+        let commit =
+            if in_pairs(messages.iter().map(|(layout, _)| layout)) { script_commit_pairs } else { script_commit };
+        let mut script: Vec<u8> = messages.iter().flat_map(|(layout, key)| commit(layout, key).into_bytes()).collect();
         if let Some((first, options)) = self.asked_for() {
-            let choice = choice_key(keys, ChoiceId::Access)?;
-            let ends = choice.0.iter().skip(usize::from(first)).take(usize::from(options));
+            let access = choice(ChoiceId::Access)?;
+            let ends = access.0.iter().skip(usize::from(first)).take(usize::from(options));
             script.extend(match_any(Builder::new(), ends).into_script().into_bytes());
         }
-        if let Some(index) = self.index() {
-            script.extend(script_commit_and_read(&index.layout(), key(index)?).into_bytes());
-            let mut matching = self.split_index(Builder::new());
-            for checked in self.checked() {
-                matching = match_choice(matching, choice_key(keys, checked.choice)?, &checked);
+        if let Some((layout, key)) = index {
+            script.extend(script_commit_and_read(&layout, key).into_bytes());
+            let mut matching = self.split_index(arity, Builder::new());
+            for checked in self.checked(arity) {
+                matching = match_choice(matching, choice(checked.choice)?, &checked);
             }
             script.extend(matching.into_script().into_bytes());
         }
@@ -207,7 +238,7 @@ impl Move {
         }
         if let Some(index) = self.index() {
             let options = self.options(signature(index)?.digits());
-            for (checked, option) in self.checked().iter().zip(options).rev() {
+            for (checked, option) in self.checked(Arity::BUILT).iter().zip(options).rev() {
                 let choice = checked.choice;
                 let signed = transcript.choice(choice, option).ok_or(MoveError::NotChosen { choice, option })?;
                 items.push(signed.secret.to_vec());
@@ -253,7 +284,7 @@ impl Move {
             let items = take(2 * layout.signed_digits())?;
             let index = Signature::from_pairs(&layout, key(id)?, items);
             let index = index.map_err(|why| MoveError::Message { message: id, why })?;
-            for (checked, option) in self.checked().iter().zip(self.options(index.digits())) {
+            for (checked, option) in self.checked(Arity::BUILT).iter().zip(self.options(index.digits())) {
                 let [secret] = take(1)? else { return Err(MoveError::Witness) };
                 let read = choice_key(keys, checked.choice)?.read(secret.as_ref());
                 let read = read.filter(|read| read.option == option);
@@ -267,19 +298,25 @@ impl Move {
     /// The lengths of the longest items of a witness: what a fee is reckoned with.
     #[must_use]
     pub fn longest_items(self) -> Vec<usize> {
-        let digits: usize = self.messages().iter().map(|id| id.layout().signed_digits()).sum();
-        let index = self.index().map_or(0, |id| id.layout().signed_digits());
-        let mut lengths = vec![20; self.checked().len() + usize::from(self.asked_for().is_some())];
+        let messages: Vec<Layout> = self.messages().iter().map(|id| id.layout()).collect();
+        self.longest_items_of(Arity::BUILT, &messages, self.index().map(MessageId::layout))
+    }
+
+    /// The same of what [`Self::script_of`] takes.
+    pub(super) fn longest_items_of(self, arity: Arity, messages: &[Layout], index: Option<Layout>) -> Vec<usize> {
+        let digits: usize = messages.iter().map(Layout::signed_digits).sum();
+        let index = index.map_or(0, |layout| layout.signed_digits());
+        let mut lengths = vec![20; self.checked(arity).len() + usize::from(self.asked_for().is_some())];
         lengths.extend([20, 1].repeat(digits + index));
-        if !self.in_pairs() {
+        if !in_pairs(messages) {
             lengths.extend(std::iter::repeat_n(1, digits));
         }
         lengths
     }
 
-    /// Whether each digit takes two items instead of three: there would be too many.
+    /// Whether each digit takes two items instead of three.
     fn in_pairs(self) -> bool {
-        3 * self.messages().iter().map(|id| id.layout().signed_digits()).sum::<usize>() > MAX_ITEMS
+        in_pairs(&self.messages().iter().map(|id| id.layout()).collect::<Vec<_>>())
     }
 
     /// The options that an index names, by its digits.
@@ -293,31 +330,33 @@ impl Move {
     }
 
     /// `… digits of the index → …`, and puts what [`Move::checked`] looks at on the alternative stack, the first on top.
-    fn split_index(self, script: Builder) -> Builder {
-        let halves = |script: Builder, digits: usize| (0..digits).fold(script, |script, _| split(script));
-        match self {
-            Self::Round(..) | Self::Header(_) => script,
-            Self::Block => halves(script, MessageId::BlockIndex.layout().message_digits()),
-            Self::Step => halves(script, MessageId::StepIndex.layout().message_digits()),
-            // The direction is not a choice. The access and the level's first digit are whole.
-            Self::ReadNode | Self::WriteNode => {
-                let script = halves(script.push_opcode(OP_DROP), 1);
-                script.push_opcode(OP_TOALTSTACK).push_opcode(OP_TOALTSTACK)
-            }
-        }
+    fn split_index(self, arity: Arity, script: Builder) -> Builder {
+        let Some(search) = self.searched() else { return script };
+        // The direction is not a choice. The access is a digit of its own.
+        let of_path = matches!(self, Self::ReadNode | Self::WriteNode);
+        let script = if of_path { script.push_opcode(OP_DROP) } else { script };
+        let script = arity.digits(search).into_iter().rev().fold(script, |script, parts| split(script, arity, parts));
+        if of_path { script.push_opcode(OP_TOALTSTACK) } else { script }
     }
 }
 
-/// `… digit → …`, and puts its lower half on the alternative stack, then the upper one.
-fn split(script: Builder) -> Builder {
-    let script = script.push_int(0).push_opcode(OP_SWAP);
-    let script = [2, 1].into_iter().fold(script, |script, half: i64| {
-        let script =
-            script.push_opcode(OP_DUP).push_int(4 * half).push_opcode(OP_GREATERTHANOREQUAL).push_opcode(OP_IF);
-        let script = script.push_int(4 * half).push_opcode(OP_SUB).push_opcode(OP_SWAP);
-        script.push_int(half).push_opcode(OP_ADD).push_opcode(OP_SWAP).push_opcode(OP_ENDIF)
-    });
-    script.push_opcode(OP_TOALTSTACK).push_opcode(OP_TOALTSTACK)
+/// Whether each digit of these messages takes two items instead of three: there would be too many.
+fn in_pairs<'l>(messages: impl IntoIterator<Item = &'l Layout>) -> bool {
+    3 * messages.into_iter().map(Layout::signed_digits).sum::<usize>() > MAX_ITEMS
+}
+
+/// `… digit → …`, and puts the parts that it consists of on the alternative stack, the lowest first.
+fn split(mut script: Builder, arity: Arity, parts: usize) -> Builder {
+    for place in (1..parts).rev() {
+        script = script.push_int(0).push_opcode(OP_SWAP);
+        for high in arity.halvings() {
+            let value = high * arity.power(place);
+            script = script.push_opcode(OP_DUP).push_int(value).push_opcode(OP_GREATERTHANOREQUAL).push_opcode(OP_IF);
+            script = script.push_int(value).push_opcode(OP_SUB).push_opcode(OP_SWAP);
+            script = script.push_int(high).push_opcode(OP_ADD).push_opcode(OP_SWAP).push_opcode(OP_ENDIF);
+        }
+    }
+    (0..parts).fold(script, |script, _| script.push_opcode(OP_TOALTSTACK))
 }
 
 /// `… secret → …`: fails unless it is that of the option on the alternative stack, which is taken from there and must be
@@ -351,8 +390,12 @@ fn match_choice(mut script: Builder, key: &ChoiceKey, checked: &Checked) -> Buil
 /// # Errors
 /// If the lane has no such round.
 pub fn choice_script(keys: &LaneKeys, id: ChoiceId) -> Result<ScriptBuf, MoveError> {
+    Ok(choice_key_script(choice_key(keys, id)?))
+}
+
+pub(super) fn choice_key_script(key: &ChoiceKey) -> ScriptBuf {
     let script = Builder::new().push_opcode(OP_SIZE).push_int(20).push_opcode(OP_EQUALVERIFY);
-    Ok(match_any(script, &choice_key(keys, id)?.0).into_script())
+    match_any(script, &key.0).into_script()
 }
 
 /// `… secret → …`: fails unless it is that of one of these ends.

@@ -66,11 +66,17 @@ impl Transcript {
         if !right {
             return Err(TranscriptError::Message(id.to_string()));
         }
+        self.keep(id, signature);
+        Ok(())
+    }
+
+    /// The same of a signature that the caller has verified with the lane's key ([`Signature::from_pairs`]), or made: to hash
+    /// once.
+    pub fn keep(&mut self, id: MessageId, signature: Signature) {
         let held = self.messages.entry(id).or_default();
         if held.len() < 2 && held.iter().all(|other| other.digits() != signature.digits()) {
             held.push(signature);
         }
-        Ok(())
     }
 
     /// Adds a choice of the challenger; a second one that says something else is kept beside the first.

@@ -124,38 +124,11 @@ impl Play {
         world.step().unwrap();
     }
 
-    /// The last `depth` blocks give way to a branch that is longer by one, and whose first blocks hold nothing: what the old ones held
-    /// waits in the mempool meanwhile. Everybody looks at some of the blocks on the way.
+    /// The last `depth` blocks give way to a branch that is longer by one, and whose first blocks hold nothing. Everybody looks at some of
+    /// the blocks on the way.
     pub fn reorganise(&mut self, depth: u32, empty: u32) {
         let looks: Vec<bool> = (0..=depth).map(|_| self.random.gen_bool(0.5)).collect();
-        let first = self.height() + 1 - depth;
-        let told = self.transactions_from(first);
-        let mut world = self.stage().world();
-        // Another address makes other blocks.
-        let address: Address = world.miner().wallet().new_address().unwrap();
-        let hash = world.node().chain().block_hash(first).unwrap().unwrap();
-        world.node().invalidate(&hash).unwrap();
-        world.step().unwrap();
-        for (block, look) in (0..).zip(looks) {
-            if block < empty {
-                world.node().mine_empty(&address).unwrap();
-            } else {
-                // A node that is told of the longer branch throws nothing out; one that was told to step back first throws out what is
-                // not final at the lower height.
-                for (tx, _) in &told {
-                    let _ = world.node().chain().broadcast(&[tx]);
-                }
-                world.node().mine(1, &address).unwrap();
-            }
-            if look {
-                world.step().unwrap();
-            }
-        }
-        for (tx, _) in &told {
-            let _ = world.node().chain().broadcast(&[tx]);
-        }
-        world.step().unwrap();
-        drop(world);
+        self.stage().world().reorganise(depth, empty, &looks).unwrap();
         self.reorganisations += 1;
     }
 
@@ -277,15 +250,11 @@ impl Play {
 
     /// Every transaction on the chain since the bridge began, with its height, then those in the mempool.
     pub fn transactions(&self) -> Vec<(Transaction, Option<u32>)> {
-        let genesis = self.seen().world().runtime.bridge().parameters.genesis.height;
-        self.transactions_from(genesis + 1)
-    }
-
-    fn transactions_from(&self, first: u32) -> Vec<(Transaction, Option<u32>)> {
         let world = self.seen().world();
+        let genesis = world.runtime.bridge().parameters.genesis.height;
         let chain = world.node().chain();
         let mut all = Vec::new();
-        for height in first..=world.height().unwrap() {
+        for height in genesis + 1..=world.height().unwrap() {
             let block = chain.block(&chain.block_hash(height).unwrap().unwrap()).unwrap();
             all.extend(block.txdata.into_iter().map(|tx| (tx, Some(height))));
         }

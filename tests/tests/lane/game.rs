@@ -13,9 +13,9 @@ use crate::setup::{SCRIPT_FAILED, Setup};
 use crate::world::CONFIRMATIONS;
 
 /// T_turn.
-pub const TURN: u16 = 3;
+pub const TURN: u16 = 5;
 /// Δ1 and Δ2.
-pub const DELTAS: (u16, u16) = (4, 230);
+pub const DELTAS: (u16, u16) = (4, 380);
 /// What standard transactions weigh less than.
 const MOST: Weight = Weight::from_wu(400_000);
 /// What nodes relay of version 3.

@@ -5,9 +5,12 @@ use std::time::Instant;
 
 use bitcoin::Amount;
 use trestle_bridge::connector::anchor;
-use trestle_bridge::lane::{self, LaneGraph, LaneGraphError, LaneTx};
+use trestle_bridge::lane::{self, LaneGraph, LaneGraphError, LaneTx, NodeId, Way};
 use trestle_bridge::parameters::Bridge;
-use trestle_bridge::transactions::{BuildError, Reveal, RunGraph, TxKind, deal};
+use trestle_bridge::transactions::{BuildError, Presigned, Reveal, RunGraph, TxKind, deal};
+use trestle_taptree_trace::lane::{Arity, Search};
+use trestle_taptree_trace::leaf::{Disproof, Size};
+use trestle_taptree_trace::turn::Turn;
 
 use crate::desk::Desk;
 use crate::game::secrets;
@@ -159,13 +162,100 @@ fn the_same_arguments_give_the_same_graph_and_others_another() {
     assert_ne!(graph.requests(), with_other.requests());
 }
 
+/// The heaviest way from an output to the end of the lane: what it pays, and in how many transactions.
+fn heaviest(graph: &LaneGraph, node: NodeId) -> (Amount, u64) {
+    let pays = |what| graph.get(what).map_or(Amount::ZERO, Presigned::fee);
+    let (slash, disproved) = (pays(LaneTx::Slash(node)), pays(LaneTx::Disproved(node)));
+    let end = match graph.tree(node) {
+        Some(_) => (disproved + slash, 2),
+        None => (slash.max(pays(LaneTx::OperatorWins(node))), 1),
+    };
+    let steps = graph.node(node).next.iter().map(|next| {
+        let (paid, transactions) = heaviest(graph, *next);
+        (pays(LaneTx::Step(*next)) + paid, transactions + 1)
+    });
+    steps.chain([end]).max().unwrap()
+}
+
+#[test]
+fn a_lane_of_another_arity_is_reckoned_as_the_one_that_is_built() {
+    for confirmations in [2, 6] {
+        let s = Secrets::new(2, 2, |p| p.confirmations = confirmations);
+        let (run, desk, graph) = made_up(&s);
+        let slot = &run.slots[0];
+        let cost = graph.cost_with(slot, &desk.lane, Arity::BUILT).unwrap();
+        assert_eq!(cost.signatures, graph.signature_count());
+        assert_eq!(cost.turns, Turn::Entered.longest(confirmations));
+        assert_eq!(cost.stored(), 64 * graph.signature_count() + desk.lane.keys.bytes());
+        assert_eq!(cost.rounds, [8, 22, 3]);
+
+        // Each transaction's fee is rounded up.
+        let pays = |way: Way, paid: Amount, transactions: u64| {
+            let reckoned = s.bridge.parameters.presigned_fee_rate.fee_wu(way.weight).unwrap().to_sat();
+            assert_eq!(way.transactions, transactions);
+            assert!((reckoned..=reckoned + transactions).contains(&paid.to_sat()), "{way:?}: {paid}");
+        };
+        let fee = |what| graph.get(what).unwrap().fee();
+        let begun = slot.contest.fee() + fee(LaneTx::Challenge);
+        let (paid, transactions) = heaviest(&graph, NodeId::ENTERED);
+        pays(cost.on_chain, begun + paid, transactions + 2);
+
+        let mut at = NodeId::ENTERED;
+        let mut steps = |turns: &[Turn]| -> (Amount, NodeId) {
+            let paid = turns.iter().map(|turn| {
+                at = graph.next(at, *turn).unwrap();
+                fee(LaneTx::Step(at))
+            });
+            (paid.sum(), at)
+        };
+        let weight = |at: NodeId, has: fn(&str) -> bool| {
+            let tree = graph.tree(at).unwrap();
+            let leaves = tree.leaves().iter().map(Box::as_ref).enumerate().filter(|(_, leaf)| has(&leaf.family()));
+            let size = |(index, leaf): (usize, &dyn Disproof)| {
+                Size::of(leaf, &desk.lane, tree.hashes.depth(index)).unwrap().witness as u64
+            };
+            leaves.map(size).max().unwrap()
+        };
+        // Disproved pays for the heaviest leaf of its tree, and a lighter one is so much lighter.
+        let ends = |way: Way, has: fn(&str) -> bool, paid: Amount, at: NodeId, transactions: u64| {
+            let lighter = (weight(at, |_| true) - weight(at, has)) / 2;
+            let pays = (begun + paid + fee(LaneTx::Disproved(at)) + fee(LaneTx::Slash(at))).to_sat() - lighter;
+            let reckoned = s.bridge.parameters.presigned_fee_rate.fee_wu(way.weight).unwrap().to_sat();
+            assert_eq!(way.transactions, transactions);
+            assert!(reckoned.abs_diff(pays) <= transactions, "{way:?}: {reckoned} {pays}");
+        };
+        let (paid, at) = steps(&[Turn::OpenStep, Turn::StepOpened]);
+        ends(cost.instruction, |name| name != "value.unhash", paid, at, 6);
+        let (more, at) = steps(&[Turn::OpenNode, Turn::NodeOpened(Search::Write)]);
+        ends(cost.hash, |_| true, paid + more, at, 8);
+        ends(cost.memory, |name| !name.contains("hash"), paid + more, at, 8);
+    }
+}
+
+#[test]
+fn more_parts_take_fewer_turns_and_more_bytes_to_play_on_chain() {
+    let s = secrets();
+    let (run, desk, graph) = made_up(&s);
+    let cost = |parts| graph.cost_with(&run.slots[0], &desk.lane, Arity::new(parts).unwrap()).unwrap();
+    let [two, four, sixteen] = [2, 4, 16].map(cost);
+    assert_eq!(two.rounds, [16, 44, 6]);
+    assert_eq!(two.turns, 2 * (16 + 44 + 6) + 7);
+    assert!(two.on_chain.weight < four.on_chain.weight && four.on_chain.weight < sixteen.on_chain.weight);
+    assert!(two.turns > four.turns && two.signatures > four.signatures && two.stored() < four.stored());
+    // Fifteen values go into several transactions, of which none is too heavy for nodes or has too many items for Script.
+    assert_eq!(sixteen.rounds, [4, 11, 2]);
+    assert!(sixteen.turns > 2 * (4 + 11 + 2) + 7);
+    // Off chain first rounds cost nothing, and choices little.
+    assert!(two.hash.weight < four.hash.weight + four.hash.weight / 20);
+}
+
 /// What the check of the parameters asks of a challenger's bond pays for the longest lane, and is not much more than that takes.
 #[test]
 fn the_smallest_bonds_that_pass_pay_for_a_whole_lane() {
     for confirmations in [2, 6, 20] {
         let change = |p: &mut trestle_bridge::parameters::BridgeParameters| {
             p.confirmations = confirmations;
-            (p.turn, p.delta1, p.delta2, p.refund_delay) = (21.into(), 21.into(), 3_000.into(), 60.into());
+            (p.turn, p.delta1, p.delta2, p.refund_delay) = (23.into(), 21.into(), 3_000.into(), 60.into());
             (p.operator_window, p.grace, p.cooperative_window) = (60, 30, 16);
             p.bond = Amount::from_sat(2_491);
         };

@@ -1,10 +1,10 @@
 //! Blocks that make the guest work, to measure what it costs.
 //!
 //! **The worst block.** What costs most steps for its weight is signatures, and most signatures for their weight are in
-//! the certificates of empty batches: 67 weight units each, where a transfer takes 153 and a withdrawal 135. Only the
-//! sequencers can make such a block, a quorum of them, for a certificate is checked no further than to its first bad
-//! signature. All else that can be in a block costs less for its weight: deep paths through the state, small
-//! transactions, bytes to be read (`tests/guest/worst.rs`).
+//! the certificates of empty batches: 66 weight units each. A transfer in a batch takes 41 and more, and half the steps of a
+//! signature. Only the sequencers can make such a block, a quorum of them, for a certificate is checked no further than to
+//! its first bad signature. All else that can be in a block costs less for its weight, as long as nobody tampered with the
+//! state; how much it would be on paths of 250 levels is in `tests/guest/worst.rs`.
 
 use bitcoin::absolute::LockTime;
 use bitcoin::block::{Header, Version};

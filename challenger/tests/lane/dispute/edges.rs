@@ -8,13 +8,13 @@ use trestle_challenger::lane::Ask;
 use trestle_taptree_trace::lane::Move;
 use trestle_zkvm_adapter::{Fault, Kind, Place};
 
-use super::chain::Chain;
 use super::hands::{Challenger, Operator, Tower, claim_tx};
-use super::table::{CHECKPOINT, DELTA1, DELTA2, TURN, Table, challenger};
+use super::table::{CHECKPOINT, DELTA1, DELTA2, TURN, Table};
 use super::world::{Weather, World, thief};
+use crate::chain::Chain;
 use crate::liar::{Forgery, Side};
 use crate::store::Disk;
-use crate::toy::{CONFIRMATIONS, entry, fulfilled, lane, operator_seed};
+use crate::toy::{CONFIRMATIONS, LANE, entry, fulfilled, lane, operator_seed};
 
 const K: u32 = CONFIRMATIONS as u32;
 
@@ -34,8 +34,8 @@ fn tower(n: u32, patience: u32) -> Challenger {
 
 /// The challenger's duties.
 fn due(world: &mut World) -> Vec<Duty> {
-    let World { challenger: Challenger::Tower(tower), chain, operator, .. } = world else { panic!("no tower") };
-    tower.tip(chain, operator)
+    let Some(Challenger::Tower(tower)) = world.challengers.last_mut() else { panic!("no tower") };
+    tower.tip(&world.chain)
 }
 
 fn purposes(duties: &[Duty]) -> Vec<Purpose> {
@@ -64,7 +64,7 @@ fn bumped(duties: &[Duty]) -> Option<Option<u32>> {
 
 /// A claim that was contested in the block after it.
 fn contested(operator: Operator, challenger: Challenger) -> World {
-    let mut world = World::new(operator, challenger, Weather::fair(), 1);
+    let mut world = World::of_one(operator, challenger, Weather::fair(), 1);
     world.chain.mine(vec![world.claim.clone()]);
     world.chain.mine(vec![world.contest.clone()]);
     world
@@ -95,11 +95,9 @@ fn a_claim_that_gave_way_to_another_has_had_no_choices() {
     world.operator = lying(other);
     world.claim = claim_tx(&world.operator);
     // The truth about another claim is another.
-    world.challenger = match world.challenger {
-        Challenger::Tower(before) => Challenger::Tower(Box::new(before.about(Side::honest(other)))),
-        _ => panic!("no tower"),
-    };
-    assert_eq!(world.play().end, Some(End::Slashed));
+    let Some(Challenger::Tower(before)) = world.challengers.pop() else { panic!("no tower") };
+    world.challengers.push(Challenger::Tower(Box::new(before.about(Side::honest(other)))));
+    assert_eq!(world.play().ends.last(), Some(&Some(End::Slashed)));
 }
 
 #[test]
@@ -124,7 +122,7 @@ fn what_is_not_mined_is_bumped_when_half_of_its_time_is_over() {
         let duties = due(&mut world);
         assert!(matches!(purposes(&duties)[..], [Purpose::Lane(LaneTx::Step(_))]));
         assert_eq!(bumped(&duties), (tip >= since + TURN / 2).then_some(Some(since + TURN - 1)));
-        let wins = world.operator.tip(&world.chain);
+        let wins = world.operator.tip(&world.chain, LANE.challenger);
         let due = [Purpose::Lane(LaneTx::OperatorWins(NodeId::ENTERED))];
         assert_eq!(purposes(&wins), due[..usize::from(tip + 1 >= since + TURN)]);
         assert_eq!(bumped(&wins), (tip >= since + TURN + TURN / 2).then_some(None));
@@ -139,7 +137,7 @@ fn who_has_lost_is_slashed_as_long_as_there_is_something_to_slash() {
     let since = world.chain.height();
     let on = loop {
         world.block();
-        match world.standing() {
+        match world.standing(LANE.challenger) {
             Standing::Disproved { on, .. } => break on,
             Standing::Over { .. } => panic!("not yet"),
             _ => {}
@@ -165,7 +163,7 @@ fn who_has_lost_is_slashed_as_long_as_there_is_something_to_slash() {
     assert_eq!(purposes(&due(&mut world)), [Purpose::Lane(LaneTx::Slash(on))]);
     world.chain.mine(vec![slash]);
     assert!(due(&mut world).is_empty());
-    assert!(matches!(world.standing(), Standing::Over { end: End::Slashed, .. }));
+    assert!(matches!(world.standing(LANE.challenger), Standing::Over { end: End::Slashed, .. }));
 }
 
 #[test]
@@ -191,17 +189,17 @@ fn a_claim_about_blocks_to_come_is_slashed() {
         if seed % 3 == 1 {
             operator.answers = 5 * seed as usize;
         }
-        let mut world = World::new(operator, tower(n, 2), weather, seed);
+        let mut world = World::of_one(operator, tower(n, 2), weather, seed);
         loop {
             if seed % 2 == 0 {
                 world.operator.said = side(world.chain.height());
             }
             world.block();
-            if let Standing::Over { end, .. } = world.standing() {
+            if let Standing::Over { end, .. } = world.standing(LANE.challenger) {
                 assert_eq!(end, End::Slashed, "seed {seed}");
                 break;
             }
-            assert!(world.chain.height() < CHECKPOINT + n, "seed {seed}: {:?}", world.standing());
+            assert!(world.chain.height() < CHECKPOINT + n, "seed {seed}: {:?}", world.standing(LANE.challenger));
         }
     }
 }
@@ -209,8 +207,8 @@ fn a_claim_about_blocks_to_come_is_slashed() {
 #[test]
 fn nothing_is_answered_before_the_claim() {
     let n = unfulfilled(30);
-    let mut world = World::new(lying(n), tower(n, 0), Weather::fair(), 1);
-    let mut operator = LaneOperator::new(Table::get().board.clone(), operator_seed(), Disk::default());
+    let mut world = World::of_one(lying(n), tower(n, 0), Weather::fair(), 1);
+    let mut operator = LaneOperator::new(Table::get().board(LANE.challenger).clone(), operator_seed(), Disk::default());
     let ask = Ask { choices: Vec::new(), wanted: Move::Round(trestle_taptree_trace::lane::Search::History, 0) };
     let mut answered = |chain: &Chain| {
         assert!(operator.tip(chain, &mut Side::honest(n)).unwrap().is_empty());
@@ -225,13 +223,12 @@ fn nothing_is_answered_before_the_claim() {
 
 #[test]
 fn a_lane_has_its_run_and_its_signatures() {
-    let Table { bridge, run, signatures, .. } = Table::get();
-    let (slot, own) = (run.slots[0].id, challenger());
-    let few = signatures[1..].to_vec();
-    let board = Board::new(bridge, run, slot, own, lane().clone(), few);
-    assert!(matches!(board.err(), Some(Error::Signatures { .. })));
+    let Table { bridge, run, .. } = Table::get();
+    let (slot, own) = (run.slots[0].id, usize::from(LANE.challenger));
+    let board = Board::new(bridge, run, slot, own, lane().clone(), Vec::new());
+    assert!(matches!(board.err(), Some(Error::Signatures { got: 0, .. })));
     for (slot, challenger) in [(slot, own + 1), (trestle_rollup::SlotId { serial: slot.serial + 1, ..slot }, own)] {
-        let board = Board::new(bridge, run, slot, challenger, lane().clone(), signatures.clone());
+        let board = Board::new(bridge, run, slot, challenger, lane().clone(), Vec::new());
         assert!(matches!(board.err(), Some(Error::NoLane { .. })));
     }
 }

@@ -1,8 +1,11 @@
-//! Both sides of a lane on a chain of real transactions, which Bitcoin Core's code judges.
+//! Both sides of a slot's lanes on a chain of real transactions.
 
-mod chain;
+mod adversaries;
 mod edges;
-mod fates;
+mod ends;
 mod hands;
+mod hostile;
+mod network;
+pub mod simulation;
 mod table;
 mod world;

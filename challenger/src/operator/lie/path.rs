@@ -1,4 +1,4 @@
-//! Lies about the path of a false step.
+//! Lies about the paths of a false step.
 
 use trestle_zkvm_adapter::layout::LEVELS;
 use trestle_zkvm_adapter::{Access, Opening};
@@ -8,17 +8,18 @@ use trestle_zkvm_adapter::{Access, Opening};
 pub enum PathLie {
     /// The leaf has what the step says, and what follows from it follows up to this level. Above is the truth.
     Bottom(usize),
-    /// The same, and the sibling of this level is another.
+    /// The same up to the root, and the sibling of this level is another.
     Sibling(usize),
-    /// The same, and the node at this level is said to be on its parent's other side.
+    /// The same up to this level, whose node is said to be on its parent's other side.
     Direction(usize),
-    /// The same, and the node at this level is another.
+    /// The same up to this level, whose node is another.
     Node(usize),
-    /// The same, and of a write the other words of the leaf change, too.
+    /// The same up to the root, and of a write the other words of the leaf change, too.
     Others,
 }
 
 impl PathLie {
+    /// Puts the lie into the opening of a step.
     pub fn tell(self, opening: &mut Opening) {
         for access in Access::ALL {
             self.tell_of(opening, access);
@@ -43,16 +44,16 @@ impl PathLie {
         let until = match self {
             Self::Bottom(level) => level,
             Self::Sibling(level) => {
-                path[level].sibling[5] ^= 1;
+                path.get_mut(level).into_iter().for_each(|node| node.sibling[5] ^= 1);
                 LEVELS
             }
             Self::Direction(level) => {
-                path[level].right ^= true;
-                LEVELS
+                path.get_mut(level).into_iter().for_each(|node| node.right ^= true);
+                level
             }
             Self::Node(level) => {
-                let changed = &mut path[level];
-                changed.new_child.as_mut().unwrap_or(&mut changed.child)[30] ^= 1;
+                let changed = path.get_mut(level).map(|node| node.new_child.as_mut().unwrap_or(&mut node.child));
+                changed.into_iter().for_each(|child| child[30] ^= 1);
                 level
             }
             Self::Others => {
