@@ -308,7 +308,8 @@ impl Runtime {
             let rest = self.pass_on(index, said);
             self.make_up(index, &rest)?;
         }
-        self.converse()
+        self.converse()?;
+        Ok(())
     }
 
     /// Writes into the timeline what the sequencers posted: they send it themselves.
