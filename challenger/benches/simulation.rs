@@ -19,8 +19,6 @@ mod honest;
 mod liar;
 #[path = "../tests/lane/lies.rs"]
 mod lies;
-#[path = "../tests/lane/path.rs"]
-mod path;
 #[path = "../tests/lane/referee.rs"]
 mod referee;
 #[path = "../tests/lane/store.rs"]

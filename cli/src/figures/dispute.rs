@@ -5,10 +5,11 @@ use std::time::Instant;
 use bitcoin::block::Header;
 use bitcoin::consensus::encode::deserialize;
 use bitcoin::hashes::Hash;
-use trestle_challenger::lane::{Challenger, Defender, LedgerTestimony, Next, Preimage, Testimony, TestimonyError};
-use trestle_rollup::{Digest, Entry, Ledger, SlotId};
+use trestle_challenger::lane::{Challenger, Defender, LedgerTestimony, Next};
+use trestle_challenger::operator::lie::{History, Lie, Lying, Since};
+use trestle_rollup::{Digest, Ledger, SlotId};
 use trestle_taptree_trace::lane::{Lane, LaneConstants, MessageId, sign};
-use trestle_zkvm_adapter::{Disputable, Fault, Inputs, Kind, Place, guest};
+use trestle_zkvm_adapter::{Fault, Kind, Place, guest};
 
 use super::rollup::{MAINNET_BLOCK, ledger, parameters};
 use super::script::{self, CONFIRMATIONS, LANE, seeds};
@@ -37,7 +38,9 @@ pub fn measure(progress: &dyn Fn(&str)) -> Result<Vec<Figure>, FiguresError> {
     let slot = SlotId::from_bytes(LANE.slot);
     let testimony = || LedgerTestimony::new(ledger.clone(), block, checkpoint, (N, prefix), slot, CONFIRMATIONS);
     let fault = Fault { kind: Kind::Store, place: Place::Random(1) };
-    let (mut truth, mut said) = (testimony()?, OtherState(testimony()?.lying(Some(fault))));
+    let lie = Lie { history: History::States(Since::Last), fault: Some(fault), ..Lie::default() };
+    let mut truth = testimony()?;
+    let mut said = Lying::new(testimony()?, lie, &ledger, checkpoint, N, CONFIRMATIONS)?;
 
     let db = sled::open(directory.path().join("players"))?;
     let mut challenger = Challenger::open(lane.clone(), LANE, challenger, claim.clone(), db.open_tree("challenger")?)
@@ -70,37 +73,4 @@ fn lane(ledger: &Ledger, checkpoint: u32) -> Result<Lane, FiguresError> {
     let Lane { keys, constants } = script::lane(CONFIRMATIONS)?;
     let (checkpoint, code) = (entry.digest(), image.code.clone());
     Ok(Lane { keys, constants: LaneConstants { checkpoint, code, first_state: guest::ROOT, ..constants } })
-}
-
-/// The same, but for the state after the claim's block.
-struct OtherState<T>(T);
-
-impl<T: Testimony> Testimony for OtherState<T> {
-    fn entry(&mut self, index: u32) -> Result<Option<Digest>, TestimonyError> {
-        if index == u32::from(N) { Ok(Some(self.parts(index)?.digest())) } else { self.0.entry(index) }
-    }
-
-    fn parts(&mut self, index: u32) -> Result<Entry, TestimonyError> {
-        let mut parts = self.0.parts(index)?;
-        if index == u32::from(N) {
-            parts.state_root[0] ^= 1;
-        }
-        Ok(parts)
-    }
-
-    fn header(&mut self, index: u32) -> Result<[u8; 80], TestimonyError> {
-        self.0.header(index)
-    }
-
-    fn knows_block(&mut self, index: u32, hash: &Digest) -> Result<bool, TestimonyError> {
-        self.0.knows_block(index, hash)
-    }
-
-    fn trace(&mut self, inputs: &Inputs) -> Result<&mut dyn Disputable, TestimonyError> {
-        self.0.trace(inputs)
-    }
-
-    fn preimage(&mut self, inputs: &Inputs, digest: &Digest) -> Result<Option<Preimage>, TestimonyError> {
-        self.0.preimage(inputs, digest)
-    }
 }

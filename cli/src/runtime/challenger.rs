@@ -13,10 +13,10 @@ use trestle_bridge::lane::LaneWork;
 use trestle_bridge::parameters::Bridge;
 use trestle_bridge::transactions::ChallengerInRun;
 use trestle_bridge::wallet::{Funding, Wallet, WalletError};
+use trestle_challenger::Need;
 use trestle_challenger::dispute::{self, Hostile};
 use trestle_challenger::lane::Ask;
 use trestle_challenger::watchtower::{Duty, Event, Purpose, Report, Settlement, Watchtower};
-use trestle_challenger::Need;
 use trestle_rollup::SlotId;
 
 use super::Error;

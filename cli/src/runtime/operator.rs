@@ -95,7 +95,7 @@ impl OperatorRole {
     /// The chain, its files, or a wallet that is too poor.
     pub fn pay(&mut self, sender: &Sender, action: &str, outputs: &[TxOut]) -> Result<(), Error> {
         let tx = self.fund(sender, outputs)?.ok_or(Error::Silent("the operator's wallet"))?;
-        self.broadcast(sender, action, &tx, None)
+        self.broadcast(sender, action, &tx, None, Need::default())
     }
 
     /// Its Bitcoin wallet.
