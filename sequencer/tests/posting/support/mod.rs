@@ -9,12 +9,10 @@ use bitcoin::{
     Amount, Block, BlockHash, CompactTarget, OutPoint, ScriptBuf, Sequence, Transaction, TxIn, TxMerkleNode, TxOut,
     Txid, Witness, transaction,
 };
-use trestle_rollup::compact::Posted;
 use trestle_rollup::envelope::Kind;
 use trestle_rollup::tag::mint_message;
 use trestle_rollup::{
-    Account, Batch, Certificate, Destination, Digest, Envelope, Ledger, Parameters, SignedTransaction, Tag, schnorr,
-    tagged_hash,
+    Account, Batch, Destination, Digest, Envelope, Ledger, Parameters, SignedTransaction, Tag, schnorr, tagged_hash,
 };
 
 pub const CONFIRMATIONS: u32 = 3;
