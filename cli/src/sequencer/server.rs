@@ -182,7 +182,7 @@ impl ApiServer for Server {
             entry: Hex32(entry.digest()),
             height: orderer.height(),
             batch: orderer.next_number(),
-            filled: orderer.filled(),
+            filled: orderer.count(),
             executed,
             waiting: orderer.waiting(),
             minimum_fee: orderer.policy().fee_floor,

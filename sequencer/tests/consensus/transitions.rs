@@ -319,7 +319,7 @@ fn a_fork_is_refused_and_leaves_nothing_behind() {
     for orderer in [&bench.orderer, &open(&bench.world, &bench.world.db, 0)] {
         assert_eq!(orderer.part(2).unwrap().unwrap().transactions, one.encode());
         assert_eq!(orderer.fate(&bench.world.id(&other)).unwrap(), None);
-        assert_eq!((orderer.height(), orderer.next_number(), orderer.filled()), (2, 0, 1));
+        assert_eq!((orderer.height(), orderer.next_number(), orderer.count()), (2, 0, 1));
     }
 }
 

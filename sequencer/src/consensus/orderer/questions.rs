@@ -31,7 +31,7 @@ impl Orderer {
 
     /// How many transactions the batch has that is being filled.
     #[must_use]
-    pub fn filled(&self) -> u32 {
+    pub fn count(&self) -> u32 {
         self.chain.head().first
     }
 
