@@ -12,10 +12,11 @@ use trestle_cli::figures::{self, Figure, FiguresError};
 type Measure = fn(&dyn Fn(&str)) -> Result<Vec<Figure>, FiguresError>;
 
 fn main() -> ExitCode {
-    let parts: [Measure; 5] = [
+    let parts: [Measure; 6] = [
         figures::measure,
         figures::measure_scripts,
         trestle_cli::demo::measure_disputes,
+        trestle_cli::demo::measure_sequencers,
         measure_speed,
         figures::measure_machine,
     ];

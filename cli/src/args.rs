@@ -1,6 +1,7 @@
 //! The command line: what can be typed, and the help that teaches it.
 
 use std::error::Error as _;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -140,10 +141,19 @@ pub enum Command {
     Lane(LaneCommand),
     /// Leave a whole bridge running on regtest, with a JSON-RPC interface on this machine
     ///
-    /// Bitcoind, the signers, operators, sequencer and challenger run until you press Ctrl-C. The other commands talk
+    /// Bitcoind, the signers, operators, sequencers and challenger run until you press Ctrl-C. The other commands talk
     /// to it from another terminal.
     #[command(after_help = "Example:\n  trestle devnet --rpc-port 17080")]
     Devnet(DevnetArgs),
+    /// Run one sequencer of a bridge
+    ///
+    /// It follows Bitcoin, agrees with the others on the order of transactions, posts batches in its turn, and serves users
+    /// by JSON-RPC on this machine (docs/openrpc.json), with figures for Prometheus at /metrics. All that it must not
+    /// forget is in its directory: it may be killed at any time and started again.
+    #[command(after_help = "Example:
+  trestle sequencer --dir sequencer-0 --parameters parameters.json --set sequencers.json \\
+      --chain http://127.0.0.1:8332 --cookie ~/.bitcoin/.cookie")]
+    Sequencer(SequencerArgs),
 }
 
 /// `trestle wallet …`
@@ -262,6 +272,38 @@ pub struct RefundArgs {
 pub struct FaucetArgs {
     /// How much, with its unit
     pub amount: AmountArg,
+}
+
+/// `trestle sequencer`
+#[derive(Args, Clone, Debug)]
+pub struct SequencerArgs {
+    /// Its directory: its keys, what it knows and what it promised
+    #[arg(long, value_name = "DIR")]
+    pub dir: PathBuf,
+    /// The bridge's parameters, a JSON file
+    #[arg(long, value_name = "FILE")]
+    pub parameters: PathBuf,
+    /// Where the sequencers find each other, a JSON file in which each has signed its line
+    #[arg(long, value_name = "FILE")]
+    pub set: PathBuf,
+    /// Bitcoin: http://[USER:PASSWORD@]HOST:PORT for bitcoind, tcp://HOST:PORT for an Electrum server
+    #[arg(long, value_name = "URL")]
+    pub chain: String,
+    /// The file that holds bitcoind's user name and password
+    #[arg(long, value_name = "FILE")]
+    pub cookie: Option<PathBuf>,
+    /// Where to listen for the others [default: its address in the set]
+    #[arg(long, value_name = "HOST:PORT")]
+    pub listen: Option<SocketAddr>,
+    /// The port of its JSON-RPC interface [default: a free one, which it prints]
+    #[arg(long, default_value_t = 0, value_name = "PORT", hide_default_value = true)]
+    pub rpc_port: u16,
+    /// Take no transactions from users, as a censor
+    #[arg(long)]
+    pub refuse: bool,
+    /// Stop when standard input closes, so also when whoever started it dies
+    #[arg(long)]
+    pub attached: bool,
 }
 
 /// `trestle demo`

@@ -11,4 +11,5 @@ pub mod output;
 pub mod regtest;
 pub mod rpc;
 pub mod runtime;
+pub mod sequencer;
 pub mod user;

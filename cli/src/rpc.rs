@@ -13,20 +13,26 @@ use std::sync::Arc;
 use bitcoin::address::NetworkUnchecked;
 use bitcoin::secp256k1::schnorr::Signature;
 use bitcoin::{Address, Txid, XOnlyPublicKey};
+use jsonrpsee::Methods;
 use jsonrpsee::proc_macros::rpc;
 use jsonrpsee::server::middleware::http::HostFilterLayer;
 use jsonrpsee::server::{BatchRequestConfig, ServerBuilder, ServerConfig, ServerHandle};
 use jsonrpsee::types::ErrorObjectOwned;
 use trestle_bridge::transactions::DepositTerms;
 
+mod text;
 pub mod types;
 
+pub use text::Text;
+use text::TextLayer;
 use types::*;
 
 /// The largest request that is read, in bytes: the largest Layer 2 transaction fits a hundred times.
 pub const MAX_REQUEST_BYTES: u32 = 64 * 1024;
 /// The largest answer that is sent, in bytes.
 pub const MAX_RESPONSE_BYTES: u32 = 4 * 1024 * 1024;
+/// The most requests in one JSON-RPC batch.
+pub const MAX_BATCH: u32 = 16;
 /// Connections served at once.
 pub const MAX_CONNECTIONS: u32 = 64;
 
@@ -219,6 +225,24 @@ impl Drop for Serving {
 /// # Errors
 /// [`ServeError`]: the address is no loopback address, or cannot be listened on.
 pub fn serve(address: SocketAddr, backend: Arc<dyn Backend>) -> Result<Serving, ServeError> {
+    listen(address, Offer { methods: Served(backend).into_rpc().into(), subscriptions: false, metrics: None })
+}
+
+/// What is served at an address.
+pub struct Offer {
+    /// The methods.
+    pub methods: Methods,
+    /// Whether over WebSocket too, as subscriptions need.
+    pub subscriptions: bool,
+    /// What `GET /metrics` answers.
+    pub metrics: Option<Text>,
+}
+
+/// Serves `offer` at `address`, which has to be on this machine.
+///
+/// # Errors
+/// [`ServeError`]: the address is no loopback address, or cannot be listened on.
+pub fn listen(address: SocketAddr, offer: Offer) -> Result<Serving, ServeError> {
     if !address.ip().is_loopback() {
         return Err(ServeError::NotLoopback(address));
     }
@@ -229,20 +253,17 @@ pub fn serve(address: SocketAddr, backend: Arc<dyn Backend>) -> Result<Serving, 
         .build()
         .map_err(ServeError::Runtime)?;
     let config = ServerConfig::builder()
-        .http_only()
         .max_request_body_size(MAX_REQUEST_BYTES)
         .max_response_body_size(MAX_RESPONSE_BYTES)
         .max_connections(MAX_CONNECTIONS)
-        .set_batch_request_config(BatchRequestConfig::Limit(16))
-        .build();
+        .set_batch_request_config(BatchRequestConfig::Limit(MAX_BATCH));
+    let config = if offer.subscriptions { config.build() } else { config.http_only().build() };
     let names = HostFilterLayer::new(["localhost:*", "127.0.0.1:*", "[::1]:*"]).expect("three well-formed authorities");
+    let layers = tower::ServiceBuilder::new().layer(names).layer(TextLayer::new("/metrics", offer.metrics));
     let (address, handle) = runtime
         .block_on(async {
-            let server = ServerBuilder::with_config(config)
-                .set_http_middleware(tower::ServiceBuilder::new().layer(names))
-                .build(address)
-                .await?;
-            Ok((server.local_addr()?, server.start(Served(backend).into_rpc())))
+            let server = ServerBuilder::with_config(config).set_http_middleware(layers).build(address).await?;
+            Ok((server.local_addr()?, server.start(offer.methods)))
         })
         .map_err(|e| ServeError::Listen(address, e))?;
     Ok(Serving { address, handle, runtime: Some(runtime) })

@@ -155,6 +155,15 @@ impl Devnet {
         self.does(who, "wallet balance")["layer2"]["balance_sat"].as_u64().unwrap()
     }
 
+    /// The sequencers let somebody spend this much: its deposits are deep.
+    fn until_available(&self, who: &str, sat: u64) {
+        let start = Instant::now();
+        while self.does(who, "wallet balance")["layer2"]["available_sat"].as_u64().unwrap() < sat {
+            assert!(start.elapsed() < PATIENCE, "{who} cannot spend {sat}\n{}", self.log());
+            std::thread::sleep(PAUSE);
+        }
+    }
+
     fn until_balance(&self, who: &str, sat: u64) {
         let start = Instant::now();
         while self.balance(who) != sat {
@@ -209,6 +218,7 @@ fn a_person_uses_the_devnet_through_a_crash_and_a_restart() {
     devnet.does("alice", "deposit 0.1BTC");
     let bob = devnet.does("bob", "wallet address")["layer2_address"].as_str().unwrap().to_owned();
     devnet.refuses("alice", &format!("send {bob} 5BTC"), "too_little_money");
+    devnet.until_available("alice", TENTH);
     devnet.does("alice", &format!("send {bob} 0.04BTC"));
     devnet.kill();
     devnet.refuses("alice", "status", "node_down");
@@ -221,6 +231,7 @@ fn a_person_uses_the_devnet_through_a_crash_and_a_restart() {
     let forced = devnet.does("alice", &format!("force send {bob} 0.03BTC --wait"));
     assert!(forced["height"].is_u64(), "{forced}");
     assert_eq!(devnet.balance("bob"), 7_000_000);
+    devnet.until_available("alice", 2 * TENTH - 7_000_000 - fee);
     let withdrawn = devnet.does("alice", "withdraw 0.1BTC --wait");
     assert_eq!(withdrawn["withdrawal"]["state"], "paid", "{withdrawn}");
     assert_eq!(devnet.balance("alice"), TENTH - 7_000_000 - 2 * fee);

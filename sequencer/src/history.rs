@@ -2,19 +2,57 @@
 
 use std::collections::HashMap;
 
-use trestle_rollup::{Account, Event, Ledger, Transaction};
+use trestle_rollup::{Account, Digest, Event, Ledger, Transaction};
 
-use crate::Error;
+use crate::consensus::{Error, Fate, Orderer};
+use crate::receipt::{Failure, Receipt};
+
+/// What became of a transaction, by its id; `None` if it was never accepted, or was dropped.
+///
+/// # Errors
+/// If a store fails.
+pub fn receipt(orderer: &Orderer, ledger: &Ledger, confirmations: u32, id: &Digest) -> Result<Option<Receipt>, Error> {
+    let height = match orderer.fate(id)? {
+        None => return Ok(None),
+        Some(Fate::Waiting) => return Ok(Some(Receipt::Pending)),
+        Some(Fate::Final { height }) => height,
+    };
+    let Some(part) = orderer.part(height)? else { return Ok(None) };
+    let instance = ledger.parameters().instance();
+    let Some(signed) = part.decoded().into_iter().find(|signed| signed.transaction.sighash(&instance) == *id) else {
+        return Ok(None);
+    };
+    let (tip, state) = (ledger.tip().0, ledger.state_at_tip());
+    if state.meta()?.batches <= part.number {
+        // Without its certificate the user could show it to nobody.
+        let is_certified = orderer.certified_part(height)?.is_some();
+        return Ok(Some(if is_certified {
+            Receipt::Ordered { height, number: part.number }
+        } else {
+            Receipt::Pending
+        }));
+    }
+    let transaction = &signed.transaction;
+    if state.account(&transaction.from())?.nonce <= transaction.nonce() {
+        return Ok(Some(Receipt::Failed { reason: Failure::Skipped }));
+    }
+    let recent = tip.saturating_sub(confirmations);
+    let (height, own) = History::new(ledger).use_of_nonce(transaction, recent, tip)?;
+    Ok(Some(match own {
+        true => Receipt::Executed { height, deep: height.saturating_add(confirmations) <= tip },
+        false => Receipt::Failed { reason: Failure::NonceTaken },
+    }))
+}
 
 /// Looks back in the ledger, remembering what it read.
-pub(crate) struct History<'a> {
+struct History<'a> {
     ledger: &'a Ledger,
     /// By height: what each account did there, in order.
     deeds: HashMap<u32, HashMap<Account, Vec<Event>>>,
 }
 
 impl<'a> History<'a> {
-    pub fn new(ledger: &'a Ledger) -> Self {
+    fn new(ledger: &'a Ledger) -> Self {
         Self { ledger, deeds: HashMap::new() }
     }
 
@@ -23,7 +61,7 @@ impl<'a> History<'a> {
     ///
     /// Events name no nonces, but an account's are in the order of its nonces. A forced transaction that does the
     /// same for another fee counts as this one.
-    pub fn use_of_nonce(&mut self, transaction: &Transaction, recent: u32, tip: u32) -> Result<(u32, bool), Error> {
+    fn use_of_nonce(&mut self, transaction: &Transaction, recent: u32, tip: u32) -> Result<(u32, bool), Error> {
         let (from, nonce) = (transaction.from(), transaction.nonce());
         let ledger = self.ledger;
         let next = |height| Ok::<_, Error>(ledger.state(height)?.account(&from)?.nonce);

@@ -2,12 +2,13 @@
 
 pub mod consensus;
 mod history;
-mod mempool;
+mod policy;
+pub mod poster;
 mod receipt;
-mod sequencer;
 mod store;
 
-pub use mempool::Policy;
+pub use history::receipt;
+pub use policy::Policy;
+pub use poster::Poster;
 pub use receipt::{Failure, Receipt, Rejection};
-pub use sequencer::{Duty, Error, Event, Sequencer};
 pub use store::StoreError;

@@ -10,7 +10,7 @@ pub enum Rejection {
     /// The bytes are no transaction.
     #[error("this is no Layer 2 transaction")]
     Malformed,
-    /// It could not be executed after what is queued.
+    /// It could not be executed after what is final.
     #[error("{0}")]
     Refused(Refusal),
     /// The fee is below the sequencer's floor.
@@ -21,23 +21,11 @@ pub enum Rejection {
         /// The transaction's.
         got: Amount,
     },
-    /// A queued transaction with this nonce pays nearly as much, or more.
-    #[error("a transaction with this nonce is queued; replacing it takes a fee of {needs}")]
+    /// A waiting transaction with this nonce pays nearly as much, or more.
+    #[error("a transaction with this nonce waits; replacing it takes a fee of {needs}")]
     ReplacementTooCheap {
         /// Least fee of a replacement.
         needs: Amount,
-    },
-    /// Transactions queued after the replaced one could not be executed any more.
-    #[error("replacing the queued transaction would invalidate others queued after it")]
-    ReplacementBreaksQueue,
-    /// The nonce belongs to a transaction in a certified batch, which is never changed.
-    #[error("a transaction with this nonce is already in a certified batch")]
-    AlreadyCertified,
-    /// The account has as many transactions in the mempool as one may have.
-    #[error("the account has {limit} transactions in the mempool, which is the most")]
-    AccountFull {
-        /// Most transactions of one account.
-        limit: usize,
     },
     /// The mempool holds as many bytes as it may.
     #[error("the mempool is full ({limit} bytes)")]
@@ -50,10 +38,12 @@ pub enum Rejection {
 /// What became of a transaction that was accepted.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Receipt {
-    /// In the mempool, in no batch yet.
+    /// It waits for a block, or its block for its certificate.
     Pending,
-    /// In a certified batch that the Layer 2 has not executed yet.
-    Batched {
+    /// It is final on the Layer 2, with a certificate, and Bitcoin has not executed its batch yet.
+    Ordered {
+        /// Height of its Layer 2 block.
+        height: u64,
         /// The batch.
         number: u64,
     },
@@ -71,16 +61,13 @@ pub enum Receipt {
     },
 }
 
-/// Why an accepted transaction came to nothing.
+/// Why a transaction that was final came to nothing: a forced one came first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 pub enum Failure {
-    /// The account replaced it.
-    #[error("replaced by a transaction of the same account with a higher fee")]
-    Replaced,
-    /// Another transaction of the account, posted past this sequencer, took the nonce.
-    #[error("another transaction of the account took its nonce")]
+    /// It took the nonce.
+    #[error("another transaction of the account, posted past the sequencers, took its nonce")]
     NonceTaken,
-    /// It stayed invalid for as many blocks as the bridge's confirmations.
-    #[error("{0}")]
-    Refused(Refusal),
+    /// It took the coins.
+    #[error("a transaction posted past the sequencers left the account without what it takes")]
+    Skipped,
 }

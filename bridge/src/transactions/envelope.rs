@@ -10,11 +10,13 @@
 //! and key with a higher fee rate has the same carrier, so Commit stays as it is, given that it carries enough.
 
 use bitcoin::absolute::LockTime;
+use bitcoin::script::Instruction;
 use bitcoin::secp256k1::schnorr::Signature;
 use bitcoin::sighash::SighashCache;
 use bitcoin::transaction::Version;
 use bitcoin::{Amount, FeeRate, OutPoint, ScriptBuf, Transaction, TxIn, TxOut, Weight, Witness, XOnlyPublicKey};
 use trestle_rollup::Envelope;
+use trestle_rollup::envelope::Kind;
 
 use super::BuildError;
 use super::draft::AT_ONCE;
@@ -119,6 +121,25 @@ impl Reveal {
         self.tx.input[0].witness = self.carrier.reveal_witness(signature);
         self.tx
     }
+}
+
+/// The envelope that a transaction of a bridge with this tag reveals, and the key that signed for it.
+///
+/// The Layer 2 looks in the same place; it reads the block's bytes, this a parsed transaction.
+#[must_use]
+pub fn revealed(tx: &Transaction, tag: [u8; 4]) -> Option<([u8; 32], Envelope)> {
+    let leaf = tx.input.first()?.witness.taproot_leaf_script()?.script;
+    let mut pushes = leaf.instructions().filter_map(|instruction| match instruction {
+        Ok(Instruction::PushBytes(bytes)) => Some(bytes.as_bytes()),
+        _ => None,
+    });
+    // CHECKSIG, IF and ENDIF push nothing; the 0 before IF pushes no bytes.
+    let (key, [], _header) = (pushes.next()?.try_into().ok()?, pushes.next()?, pushes.next()?) else { return None };
+    let payload: Vec<u8> = pushes.flatten().copied().collect();
+    let kinds = [Kind::Batch, Kind::Forced].into_iter();
+    let envelopes = kinds.map(|kind| Envelope { kind, payload: payload.clone() });
+    let is_it = |envelope: &Envelope| envelope.script(tag, &key) == leaf.as_bytes();
+    envelopes.into_iter().find(is_it).map(|envelope| (key, envelope))
 }
 
 /// An envelope cannot be posted.

@@ -20,7 +20,7 @@ pub fn receipt(state: &Receipt) -> String {
     match state {
         Receipt::Unknown => "not seen by the node yet".into(),
         Receipt::Pending => "with the sequencers".into(),
-        Receipt::Batched { number } => format!("certified in batch {number}, which waits for a block"),
+        Receipt::Batched { number, .. } => format!("certified in batch {number}, which waits for a block"),
         Receipt::Executed { height, .. } => format!("executed in block {height}"),
         Receipt::Failed { why } => format!("came to nothing: {why}"),
     }

@@ -7,7 +7,7 @@ use trestle_rollup::{Account, Destination, SignedTransaction, Transaction};
 
 use super::error::Error;
 use super::session::{Session, open_home};
-use super::{describe, wait};
+use super::{certificate, describe, wait};
 use crate::amount::{AmountArg, Shown};
 use crate::args::{Global, SendArgs, WithdrawArgs};
 use crate::output::{Output, Report};
@@ -28,9 +28,14 @@ pub fn send(global: &Global, args: &SendArgs) -> Result<Report, Error> {
     let signed = transfer(&session, to, amount, fee, nonce, account.available)?;
     session.submit(&signed)?;
     let id = id(&session, &signed);
-    let text = format!("{} sent to {to}, fee {}: transaction {id}", Shown(amount), Shown(fee));
+    let kept = certificate::keep(&session, id, &signed)?;
+    let mut text = format!("{} sent to {to}, fee {}: transaction {id}", Shown(amount), Shown(fee));
+    if let Some(file) = &kept {
+        text += &format!("\nFinal; the sequencers' certificate is in {}", file.display());
+    }
     let json = json!({
         "id": id, "to": to.to_string(), "amount_sat": amount.to_sat(), "fee_sat": fee.to_sat(), "nonce": nonce,
+        "certificate": kept,
     });
     Ok(Report { text, json })
 }

@@ -3,6 +3,7 @@
 //! All of them check everything first and act last, and what they act with is written down before it is sent
 //! ([`crate::user::journal`]): a command that fails has either done nothing, or says what is on record and how to go on.
 
+mod certificate;
 mod deposit;
 mod describe;
 mod error;
@@ -42,6 +43,7 @@ pub fn run(cli: Cli, output: &Output) -> Result<Outcome, Error> {
         Command::Faucet(args) => faucet::run(global, &args),
         Command::Demo(args) => crate::demo::run(&args, output),
         Command::Devnet(args) => crate::devnet::run(&args, output),
+        Command::Sequencer(args) => crate::sequencer::run(&args, output),
         Command::Script(ScriptCommand::Sizes(args)) => script::sizes(&args),
         Command::Lane(LaneCommand::Cost(args)) => lane::cost(&args),
         Command::Machine(command) => return Ok(machine::run(&command, output)?),

@@ -10,6 +10,7 @@ use trestle_challenger::watchtower::Verdict;
 use trestle_rollup::{Event, Ledger};
 
 use super::Error;
+use crate::devnet::World;
 use crate::runtime::{self, Runtime};
 
 pub(super) fn check(holds: bool, what: impl FnOnce() -> String) -> Result<(), Error> {
@@ -20,7 +21,9 @@ pub(super) fn check(holds: bool, what: impl FnOnce() -> String) -> Result<(), Er
 ///
 /// # Errors
 /// It does not hold, or could not be looked at.
-pub fn everyone_agrees(runtime: &Runtime) -> Result<(), Error> {
+pub fn everyone_agrees(world: &mut World) -> Result<(), Error> {
+    sequencers_agree(world)?;
+    let runtime = &world.runtime;
     let (tip, _) = runtime.ledger().tip();
     for height in runtime.bridge().parameters.genesis.height..=tip {
         let entries = runtime.entries(height)?;
@@ -28,6 +31,17 @@ pub fn everyone_agrees(runtime: &Runtime) -> Result<(), Error> {
         for (name, entry) in &entries {
             check(entry.is_some() && *entry == first, || format!("{name} derives the same R at height {height}"))?;
         }
+    }
+    Ok(())
+}
+
+/// Every sequencer that is up has derived the R at the tip that the others have; R commits to all before it.
+fn sequencers_agree(world: &mut World) -> Result<(), Error> {
+    let (tip, entry) = world.runtime.ledger().tip();
+    for (index, status) in world.sequencers.sync(tip).into_iter().enumerate() {
+        let is_running = world.sequencers.is_running(index);
+        let agrees = status.is_some_and(|status| (status.bitcoin_height, status.entry.0) == (tip, entry.digest()));
+        check(agrees || !is_running, || format!("sequencer {index} derives the same R at height {tip}"))?;
     }
     Ok(())
 }
@@ -73,7 +87,9 @@ pub fn refuses(answer: Result<Value, Error>, line: &str) -> Result<(), Error> {
 ///
 /// # Errors
 /// It does not hold, or could not be looked at.
-pub fn rederives(runtime: &Runtime, directory: &Path) -> Result<u32, Error> {
+pub fn rederives(world: &mut World, directory: &Path) -> Result<u32, Error> {
+    sequencers_agree(world)?;
+    let runtime = &world.runtime;
     let db = sled::open(directory).map_err(|e| Error::file(directory, e))?;
     let ledger = Ledger::open(&db, &runtime.bridge().rollup).map_err(runtime::Error::from)?;
     let mut follower = Follower::new(Arc::clone(runtime.sender().chain()), ledger.clone());

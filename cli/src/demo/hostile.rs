@@ -204,7 +204,7 @@ pub(super) fn play(directory: &Path, output: &Output, kind: HostileKind, plan: P
     if let Some(storm) = &storm {
         stage.say(&format!("   {}", storm.summary()));
     }
-    stage.done(Vec::new(), vec![dispute])
+    stage.done(Vec::new(), vec![dispute], None)
 }
 
 /// Blocks within which all of it has to happen: more than a lane may take.

@@ -4,7 +4,9 @@ pub mod checks;
 mod dispute;
 mod hostile;
 mod lies;
+mod load;
 mod report;
+mod sequencers;
 mod settled;
 mod stage;
 
@@ -15,7 +17,7 @@ use trestle_zkvm_adapter::Kind;
 
 use crate::args::{DemoArgs, DisputeKind};
 use crate::commands;
-use crate::devnet;
+use crate::devnet::{self, SequencersError};
 use crate::figures::{self, Figure, FiguresError};
 use crate::output::{Output, Report};
 use crate::regtest::RegtestError;
@@ -24,6 +26,7 @@ use dispute::Plan;
 
 pub use dispute::Dispute;
 pub use hostile::HostileKind;
+pub use load::measure as measure_sequencers;
 pub use stage::Stage;
 
 /// Index of the denomination that the demo moves: 0.1 BTC.
@@ -46,6 +49,9 @@ pub enum Error {
     /// A role stopped.
     #[error(transparent)]
     Runtime(#[from] runtime::Error),
+    /// A sequencer does not come up.
+    #[error(transparent)]
+    Sequencers(#[from] SequencersError),
     /// A user's command failed.
     #[error("{user}: {error}")]
     User {
@@ -113,28 +119,35 @@ fn play(directory: &Path, output: &Output) -> Result<report::Done, Error> {
     stage.title("The bridge is set up: operators bond their runs, the committee signs every slot");
     stage.world().open_runs(&[DENOMINATION], SLOTS)?;
     stage.show();
-    for (user, coins) in [("alice", "1BTC"), ("bob", "0.2BTC"), ("carol", "0.2BTC")] {
+    for (user, coins) in [("alice", "1BTC"), ("bob", "0.3BTC"), ("carol", "0.2BTC")] {
         stage.user(user, &["wallet", "new"])?;
         stage.user(user, &["faucet", coins])?;
     }
 
-    stage.title("1. Alice deposits 0.1 BTC twice, Bob once; the committee signs with MuSig2 and confirms");
-    for user in ["alice", "alice", "bob"] {
+    stage.title("1. Alice and Bob deposit 0.1 BTC twice each; the committee signs with MuSig2 and confirms");
+    for user in ["alice", "alice", "bob", "bob"] {
         let said = stage.user(user, &["deposit", TENTH])?;
         stage.note(user, "Deposit", &said["txid"])?;
     }
     stage.wait_balance("alice", 20_000_000)?;
-    stage.wait_balance("bob", 10_000_000)?;
+    stage.wait_balance("bob", 20_000_000)?;
 
-    stage.title("2. Alice pays Bob 0.05 BTC on the Layer 2; the batch is posted to Bitcoin");
+    stage.title("2. Alice pays Bob on the Layer 2, a sequencer of four is killed, and she pays him again");
     let bob = stage.layer2_address("bob")?;
-    stage.user("alice", &["send", &bob, "0.05BTC"])?;
-    stage.wait_balance("bob", 15_000_000)?;
-    checks::everyone_agrees(&stage.world().runtime)?;
+    stage.wait_available("alice", 20_000_000)?;
+    let mut sequencers = sequencers::Played::default();
+    sequencers.pay(&mut stage, "alice", &bob, "0.02BTC")?;
+    stage.world().sequencers.kill(1);
+    stage.say("   sequencer 1 is killed (SIGKILL)");
+    sequencers.pay(&mut stage, "alice", &bob, "0.03BTC")?;
+    stage.wait_balance("bob", 25_000_000)?;
+    sequencers.restart(&mut stage, 1)?;
+    checks::everyone_agrees(&mut stage.world())?;
     stage.say("   every role derives the same R_h");
 
     stage
         .title("3. A signer goes down. Bob withdraws 0.1 BTC, so his operator fronts it and is paid back from a vault");
+    stage.wait_available("bob", 25_000_000)?;
     stage.world().runtime.signers.signers[2].online = false;
     let withdrawn = stage.user("bob", &["withdraw", TENTH])?;
     let carols = stage.user("carol", &["deposit", TENTH])?;
@@ -155,18 +168,22 @@ fn play(directory: &Path, output: &Output) -> Result<report::Done, Error> {
     let withdrawn = stage.user("alice", &["withdraw", TENTH])?;
     stage.wait_paid(&withdrawn, "committee")?;
 
-    stage.title("6. The sequencer refuses everybody: Bob's payment goes through Bitcoin past it");
-    stage.world().runtime.sequencer.open = false;
+    stage.title("6. All four sequencers refuse everybody: Bob pays and withdraws through Bitcoin past them");
+    stage.world().refuse_all()?;
     let alice = stage.layer2_address("alice")?;
     checks::refuses(stage.user("bob", &["send", &alice, "0.01BTC"]), "trestle force")?;
     let before = stage.balance("alice")?;
     let forced = stage.user("bob", &["force", "send", &alice, "0.01BTC"])?;
-    stage.note("bob", "Forced transaction, commit", &forced["commit"])?;
-    stage.note("bob", "Forced transaction, reveal", &forced["reveal"])?;
+    stage.note("bob", "Forced payment, commit", &forced["commit"])?;
+    stage.note("bob", "Forced payment, reveal", &forced["reveal"])?;
     stage.wait_balance("alice", before + 1_000_000)?;
+    let forced = stage.user("bob", &["force", "withdraw", TENTH])?;
+    stage.note("bob", "Forced withdrawal, commit", &forced["commit"])?;
+    stage.note("bob", "Forced withdrawal, reveal", &forced["reveal"])?;
+    stage.wait_paid(&forced, "committee")?;
 
     stage.title("7. All derived state is thrown away and derived again from genesis");
-    let heights = checks::rederives(&stage.world().runtime, &directory.join("again"))?;
+    let heights = checks::rederives(&mut stage.world(), &directory.join("again"))?;
     stage.say(&format!("   the same R_h at all {heights} heights"));
     let vaults = checks::vaults_cover_supply(&stage.world().runtime)?;
     stage.say(&format!("   {vaults} vault holds what the Layer 2 owes"));
@@ -185,7 +202,7 @@ fn play(directory: &Path, output: &Output) -> Result<report::Done, Error> {
     for figure in &figures {
         stage.say(&format!("   {:<40} {:>14} {}", figure.name, figure.value, figure.unit));
     }
-    stage.done(figures, vec![dispute])
+    stage.done(figures, vec![dispute], Some(sequencers))
 }
 
 /// A dispute alone.
@@ -199,7 +216,7 @@ fn play_dispute(directory: &Path, output: &Output, plan: Plan) -> Result<report:
     stage.title("The dispute");
     stage.say(&dispute.summary());
     let stored = settled::settle(&mut stage)?;
-    stage.done(vec![stored], vec![dispute])
+    stage.done(vec![stored], vec![dispute], None)
 }
 
 /// Measures what disputes take on Bitcoin: each is played on a bitcoind of its own.

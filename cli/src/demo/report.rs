@@ -5,6 +5,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
+use super::sequencers::Played;
 use super::{Dispute, Error};
 use crate::figures::Figure;
 use crate::runtime::TimelineStep;
@@ -18,6 +19,8 @@ pub struct Done {
     pub steps: Vec<TimelineStep>,
     /// The disputes that were played.
     pub disputes: Vec<Dispute>,
+    /// What was seen of the sequencers, where they were played with.
+    pub sequencers: Option<Played>,
     /// What was measured.
     pub figures: Vec<Figure>,
 }
@@ -28,7 +31,8 @@ pub fn json(outcome: &Result<Done, Error>) -> Value {
         Ok(done) => {
             let figures = done.figures.iter().map(|figure| (figure.name.to_string(), json!(figure.value)));
             let figures: serde_json::Map<String, Value> = figures.collect();
-            json!({ "ok": true, "bitcoind": done.bitcoind, "steps": done.steps, "disputes": done.disputes, "figures": figures })
+            json!({ "ok": true, "bitcoind": done.bitcoind, "steps": done.steps, "sequencers": done.sequencers,
+                "disputes": done.disputes, "figures": figures })
         }
         Err(error) => json!({ "ok": false, "error": error.to_string() }),
     }

@@ -12,6 +12,7 @@ use serde_json::Value;
 use trestle_bridge::chain::Chain;
 
 use super::report::Done;
+use super::sequencers::Played;
 use super::{Dispute, Error, text};
 use crate::args::Cli;
 use crate::commands;
@@ -192,6 +193,17 @@ impl Stage {
         self.wait(&format!("{user} has {sat} sat on the Layer 2"), |stage| Ok(stage.balance(user)? >= sat))
     }
 
+    /// Mines until the sequencers let a user spend at least this much: its deposits are deep.
+    ///
+    /// # Errors
+    /// It does not happen.
+    pub fn wait_available(&mut self, user: &str, sat: u64) -> Result<(), Error> {
+        self.wait(&format!("{user} can spend {sat} sat on the Layer 2"), |stage| {
+            let said = stage.user(user, &["wallet", "balance"])?;
+            Ok(said["layer2"]["available_sat"].as_u64().is_some_and(|available| available >= sat))
+        })
+    }
+
     /// Mines until a withdrawal is paid, and checks by whom.
     ///
     /// # Errors
@@ -259,11 +271,16 @@ impl Stage {
     ///
     /// # Errors
     /// bitcoind.
-    pub fn done(&mut self, figures: Vec<Figure>, disputes: Vec<Dispute>) -> Result<Done, Error> {
+    pub fn done(
+        &mut self,
+        figures: Vec<Figure>,
+        disputes: Vec<Dispute>,
+        sequencers: Option<Played>,
+    ) -> Result<Done, Error> {
         self.show();
         let world = self.world();
         let info: Value = world.node().call("getnetworkinfo", &[])?;
         let bitcoind = text(&info["subversion"])?.trim_matches('/').to_owned();
-        Ok(Done { bitcoind, steps: world.runtime.timeline().steps(), disputes, figures })
+        Ok(Done { bitcoind, steps: world.runtime.timeline().steps(), disputes, sequencers, figures })
     }
 }

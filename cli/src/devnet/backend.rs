@@ -8,13 +8,13 @@ use bitcoin::{Address, Amount, Network, Txid, XOnlyPublicKey};
 use trestle_bridge::chain::Chain;
 use trestle_bridge::transactions::DepositTerms;
 use trestle_rollup::{Account, Assignment, Destination, Event, Ledger, View, Withdrawal, WithdrawalId};
-use trestle_sequencer as sequencer;
 use trestle_signer::consent;
 
 use super::deposits::Registered;
 use super::world::World;
 use crate::rpc::types::*;
 use crate::rpc::{Backend, RpcError};
+use crate::sequencer::rpc::ReceiptStatus;
 
 /// The devnet, shared between its miner and its JSON-RPC.
 pub struct Served(pub Arc<Mutex<World>>);
@@ -32,7 +32,8 @@ impl Served {
 
 impl Backend for Served {
     fn status(&self) -> Result<Status, RpcError> {
-        let world = self.world();
+        let mut world = self.world();
+        let sequencers = sequencers(&mut world);
         let (bridge, ledger) = (world.runtime.bridge(), world.runtime.ledger());
         let tip = world.node().chain().tip().map_err(internal)?;
         let (height, entry) = ledger.tip();
@@ -48,9 +49,9 @@ impl Backend for Served {
                 supply: Amount::from_sat(state.meta().map_err(internal)?.supply),
                 pending_withdrawals: state.pending_withdrawals().map_err(internal)?.len() as u32,
             },
-            minimum_fee: world.runtime.sequencer.fee_floor(),
+            minimum_fee: world.sequencers.fee_floor(),
             runway,
-            roles: roles(&world)?,
+            roles: roles(&world)?.into_iter().chain(sequencers).collect(),
         })
     }
 
@@ -58,42 +59,41 @@ impl Backend for Served {
         let mut world = self.world();
         let key = Account::from(account);
         let settled = world.runtime.ledger().state_at_tip().account(&key).map_err(internal)?;
-        let pending = world.runtime.sequencer.pending(&key).map_err(internal)?;
+        let tip = world.runtime.ledger().tip().0;
+        world.sequencers.sync(tip);
+        let (available, next_nonce) = match world.sequencers.account(account) {
+            // They see what was forced past them only once it is deep.
+            Ok(pending) if pending.next_nonce >= settled.nonce => (pending.available, pending.next_nonce),
+            // Without sequencers nobody holds anything.
+            _ => (Amount::from_sat(settled.balance), settled.nonce),
+        };
         Ok(AccountStatus {
             account,
             balance: Amount::from_sat(settled.balance),
             nonce: settled.nonce,
-            available: Amount::from_sat(pending.balance),
-            next_nonce: pending.nonce,
+            available,
+            next_nonce,
         })
     }
 
     fn submit(&self, transaction: &[u8]) -> Result<Hex32, RpcError> {
-        let mut world = self.world();
-        if !world.runtime.sequencer.open {
-            return Err(RpcError::Unavailable("the sequencer takes nothing now: use `trestle force`".into()));
-        }
-        match world.runtime.sequencer.submit(transaction).map_err(internal)? {
-            Ok(id) => Ok(Hex32(id)),
-            Err(rejection) => Err(RpcError::Refused(format!("the sequencer refuses it: {rejection}"))),
-        }
+        self.world().sequencers.submit(transaction)
     }
 
     fn receipt(&self, query: ReceiptQuery) -> Result<Receipt, RpcError> {
-        let world = self.world();
+        let mut world = self.world();
         match query {
-            ReceiptQuery::Submitted(id) => {
-                let receipt = world.runtime.sequencer.receipt(&id.0).map_err(internal)?;
-                Ok(match receipt {
-                    None => Receipt::Unknown,
-                    Some(sequencer::Receipt::Pending) => Receipt::Pending,
-                    Some(sequencer::Receipt::Batched { number }) => Receipt::Batched { number },
-                    Some(sequencer::Receipt::Executed { height, .. }) => {
-                        Receipt::Executed { height, txid: None, withdrawal: None }
-                    }
-                    Some(sequencer::Receipt::Failed { reason }) => Receipt::Failed { why: reason.to_string() },
-                })
-            }
+            ReceiptQuery::Submitted(id) => Ok(match world.sequencers.receipt(id)? {
+                None => Receipt::Unknown,
+                Some(ReceiptStatus::Pending) => Receipt::Pending,
+                Some(ReceiptStatus::Ordered { block }) => {
+                    Receipt::Batched { number: block.batch, certificate: Some(Box::new(block)) }
+                }
+                Some(ReceiptStatus::Executed { height, .. }) => {
+                    Receipt::Executed { height, txid: None, withdrawal: None }
+                }
+                Some(ReceiptStatus::Failed { why }) => Receipt::Failed { why },
+            }),
             ReceiptQuery::Forced(txid) => forced(world.runtime.ledger(), txid),
         }
     }
@@ -204,6 +204,19 @@ fn roles(world: &World) -> Result<Vec<Role>, RpcError> {
         roles.push(Role { role: kind.into(), index: index.parse().unwrap_or_default(), key, state });
     }
     Ok(roles)
+}
+
+fn sequencers(world: &mut World) -> Vec<Role> {
+    let keys = world.runtime.bridge().parameters.sequencers.clone();
+    let running: Vec<_> = (0..keys.len()).map(|index| world.sequencers.is_running(index)).collect();
+    let state = |is_running| if is_running { "ready".into() } else { "down".into() };
+    let role = |((index, key), is_running): ((u32, &XOnlyPublicKey), bool)| Role {
+        role: "sequencer".into(),
+        index,
+        key: key.to_string(),
+        state: state(is_running),
+    };
+    (0..).zip(&keys).zip(running).map(role).collect()
 }
 
 /// The last event that `wanted` answers to, and its height.

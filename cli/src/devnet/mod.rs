@@ -2,6 +2,7 @@
 
 mod backend;
 mod deposits;
+mod sequencers;
 mod world;
 
 use std::net::{Ipv4Addr, SocketAddr};
@@ -17,6 +18,7 @@ use crate::rpc;
 use crate::user::home;
 
 pub use backend::Served;
+pub use sequencers::{Sequencers, SequencersError};
 pub use world::{CAST, Error, World};
 
 /// Runs the devnet until it is interrupted.

@@ -10,15 +10,16 @@ use trestle_bridge::wallet::WalletError;
 use trestle_challenger::operator::RunStage;
 
 use super::deposits::Deposits;
+use super::sequencers::{Sequencers, SequencersError};
 use crate::regtest::{ElectrumServer, Miner, Node, NodeOptions, RegtestError};
 use crate::rpc::types::ChainEndpoint;
-use crate::runtime::{self, Cast, Runtime};
+use crate::runtime::{self, Cast, Role, Runtime};
 use crate::user::home;
 
 /// Who takes part where nothing else is said.
-pub const CAST: Cast = Cast { signers: 3, operators: 2, challengers: 1 };
+pub const CAST: Cast = Cast { signers: 3, operators: 2, challengers: 1, sequencers: 4 };
 
-/// What each operator has to front and bond with, each challenger, and the sequencer, as coins of these amounts.
+/// What each operator has to front and bond with, each challenger, and each sequencer, as coins of these amounts.
 const OPERATOR_COINS: [Amount; 4] = [Amount::from_sat(200_000_000); 4];
 const CHALLENGER_COINS: [Amount; 8] = [Amount::from_sat(25_000_000); 8];
 const SEQUENCER_COINS: [Amount; 4] = [Amount::from_sat(10_000_000); 4];
@@ -35,6 +36,9 @@ pub enum Error {
     /// A role.
     #[error(transparent)]
     Runtime(#[from] runtime::Error),
+    /// The sequencers.
+    #[error(transparent)]
+    Sequencers(#[from] SequencersError),
     /// The files.
     #[error("{file}: {why}")]
     File {
@@ -67,8 +71,10 @@ impl From<WalletError> for Error {
 
 /// The world. Dropping it stops everything; what it has on disk stays.
 pub struct World {
-    /// Every role.
+    /// Every role but the sequencers.
     pub runtime: Runtime,
+    /// The sequencers.
+    pub sequencers: Sequencers,
     /// The deposits that users registered.
     pub deposits: Deposits,
     miner: Miner,
@@ -98,10 +104,10 @@ impl World {
     /// # Errors
     /// Whatever does not start.
     pub fn reopen(self) -> Result<Self, Error> {
-        let Self { runtime, deposits, miner, node, electrum, directory } = self;
+        let Self { runtime, sequencers, deposits, miner, node, electrum, directory } = self;
         let with_electrum = electrum.is_some();
         let online: Vec<bool> = runtime.signers.signers.iter().map(|signer| signer.online).collect();
-        drop((runtime, deposits, miner, electrum));
+        drop((runtime, sequencers, deposits, miner, electrum));
         let mut world = Self::open_on(node, &directory, with_electrum, CAST, &|_| ())?;
         for (signer, online) in world.runtime.signers.signers.iter_mut().zip(online) {
             signer.online = online;
@@ -133,14 +139,25 @@ impl World {
         let mut runtime = Runtime::open(&roles, parameters, node.chain())?;
         if is_new {
             progress("giving the roles money to work with");
-            pay_roles(&mut runtime, &mut miner)?;
+            pay_roles(&mut runtime, &roles, &mut miner)?;
         }
+        progress("starting the sequencers");
+        let sequencers = Sequencers::start(directory, &roles, runtime.bridge(), &bitcoind(&node))?;
         let electrum = match with_electrum {
             true => Some(ElectrumServer::start(&node)?),
             false => None,
         };
         let deposits = Deposits::open(&directory.join("deposits.json")).map_err(|e| file_error(directory, e))?;
-        Ok(Self { runtime, deposits, miner, node, electrum, directory: directory.into() })
+        Ok(Self { runtime, sequencers, deposits, miner, node, electrum, directory: directory.into() })
+    }
+
+    /// All sequencers are stopped, and started again as ones that take nothing from users.
+    ///
+    /// # Errors
+    /// One does not come up.
+    pub fn refuse_all(&mut self) -> Result<(), Error> {
+        (0..self.sequencers.count()).for_each(|index| self.sequencers.kill(index));
+        Ok(self.sequencers.start_all(true)?)
     }
 
     /// Where the world keeps its files.
@@ -167,7 +184,7 @@ impl World {
     pub fn endpoint(&self) -> ChainEndpoint {
         match &self.electrum {
             Some(electrum) => ChainEndpoint { url: electrum.url().into(), cookie_file: None },
-            None => ChainEndpoint { url: self.node.url().into(), cookie_file: Some(self.node.cookie_file()) },
+            None => bitcoind(&self.node),
         }
     }
 
@@ -190,6 +207,7 @@ impl World {
                 self.runtime.request(deposit.job(), vec![deposit.consent])?;
             }
         }
+        self.sequencers.settle(self.runtime.ledger().tip().0);
         Ok(())
     }
 
@@ -328,8 +346,12 @@ impl World {
     }
 }
 
+fn bitcoind(node: &Node) -> ChainEndpoint {
+    ChainEndpoint { url: node.url().into(), cookie_file: Some(node.cookie_file()) }
+}
+
 /// Gives each role that pays for transactions its coins, in one block.
-fn pay_roles(runtime: &mut Runtime, miner: &mut Miner) -> Result<(), Error> {
+fn pay_roles(runtime: &mut Runtime, roles: &Path, miner: &mut Miner) -> Result<(), Error> {
     let mut payments = Vec::new();
     for operator in &mut runtime.operators {
         for amount in OPERATOR_COINS {
@@ -341,8 +363,13 @@ fn pay_roles(runtime: &mut Runtime, miner: &mut Miner) -> Result<(), Error> {
             payments.push((challenger.wallet().new_address()?, amount));
         }
     }
-    for amount in SEQUENCER_COINS {
-        payments.push((runtime.sequencer.wallet().new_address()?, amount));
+    let parameters = &runtime.bridge().parameters;
+    for (index, _) in (0..).zip(&parameters.sequencers) {
+        let name = runtime::name("sequencer", index);
+        let mut wallet = Role::open(roles, &name, parameters, runtime.sender().chain())?.wallet(parameters)?;
+        for amount in SEQUENCER_COINS {
+            payments.push((wallet.new_address()?, amount));
+        }
     }
     for (address, amount) in payments {
         miner.pay(address.script_pubkey(), amount)?;

@@ -62,6 +62,10 @@ impl Figure {
         Self::new(name, value as f64, unit)
     }
 
+    pub(crate) fn seconds(name: impl Into<Cow<'static, str>>, value: f64) -> Self {
+        Self::new(name, value, "s")
+    }
+
     pub(crate) fn against(self, baseline: f64) -> Self {
         Self { baseline: Some(baseline), ratio: Some(self.value / baseline), ..self }
     }

@@ -18,6 +18,7 @@ use trestle_bridge::wallet::WalletError;
 pub use electrum::ElectrumServer;
 pub use miner::Miner;
 pub use node::{Node, NodeOptions};
+pub(crate) use process::free_port;
 
 /// Why there is no regtest.
 #[derive(Debug, thiserror::Error)]

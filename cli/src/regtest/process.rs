@@ -103,7 +103,7 @@ impl Drop for Process {
 
 /// A port that was free a moment ago and was not given out by this process before. Somebody else may take it first:
 /// the program then fails to listen, and is to be started again with another.
-pub(super) fn free_port() -> Result<u16, RegtestError> {
+pub(crate) fn free_port() -> Result<u16, RegtestError> {
     static GIVEN: Mutex<Option<HashSet<u16>>> = Mutex::new(None);
     let mut given = GIVEN.lock().unwrap_or_else(|e| e.into_inner());
     loop {

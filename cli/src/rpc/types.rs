@@ -11,6 +11,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use trestle_bridge::parameters::BridgeParameters;
 use trestle_bridge::transactions::DepositTerms;
 
+use crate::sequencer::rpc::BlockStatus;
+
 /// 32 bytes that are no Bitcoin hash, written in hexadecimal in their own order: a Layer 2 transaction's id, R_h, a root.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Hex32(pub [u8; 32]);
@@ -153,10 +155,13 @@ pub enum Receipt {
     Unknown,
     /// The sequencers hold it.
     Pending,
-    /// It is in a batch that the sequencers certified.
+    /// It is final: a quorum of the sequencers certified that it is in this batch.
     Batched {
         /// The batch.
         number: u64,
+        /// Its Layer 2 block, with the signatures.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        certificate: Option<Box<BlockStatus>>,
     },
     /// The Layer 2 executed it.
     Executed {

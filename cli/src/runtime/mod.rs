@@ -12,7 +12,6 @@ mod lane_keys;
 mod operator;
 mod role;
 mod sender;
-mod sequencer;
 mod shared_lanes;
 mod timeline;
 
@@ -28,19 +27,21 @@ use trestle_bridge::follow::{FollowError, Step};
 use trestle_bridge::job::{Job, RunJob};
 use trestle_bridge::lane::LaneWork;
 use trestle_bridge::parameters::{Bridge, BridgeParameters, Genesis, Members, ParametersError};
-use trestle_bridge::transactions::envelope::PostingError;
+use trestle_bridge::transactions::envelope::{PostingError, revealed};
 use trestle_bridge::transactions::{BuildError, RunTerms};
 use trestle_bridge::wallet::WalletError;
 use trestle_challenger::{operator as operator_events, watchtower};
-use trestle_rollup::{Digest, Ledger, LedgerError, SlotId};
+use trestle_rollup::compact::Posted;
+use trestle_rollup::envelope::Kind;
+use trestle_rollup::{Digest, Envelope, Ledger, LedgerError, SlotId};
 use trestle_signer::{Delivery, Receiver};
 
 pub use challenger::ChallengerRole;
 pub use committee::{SignerRole, Signers};
 pub use operator::OperatorRole;
-pub use role::{Role, Secrets};
+pub use role::{Role, Secrets, directory};
 pub use sender::Sender;
-pub use sequencer::SequencerRole;
+pub(crate) use sender::{Handle, Sent, is_replaced};
 pub use shared_lanes::SharedLanes;
 pub use timeline::{Step as TimelineStep, Timeline};
 
@@ -58,6 +59,8 @@ pub struct Cast {
     pub operators: u32,
     /// Challengers.
     pub challengers: u32,
+    /// Sequencers.
+    pub sequencers: u32,
 }
 
 /// Why the runtime stopped.
@@ -84,9 +87,6 @@ pub enum Error {
     /// A signer could not say how the bridge stands.
     #[error(transparent)]
     Standing(#[from] trestle_signer::policy::CheckError),
-    /// The sequencer failed.
-    #[error("the sequencer failed: {0}")]
-    Sequencer(#[from] trestle_sequencer::Error),
     /// An operator or a challenger failed.
     #[error("an operator or a challenger failed: {0}")]
     Claims(#[from] trestle_challenger::Error),
@@ -136,16 +136,17 @@ pub fn regtest_parameters(home: &Path, cast: Cast, genesis: Genesis) -> Result<B
         signers: keys("signer", cast.signers)?.iter().map(bitcoin::key::Keypair::public_key).collect(),
         operators: x_only(keys("operator", cast.operators)?),
         challengers: x_only(keys("challenger", cast.challengers)?),
-        sequencers: x_only(keys("sequencer", 1)?),
+        sequencers: x_only(keys("sequencer", cast.sequencers)?),
     };
     Ok(BridgeParameters::regtest(members, genesis))
 }
 
-fn name(role: &str, index: u32) -> String {
+/// The name of the role of this kind and index.
+pub fn name(role: &str, index: u32) -> String {
     format!("{role} {index}")
 }
 
-/// Every role of a bridge, running.
+/// Every role of a bridge but the sequencers, which are processes of their own, and a node that takes no part.
 pub struct Runtime {
     bridge: Arc<Bridge>,
     sender: Sender,
@@ -155,8 +156,8 @@ pub struct Runtime {
     pub signers: Signers,
     /// The operators, by index.
     pub operators: Vec<OperatorRole>,
-    /// The sequencer.
-    pub sequencer: SequencerRole,
+    /// Whoever only looks on: what users are answered from.
+    pub node: Role,
     /// The challengers, by index.
     pub challengers: Vec<ChallengerRole>,
 }
@@ -182,10 +183,10 @@ impl Runtime {
             .map(|name| ChallengerRole::open(home, name, &bridge, &chain, &lanes))
             .collect::<Result<_, _>>()?;
         let network = connect(&bridge, &operators, &challengers)?;
-        let sequencer = SequencerRole::open(home, &name("sequencer", 0), &bridge, &chain)?;
+        let node = Role::open(home, &name("node", 0), p, &chain)?;
         let timeline = Arc::new(Timeline::default());
         let sender = Sender::new(chain, Arc::clone(&timeline));
-        Ok(Self { bridge, sender, timeline, network, signers, operators, sequencer, challengers })
+        Ok(Self { bridge, sender, timeline, network, signers, operators, node, challengers })
     }
 
     /// The bridge.
@@ -203,9 +204,9 @@ impl Runtime {
         &self.timeline
     }
 
-    /// The Layer 2 as the sequencer's node derived it.
+    /// The Layer 2 as the node derived it.
     pub fn ledger(&self) -> &Ledger {
-        self.sequencer.role.ledger()
+        self.node.ledger()
     }
 
     /// Every role with its own node.
@@ -213,7 +214,7 @@ impl Runtime {
         let signers = self.signers.signers.iter().map(|signer| &signer.role);
         let operators = self.operators.iter().map(|operator| &operator.role);
         let challengers = self.challengers.iter().map(|challenger| &challenger.role);
-        signers.chain(operators).chain(challengers).chain([&self.sequencer.role])
+        signers.chain(operators).chain(challengers).chain([&self.node])
     }
 
     /// R at `height` as every role has it.
@@ -275,10 +276,15 @@ impl Runtime {
     /// The chain, or a role's files. What was done is done; call it again.
     pub fn step(&mut self) -> Result<(), Error> {
         let timeline = Arc::clone(&self.timeline);
-        self.sequencer.role.follow(|step| match step {
-            Step::Connected { height, block, .. } => timeline.connected(*height, block),
+        let mut blocks = Vec::new();
+        self.node.follow(|step| match step {
+            Step::Connected { height, block, .. } => blocks.push((*height, block.clone())),
             Step::Disconnected { height, .. } => timeline.disconnected(*height),
         })?;
+        for (height, block) in blocks {
+            self.note_batches(&block)?;
+            timeline.connected(height, &block);
+        }
         for signer in self.signers.signers.iter_mut().filter(|signer| signer.online) {
             signer.role.follow(|_| ())?;
         }
@@ -303,7 +309,27 @@ impl Runtime {
             self.make_up(index, &rest)?;
         }
         self.converse()?;
-        self.sequencer.tip(&self.sender)
+        Ok(())
+    }
+
+    /// Writes into the timeline what the sequencers posted: they send it themselves.
+    fn note_batches(&self, block: &bitcoin::Block) -> Result<(), Error> {
+        for reveal in &block.txdata {
+            let Some((key, Envelope { kind: Kind::Batch, payload })) = revealed(reveal, self.bridge.tag) else {
+                continue;
+            };
+            let sequencers = &self.bridge.parameters.sequencers;
+            let index = sequencers.iter().position(|sequencer| sequencer.serialize() == key);
+            let (Some(index), Some(batch)) = (index, Posted::decode(&payload)) else { continue };
+            let (actor, number) = (format!("sequencer {index}"), batch.number);
+            let commit = reveal.input.first().map(|input| input.previous_output.txid);
+            let commit = block.txdata.iter().find(|tx| Some(tx.compute_txid()) == commit);
+            if let Some(commit) = commit {
+                self.sender.note(&actor, &format!("Batch {number}, commit"), commit)?;
+            }
+            self.sender.note(&actor, &format!("Batch {number}, reveal"), reveal)?;
+        }
+        Ok(())
     }
 
     /// Brings operators what they ask for. A request that comes again while it is answered waits for the next tip.

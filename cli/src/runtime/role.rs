@@ -96,7 +96,19 @@ impl Role {
     /// # Errors
     /// Its files.
     pub fn open(home: &Path, name: &str, parameters: &BridgeParameters, chain: &Arc<dyn Chain>) -> Result<Self, Error> {
-        let directory = directory(home, name);
+        Self::open_in(directory(home, name), name, parameters, chain)
+    }
+
+    /// Opens a role in `directory`.
+    ///
+    /// # Errors
+    /// Its files.
+    pub fn open_in(
+        directory: PathBuf,
+        name: &str,
+        parameters: &BridgeParameters,
+        chain: &Arc<dyn Chain>,
+    ) -> Result<Self, Error> {
         let secrets = Secrets::open(&directory)?;
         let db = sled::open(directory.join("db")).map_err(|e| Error::file(&directory.join("db"), e))?;
         let rollup = parameters.rollup().map_err(|e| Error::Parameters(e.into()))?;

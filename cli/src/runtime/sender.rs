@@ -161,3 +161,15 @@ impl Sender {
         self.bumped.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+/// Whether another transaction, in a block, spends what `tx` spends.
+pub(crate) fn is_replaced(chain: &dyn Chain, tx: &Transaction) -> Result<bool, Error> {
+    let txid = tx.compute_txid();
+    for input in &tx.input {
+        let spender = chain.spender(&input.previous_output)?;
+        if spender.is_some_and(|found| found.height.is_some() && found.tx.compute_txid() != txid) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}

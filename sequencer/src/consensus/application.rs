@@ -75,11 +75,20 @@ impl Shared {
         Ok(())
     }
 
+    /// Has the leader look again at what there is to propose: Bitcoin has moved on.
+    pub fn wake(&self) {
+        self.0.work.notify_one();
+    }
+
     fn carry(&self, duties: Vec<Duty>) {
         for duty in duties {
             // Nobody listens any more: the sequencer is being stopped.
             let _ = self.0.duties.send(duty);
         }
+    }
+
+    fn propose_now(&self, chain: &[Digested<Block>]) -> Result<Option<Digested<Block>>, Error> {
+        self.orderer().propose(chain)
     }
 
     /// The newest block and its ancestors down to one that is final, newest first; `None` if they do not come.
@@ -111,18 +120,22 @@ impl<E: Clock> Application<E> for Shared {
         let mut chain = self.read(ancestry, 1).await?;
         chain.reverse();
         let mut patience = pin!(clock.sleep(self.0.patience));
-        while !self.orderer().has_work() {
+        loop {
+            let block = match self.propose_now(&chain) {
+                Ok(block) => block?,
+                Err(error) => {
+                    tracing::error!(%error, "the sequencer cannot propose");
+                    return None;
+                }
+            };
+            let parent = chain.last().map(|parent| parent.inner().anchor);
+            let Block { anchor, cut, ref transactions, .. } = *block.inner();
+            if cut || !transactions.is_empty() || Some(anchor) != parent {
+                return Some(block);
+            }
             select! {
                 _ = self.0.work.notified() => {},
-                _ = &mut patience => break,
-            }
-        }
-        let proposed = self.orderer().propose(&chain);
-        match proposed {
-            Ok(block) => block,
-            Err(error) => {
-                tracing::error!(%error, "the sequencer cannot propose");
-                None
+                _ = &mut patience => return Some(block),
             }
         }
     }

@@ -1,21 +1,22 @@
 //! Blocks: what the sequencers agree on, one after the other.
 //!
 //! ```text
-//! height u64 ‖ parent[32] ‖ anchor height u32 ‖ anchor hash[32] ‖ number u64 ‖ length u32 ‖ signed transactions
+//! height u64 ‖ parent[32] ‖ anchor height u32 ‖ anchor hash[32]
+//!   ‖ number u64 ‖ first u32 ‖ filled u32 ‖ cut u8 ‖ length u32 ‖ signed transactions
 //! ```
 //!
-//! Integers are little-endian. A block with transactions is the content of the batch of its number; one without is
-//! there because a leader had nothing to propose, and no batch comes of it.
+//! Integers are little-endian. Blocks fill batches: each adds its transactions to the batch of its number, until one
+//! cuts it, which ends it. A block without transactions is there because a leader had nothing to propose, or to cut.
 
 use bytes::{Buf, BufMut};
 use commonware_codec::{EncodeSize, Error as CodecError, Read, Write};
 use commonware_consensus::types::Height;
 use commonware_consensus::{Block as ConsensusBlock, Heightable};
 use commonware_cryptography::{Digestible, sha256};
-use trestle_rollup::{Batch, Digest, SignedTransaction, tagged_hash};
+use trestle_rollup::{Digest, SignedTransaction, tagged_hash};
 
 /// Bytes of a block without its transactions.
-pub const HEADER_BYTES: usize = 8 + 32 + 4 + 32 + 8 + 4;
+pub const HEADER_BYTES: usize = 8 + 32 + 4 + 32 + 8 + 4 + 4 + 1 + 4;
 
 /// The Bitcoin block whose Layer 2 state a block builds on.
 ///
@@ -38,8 +39,14 @@ pub struct Block {
     pub parent: sha256::Digest,
     /// What the transactions are executed after.
     pub anchor: Anchor,
-    /// The number of the batch that this block is, or of the next one if it has no transactions.
+    /// The number of the batch that the transactions go to.
     pub number: u64,
+    /// How many transactions the batch has before them.
+    pub first: u32,
+    /// How many bytes they have.
+    pub filled: u32,
+    /// Whether the batch ends with this block.
+    pub cut: bool,
     /// The signed transactions' encodings, one after the other.
     pub transactions: Vec<u8>,
 }
@@ -49,20 +56,13 @@ impl Block {
     #[must_use]
     pub fn genesis(instance: &Digest, anchor: Anchor, number: u64) -> Self {
         let parent = sha256::Digest(tagged_hash("Trestle/sequencing", &[instance]));
-        Self { height: 0, parent, anchor, number, transactions: Vec::new() }
+        Self { height: 0, parent, anchor, number, first: 0, filled: 0, cut: false, transactions: Vec::new() }
     }
 
-    /// The number that a child has.
+    /// Bytes that the batch has with this block.
     #[must_use]
-    pub fn next_number(&self) -> u64 {
-        if self.transactions.is_empty() { self.number } else { self.number.saturating_add(1) }
-    }
-
-    /// The batch that this block is, uncertified; none without transactions, or if the bytes are not exactly some.
-    #[must_use]
-    pub fn batch(&self) -> Option<Batch> {
-        let transactions = self.decoded().filter(|transactions| !transactions.is_empty())?;
-        Some(Batch { number: self.number, transactions, certificate: Vec::new() })
+    pub fn batch_bytes(&self) -> usize {
+        self.transactions.len().saturating_add(usize::try_from(self.filled).unwrap_or(usize::MAX))
     }
 
     /// The transactions; `None` unless the bytes are exactly some.
@@ -79,6 +79,9 @@ impl Write for Block {
         to.put_u32_le(self.anchor.height);
         to.put_slice(&self.anchor.hash);
         to.put_u64_le(self.number);
+        to.put_u32_le(self.first);
+        to.put_u32_le(self.filled);
+        to.put_u8(self.cut.into());
         to.put_u32_le(u32::try_from(self.transactions.len()).unwrap_or(u32::MAX));
         to.put_slice(&self.transactions);
     }
@@ -101,7 +104,12 @@ impl Read for Block {
         let height = from.get_u64_le();
         let parent = sha256::Digest(take(from));
         let anchor = Anchor { height: from.get_u32_le(), hash: take(from) };
-        let number = from.get_u64_le();
+        let (number, first, filled) = (from.get_u64_le(), from.get_u32_le(), from.get_u32_le());
+        let cut = match from.get_u8() {
+            0 => false,
+            1 => true,
+            _ => return Err(CodecError::InvalidBool),
+        };
         let length = usize::try_from(from.get_u32_le()).unwrap_or(usize::MAX);
         if length > *limit {
             return Err(CodecError::InvalidLength(length));
@@ -111,7 +119,7 @@ impl Read for Block {
         }
         let mut transactions = vec![0; length];
         from.copy_to_slice(&mut transactions);
-        Ok(Self { height, parent, anchor, number, transactions })
+        Ok(Self { height, parent, anchor, number, first, filled, cut, transactions })
     }
 }
 
@@ -164,13 +172,20 @@ mod tests {
             assert!(Block::decode_cfg(bytes.slice(..length), &10).is_err(), "{length} bytes are no block");
         }
         assert!(Block::decode_cfg(Bytes::from([&bytes[..], &[0]].concat()), &10).is_err(), "something follows");
-        assert_ne!(block.digest(), Block { number: 6, ..block.clone() }.digest());
+        let others = [
+            Block { number: 6, ..block.clone() },
+            Block { first: 6, ..block.clone() },
+            Block { filled: 6, ..block.clone() },
+            Block { cut: true, ..block.clone() },
+        ];
+        for other in others {
+            assert_eq!(Block::decode_cfg(other.encode(), &10).unwrap(), other);
+            assert_ne!(block.digest(), other.digest());
+        }
         assert_ne!(genesis.parent, Block::genesis(&[2; 32], anchor, 5).parent, "another bridge");
-        assert_eq!((genesis.next_number(), block.next_number()), (5, 6));
-        assert_eq!(
-            (genesis.batch(), block.batch(), block.decoded()),
-            (None, None, None),
-            "nothing, and no transactions"
-        );
+        assert_eq!((genesis.decoded(), block.decoded()), (Some(Vec::new()), None), "nothing, and no transactions");
+        let mut strange = bytes.to_vec();
+        strange[HEADER_BYTES - 5] = 2;
+        assert!(Block::decode_cfg(Bytes::from(strange), &10).is_err(), "neither a cut nor none");
     }
 }

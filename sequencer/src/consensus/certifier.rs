@@ -1,17 +1,24 @@
-//! From a final batch to its certificate: the own signature out, the others' in.
+//! From something final to its certificate: the own signature out, the others' in.
 
 use std::collections::BTreeMap;
 
 use bitcoin::secp256k1::Keypair;
-use trestle_rollup::{Batch, Digest, SignatureCheck, quorum, schnorr};
+use trestle_rollup::{Digest, SignatureCheck, Signatures, quorum, schnorr};
 
-use super::message::Message;
+use super::message::{Message, Subject};
 
-/// How far ahead of the last final batch a signature is kept.
+/// How far ahead of what is final a signature is kept.
 const WINDOW: u64 = 256;
 
-/// How many batches are asked for at once.
+/// About how many subjects are asked at once.
 const ASKED: usize = 8;
+
+/// Signed by this sequencer, with the signatures known.
+#[derive(Clone, Debug)]
+pub(crate) struct Signed {
+    pub digest: Digest,
+    pub certificate: Signatures,
+}
 
 /// The sequencers' keys, the own one among them.
 pub(crate) struct Certifier {
@@ -20,22 +27,22 @@ pub(crate) struct Certifier {
     instance: Digest,
     keys: Vec<[u8; 32]>,
     needed: usize,
-    /// Signed by this sequencer, and by fewer than a quorum.
-    open: BTreeMap<u64, Batch>,
-    /// Signatures of batches that are not final here yet, unchecked.
-    early: BTreeMap<u64, BTreeMap<u8, [u8; 64]>>,
-    /// The open batches of the last tick.
-    seen: Vec<u64>,
+    /// Signed by fewer than a quorum.
+    open: BTreeMap<Subject, Signed>,
+    /// Signatures of what is not final here yet, unchecked.
+    early: BTreeMap<Subject, BTreeMap<u8, [u8; 64]>>,
+    /// What was open at the last tick.
+    seen: Vec<Subject>,
 }
 
 impl Certifier {
     /// `None` if the own key is not in the set, or the set has more than 255 members.
-    pub fn new(key: Keypair, instance: Digest, keys: Vec<[u8; 32]>, open: Vec<Batch>) -> Option<Self> {
+    pub fn new(key: Keypair, instance: Digest, keys: Vec<[u8; 32]>) -> Option<Self> {
         let me = key.x_only_public_key().0.serialize();
         let own = u8::try_from(keys.iter().position(|key| *key == me)?).ok()?;
         let needed = usize::from(quorum(u8::try_from(keys.len()).ok()?)?);
-        let open = open.into_iter().map(|batch| (batch.number, batch)).collect();
-        Some(Self { key, own, instance, keys, needed, open, early: BTreeMap::new(), seen: Vec::new() })
+        let (open, early) = (BTreeMap::new(), BTreeMap::new());
+        Some(Self { key, own, instance, keys, needed, open, early, seen: Vec::new() })
     }
 
     pub fn instance(&self) -> &Digest {
@@ -46,81 +53,96 @@ impl Certifier {
         &self.keys
     }
 
-    pub fn is_complete(&self, batch: &Batch) -> bool {
-        batch.certificate.len() >= self.needed
+    pub fn own(&self) -> u8 {
+        self.own
     }
 
-    /// Signs a batch and adds what others sent before.
-    pub fn sign(&self, mut batch: Batch) -> Batch {
-        let digest = batch.digest(&self.instance);
-        batch.certify(self.own, schnorr::sign(&digest, &self.key));
-        let early = self.early.get(&batch.number).into_iter().flatten();
-        for (index, signature) in early.map(|(index, signature)| (*index, *signature)) {
-            self.add(&mut batch, &digest, index, signature);
+    /// Whether anything lacks signatures.
+    pub fn has_open(&self) -> bool {
+        !self.open.is_empty()
+    }
+
+    pub fn is_complete(&self, certificate: &Signatures) -> bool {
+        certificate.len() >= self.needed
+    }
+
+    /// Signs, and adds what others sent before.
+    pub fn sign(&self, subject: Subject, digest: Digest) -> Signed {
+        let mut signed = Signed { digest, certificate: vec![(self.own, schnorr::sign(&digest, &self.key))] };
+        for (index, signature) in self.early.get(&subject).into_iter().flatten() {
+            self.add(&mut signed, *index, *signature);
         }
-        batch
+        signed
     }
 
-    /// Takes over what [`sign`](Self::sign) returned, once it is on disk. The duty is to tell the own signature.
-    pub fn signed(&mut self, batch: Batch) -> Option<Message> {
-        let own = self.own_signature(&batch);
-        self.early = self.early.split_off(&(batch.number + 1));
-        if !self.is_complete(&batch) {
-            self.open.insert(batch.number, batch);
+    /// Takes over what [`sign`](Self::sign) returned, once it is on disk. The answer is to be told to all.
+    pub fn signed(&mut self, subject: Subject, signed: Signed) -> Option<Message> {
+        self.early.remove(&subject);
+        let own = self.own_signature(subject, &signed.certificate);
+        if !self.is_complete(&signed.certificate) {
+            self.open.insert(subject, signed);
         }
         own
     }
 
-    fn own_signature(&self, batch: &Batch) -> Option<Message> {
-        let (_, signature) = batch.certificate.iter().find(|(index, _)| *index == self.own)?;
-        Some(Message::Signature { number: batch.number, signature: *signature })
+    fn own_signature(&self, subject: Subject, certificate: &Signatures) -> Option<Message> {
+        let (_, signature) = certificate.iter().find(|(index, _)| *index == self.own)?;
+        Some(Message::Signature { subject, signature: *signature })
     }
 
-    /// Takes signatures; the batch if they completed it. `next` is the number of the batch that is final next.
-    pub fn hear(&mut self, number: u64, signatures: &[(u8, [u8; 64])], next: u64) -> Option<Batch> {
-        if number >= next {
-            if number - next < WINDOW {
-                let known = |index: &u8| usize::from(*index) < self.keys.len();
-                let signatures = signatures.iter().copied().filter(|(index, _)| known(index));
-                self.early.entry(number).or_default().extend(signatures);
-            }
-            return None;
+    /// Takes signatures of something that is not final here yet, `ahead` of what is.
+    pub fn hear_early(&mut self, subject: Subject, signatures: &Signatures, ahead: u64) {
+        if ahead < WINDOW {
+            let known = |(index, _): &(u8, _)| usize::from(*index) < self.keys.len();
+            self.early.entry(subject).or_default().extend(signatures.iter().copied().filter(known));
         }
-        let mut batch = self.open.remove(&number)?;
-        let digest = batch.digest(&self.instance);
+    }
+
+    /// Forgets what came early and never became final, since something else did.
+    pub fn forget_early(&mut self, is_past: impl Fn(&Subject) -> bool) {
+        self.early.retain(|subject, _| !is_past(subject));
+    }
+
+    /// Takes signatures of something that is final here; the certificate if they completed it.
+    pub fn hear(&mut self, subject: Subject, signatures: &Signatures) -> Option<Signatures> {
+        let mut signed = self.open.remove(&subject)?;
         for (index, signature) in signatures {
-            self.add(&mut batch, &digest, *index, *signature);
+            self.add(&mut signed, *index, *signature);
         }
-        if self.is_complete(&batch) {
-            return Some(batch);
+        if self.is_complete(&signed.certificate) {
+            return Some(signed.certificate);
         }
-        self.open.insert(number, batch);
+        self.open.insert(subject, signed);
         None
     }
 
-    fn add(&self, batch: &mut Batch, digest: &Digest, index: u8, signature: [u8; 64]) {
+    fn add(&self, signed: &mut Signed, index: u8, signature: [u8; 64]) {
         let Some(key) = self.keys.get(usize::from(index)) else { return };
-        let known = batch.certificate.iter().any(|(signer, _)| *signer == index);
-        let check = SignatureCheck { key: *key, message: *digest, signature };
-        if !known && !self.is_complete(batch) && schnorr::verify(&check) {
-            batch.certify(index, signature);
+        let place = signed.certificate.binary_search_by_key(&index, |(signer, _)| *signer);
+        let check = SignatureCheck { key: *key, message: signed.digest, signature };
+        if let Err(place) = place
+            && !self.is_complete(&signed.certificate)
+            && schnorr::verify(&check)
+        {
+            signed.certificate.insert(place, (index, signature));
         }
     }
 
-    /// An answer to who lacks signatures of a batch.
-    pub fn answer(&self, batch: &Batch) -> Option<Message> {
-        if self.is_complete(batch) {
-            return Some(Message::Certificate { number: batch.number, signatures: batch.certificate.clone() });
+    /// An answer to who lacks signatures of something.
+    pub fn answer(&self, subject: Subject, certificate: &Signatures) -> Option<Message> {
+        if self.is_complete(certificate) {
+            return Some(Message::Certificate { subject, signatures: certificate.clone() });
         }
-        self.own_signature(batch)
+        self.own_signature(subject, certificate)
     }
 
-    /// What to say again about batches that were open at the last tick and still are.
+    /// What to say again about what was open at the last tick and still is.
     pub fn tick(&mut self) -> Vec<Message> {
-        let still: Vec<_> = self.open.values().filter(|batch| self.seen.contains(&batch.number)).take(ASKED).collect();
-        let again = still
-            .into_iter()
-            .flat_map(|batch| self.own_signature(batch).into_iter().chain([Message::Ask { number: batch.number }]));
+        let still = self.open.iter().filter(|(subject, _)| self.seen.contains(subject)).take(ASKED);
+        let again = still.flat_map(|(subject, signed)| {
+            let own = self.own_signature(*subject, &signed.certificate);
+            own.into_iter().chain([Message::Ask { subject: *subject }])
+        });
         let again = again.collect();
         self.seen = self.open.keys().copied().take(ASKED).collect();
         again

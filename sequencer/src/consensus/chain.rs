@@ -3,20 +3,23 @@
 use std::collections::HashMap;
 
 use commonware_cryptography::{Digested, Digestible as _, sha256};
-use trestle_rollup::{Account, AccountState, Batch, Draft, Ledger, View};
+use trestle_rollup::{Account, AccountState, Draft, Ledger, SignedTransaction, View};
 
 use super::block::{Anchor, Block};
 use super::orderer::Error;
 use super::store::{Head, Store};
-use crate::store::StoreError;
 
 /// Most states kept of blocks that are not final. More come only from leaders that fail; then they are worked out anew.
 const DRAFTS: usize = 64;
 
+/// Most batches that may be cut and not executed at the anchor: Bitcoin takes about one a block, and what is not
+/// executed is worked out again at every anchor. Once there are so many, users wait.
+const AHEAD: u64 = 64;
+
 /// What a block is worth.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// A batch of it would be executed whole.
+    /// All of its transactions would be executed.
     Valid,
     /// It never will be valid.
     Invalid,
@@ -46,6 +49,10 @@ impl Chain {
 
     pub fn genesis(&self) -> &Digested<Block> {
         &self.genesis
+    }
+
+    pub fn confirmations(&self) -> u32 {
+        self.confirmations
     }
 
     /// The last final block.
@@ -89,11 +96,21 @@ impl Chain {
         }
     }
 
-    /// Judges a block of at most `limit` bytes that follows the last one of `chain`.
+    /// Whether all that was cut is executed, so that the next batch can go to Bitcoin at once.
+    pub fn is_bitcoin_free(&self, parent: &Head) -> Result<bool, Error> {
+        Ok(self.ledger.state_at_tip().meta()?.batches >= parent.number)
+    }
+
+    /// Whether a batch can be cut in a block with an anchor at which `executed` batches are executed.
+    pub fn may_cut(executed: u64, parent: &Head) -> bool {
+        parent.number.saturating_sub(executed) < AHEAD
+    }
+
+    /// Judges a block that follows the last one of `chain`: of at most `block_bytes`, in a batch of `batch_bytes`.
     pub fn judge(
         &mut self,
         store: &Store,
-        limit: usize,
+        (block_bytes, batch_bytes): (usize, usize),
         chain: &[Digested<Block>],
         block: &Digested<Block>,
     ) -> Result<Verdict, Error> {
@@ -102,14 +119,17 @@ impl Chain {
             return Ok(Verdict::Valid);
         }
         let (digest, block) = (block.digest(), block.inner());
-        let fits =
-            follows(block, &parent) && block.anchor.height >= parent.anchor.height && block.transactions.len() <= limit;
+        let fits = block.transactions.len() <= block_bytes
+            && block.batch_bytes() <= batch_bytes
+            && !(block.cut && block.batch_bytes() == 0);
+        let fits = fits && follows(block, &parent) && block.anchor.height >= parent.anchor.height;
         let Some(transactions) = block.decoded().filter(|_| fits) else { return Ok(Verdict::Invalid) };
         if !self.is_deep(block.anchor.height) {
             return Ok(Verdict::Unknown);
         }
         let Some(view) = self.view(block.anchor)? else { return Ok(Verdict::Unknown) };
-        if view.meta()?.batches > block.number {
+        let executed = view.meta()?.batches;
+        if executed > block.number || (block.cut && !Self::may_cut(executed, &parent)) {
             return Ok(Verdict::Invalid);
         }
         let Some(mut draft) = self.state_after(store, chain, block.anchor)? else { return Ok(Verdict::Unknown) };
@@ -153,20 +173,25 @@ impl Chain {
         Ok(Some(self.ledger.state(anchor.height)?).filter(|view| view.entry().block_hash == anchor.hash))
     }
 
-    /// The newest anchor that a block after `chain` can have, and the state there after `chain`. It is a block deeper
-    /// than it must be, so that others who have not seen the last block yet can follow.
+    /// The newest anchor that a block can have. It is a block deeper than it must be, so that others who have not seen the
+    /// last block yet can follow.
+    pub fn newest_anchor(&self) -> Result<Option<Anchor>, Error> {
+        let deepest = self.ledger.tip().0.saturating_sub(self.confirmations.saturating_add(1));
+        let height = deepest.max(self.genesis.inner().anchor.height);
+        Ok(self.ledger.entry(height)?.map(|entry| Anchor { height, hash: entry.block_hash }))
+    }
+
+    /// The newest anchor that a block after `chain` can have, and the state there after `chain`.
     pub fn newest_state(
         &self,
         store: &Store,
         chain: &[Digested<Block>],
         parent: &Head,
     ) -> Result<Option<(Anchor, Draft)>, Error> {
-        let deepest = self.ledger.tip().0.saturating_sub(self.confirmations.saturating_add(1));
-        let height = deepest.max(self.genesis.inner().anchor.height);
-        let newest = self.ledger.entry(height)?.map(|entry| Anchor { height, hash: entry.block_hash });
+        let newest = self.newest_anchor()?;
         for anchor in newest.into_iter().filter(|newest| newest.height >= parent.anchor.height).chain([parent.anchor]) {
             let Some(view) = self.view(anchor)? else { continue };
-            if view.meta()?.batches <= parent.next
+            if view.meta()?.batches <= parent.number
                 && let Some(draft) = self.state_after(store, chain, anchor)?
             {
                 return Ok(Some((anchor, draft)));
@@ -175,7 +200,7 @@ impl Chain {
         Ok(None)
     }
 
-    /// The state at an anchor after all batches that it does not have, those of `chain` included.
+    /// The state at an anchor after all blocks that it does not have, those of `chain` included.
     fn state_after(&self, store: &Store, chain: &[Digested<Block>], anchor: Anchor) -> Result<Option<Draft>, Error> {
         let (digest, known) =
             chain.last().map_or((self.head.digest, self.head.anchor), |last| (last.digest(), last.inner().anchor));
@@ -183,22 +208,28 @@ impl Chain {
             return Ok(Some(draft.clone()));
         }
         let Some(view) = self.view(anchor)? else { return Ok(None) };
-        let first = view.meta()?.batches;
-        let (mut draft, batches) = match chain.split_last() {
-            Some((last, before)) => {
-                let Some(draft) = self.state_after(store, before, anchor)? else { return Ok(None) };
-                (draft, last.inner().batch().filter(|batch| batch.number >= first).into_iter().collect())
-            }
-            None => {
-                let batch = |number| store.batch(number)?.ok_or(StoreError::Damaged("a final batch"));
-                (view.draft()?, (first..self.head.next).map(batch).collect::<Result<Vec<_>, _>>()?)
-            }
+        // A transaction that cannot be executed is skipped alone, as the Layer 2 will skip it.
+        let execute = |draft: &mut Draft, transactions: Vec<SignedTransaction>| {
+            transactions.iter().try_for_each(|signed| draft.execute(signed).map(drop))
         };
-        for signed in batches.iter().flat_map(|batch: &Batch| &batch.transactions) {
-            // One that cannot be executed is skipped alone, as the Layer 2 will skip it.
-            let _ = draft.execute(signed)?;
+        let first = view.meta()?.batches;
+        let Some((last, before)) = chain.split_last() else {
+            let mut draft = view.draft()?;
+            for part in store.parts_from(store.first_height(first.min(self.head.number))?) {
+                execute(&mut draft, part?.decoded())?;
+            }
+            return Ok(Some(draft));
+        };
+        let Some(mut draft) = self.state_after(store, before, anchor)? else { return Ok(None) };
+        if last.inner().number >= first {
+            execute(&mut draft, last.inner().decoded().unwrap_or_default())?;
         }
         Ok(Some(draft))
+    }
+
+    /// How many batches are executed at an anchor, if it is in the chain that the ledger follows.
+    pub fn executed_at(&self, anchor: Anchor) -> Result<Option<u64>, Error> {
+        Ok(self.view(anchor)?.map(|view| view.meta()).transpose()?.map(|meta| meta.batches))
     }
 }
 
@@ -210,5 +241,7 @@ pub(crate) fn digested(block: Block) -> Digested<Block> {
 
 /// Whether a block can stand right after another one.
 fn follows(block: &Block, parent: &Head) -> bool {
-    block.parent == parent.digest && parent.height.checked_add(1) == Some(block.height) && block.number == parent.next
+    block.parent == parent.digest
+        && parent.height.checked_add(1) == Some(block.height)
+        && (block.number, block.first, block.filled) == (parent.number, parent.first, parent.filled)
 }

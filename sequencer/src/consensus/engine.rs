@@ -24,7 +24,7 @@ use commonware_consensus::simplex::elector::RoundRobin;
 use commonware_consensus::simplex::scheme::ed25519::Scheme;
 use commonware_consensus::simplex::types::{Context, Finalization};
 use commonware_consensus::simplex::{Engine, config};
-use commonware_consensus::types::{Epoch, FixedEpocher, ViewDelta};
+use commonware_consensus::types::{Epoch, FixedEpocher, Height, ViewDelta};
 use commonware_cryptography::certificate::{ConstantProvider, Verifier as _};
 use commonware_cryptography::ed25519::{PrivateKey, PublicKey};
 use commonware_cryptography::{Digestible as _, Sha256, Signer as _, sha256};
@@ -42,6 +42,7 @@ use rand_core::CryptoRng;
 use super::application::Shared;
 use super::block::Block;
 use super::gossip;
+use super::message::Subject;
 use super::orderer::Duty;
 
 const MAILBOX: NonZeroUsize = NZUsize!(1024);
@@ -50,6 +51,12 @@ const PAGE: NonZeroU16 = NZU16!(4084);
 const PAGES: NonZeroUsize = NZUsize!(256);
 const SECTION: NonZeroU64 = NZU64!(1024);
 const RETENTION: ViewDelta = ViewDelta::new(256);
+
+/// Final blocks that are kept for sequencers that were away: some days' worth. Who was away for longer begins with a copy
+/// of another one's engine directory.
+const KEPT: u64 = 1_000_000;
+/// How often older ones are removed.
+const PRUNED: Duration = Duration::from_secs(60);
 
 /// How long things may take. Values that the sequencers of one set should share.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -116,14 +123,14 @@ pub struct Channels<S, R> {
 /// Starts a sequencer. The handle ends when the sequencer stops, and stops it when it is aborted.
 ///
 /// `duties` are what the orderer of `shared` wants done; `application` is `shared`, or what stands before it in a test.
-/// The numbers of certified batches go to `certified`.
+/// What has its certificate goes to `certified`.
 pub async fn start<E, A, B, P, S, R>(
     context: E,
     config: Config<B, P>,
     (shared, duties): (Shared, mpsc::UnboundedReceiver<Duty>),
     application: A,
     channels: Channels<S, R>,
-    certified: mpsc::UnboundedSender<u64>,
+    certified: mpsc::UnboundedSender<Subject>,
 ) -> Handle<()>
 where
     E: Clock + CryptoRng + Spawner + Storage + Metrics,
@@ -144,7 +151,7 @@ async fn run<E, A, B, P, S, R>(
     duties: mpsc::UnboundedReceiver<Duty>,
     application: A,
     channels: Channels<S, R>,
-    certified: mpsc::UnboundedSender<u64>,
+    certified: mpsc::UnboundedSender<Subject>,
 ) where
     E: Clock + CryptoRng + Spawner + Storage + Metrics,
     A: Application<E, SigningScheme = Scheme, Context = Context<sha256::Digest, PublicKey>, Block = Block, Input = ()>,
@@ -156,7 +163,7 @@ async fn run<E, A, B, P, S, R>(
     let Config { key, members, partition, timings, blocker, provider } = config;
     let (genesis, limit) = {
         let orderer = shared.orderer();
-        (orderer.genesis().clone(), orderer.block_bytes())
+        (orderer.genesis().clone(), orderer.policy().block_bytes)
     };
     // The parent of the genesis is a hash of the bridge's instance: votes count in one bridge only.
     let namespace = [b"trestle/", &genesis.inner().parent.0[..]].concat();
@@ -257,6 +264,14 @@ async fn run<E, A, B, P, S, R>(
             .await;
     let marshal = actor.start(shared.clone(), buffer, resolver);
 
+    let (pruned, own) = (mailbox.clone(), shared.clone());
+    let pruner = context.child("pruner").spawn(move |context| async move {
+        loop {
+            context.sleep(PRUNED).await;
+            pruned.prune(Height::new(own.orderer().height().saturating_sub(KEPT)));
+        }
+    });
+
     let inline = Inline::new(context.child("application"), application, mailbox, epocher);
     let simplex = config::Config {
         scheme,
@@ -290,6 +305,6 @@ async fn run<E, A, B, P, S, R>(
         gossip::run(context.child("gossip_clock"), shared, duties, members, certified, timings.tick, channels.gossip);
     let gossip = context.child("gossip").spawn(move |_| gossip);
     // None of them ends while the sequencer is well.
-    let ended = futures::future::select_all([broadcast, marshal, simplex, gossip]).await;
+    let ended = futures::future::select_all([broadcast, marshal, simplex, gossip, pruner]).await;
     tracing::info!(part = ended.1, "the sequencer has stopped");
 }

@@ -9,19 +9,19 @@ use commonware_runtime::{Clock, Spawner};
 use commonware_utils::channel::mpsc;
 
 use super::application::Shared;
-use super::message::Message;
+use super::message::{Message, Subject};
 use super::orderer::Duty;
 
 /// Carries a sequencer's duties out, and hands it what others say, until the runtime stops or a store fails.
 ///
-/// `members` are the network's keys in the order of the sequencers' indices. The numbers of certified batches go to
+/// `members` are the network's keys in the order of the sequencers' indices. What has its certificate goes to
 /// `certified`.
 pub(crate) async fn run<E: Clock + Spawner>(
     context: E,
     shared: Shared,
     mut duties: mpsc::UnboundedReceiver<Duty>,
     members: Vec<PublicKey>,
-    certified: mpsc::UnboundedSender<u64>,
+    certified: mpsc::UnboundedSender<Subject>,
     tick: Duration,
     (mut sender, mut receiver): (impl Sender<PublicKey = PublicKey>, impl Receiver<PublicKey = PublicKey>),
 ) {
@@ -30,9 +30,9 @@ pub(crate) async fn run<E: Clock + Spawner>(
         context,
         on_stopped => {},
         Some(duty) = duties.recv() else break => match duty {
-            Duty::Certified { number } => {
+            Duty::Certified(subject) => {
                 // Whoever does not listen can ask the orderer.
-                let _ = certified.send(number);
+                let _ = certified.send(subject);
             }
             Duty::Tell { to, message } => {
                 let recipients = match to {

@@ -1,42 +1,73 @@
 //! What sequencers tell each other beside the engine's own messages.
 //!
 //! ```text
-//! 0 ‖ signed transactions               taken from users
-//! 1 ‖ number u64 ‖ signature[64]        the sender's, of a batch's digest
-//! 2 ‖ number u64                        the sender lacks signatures of this batch
-//! 3 ‖ number u64 ‖ count × (index u8 ‖ signature[64])
+//! 0 ‖ signed transactions           taken from users
+//! 1 ‖ subject ‖ signature[64]       the sender's
+//! 2 ‖ subject                       the sender lacks signatures of this
+//! 3 ‖ subject ‖ count × (index u8 ‖ signature[64])
 //! ```
+//!
+//! A subject is `0 ‖ height u64` or `1 ‖ number u64`.
 //!
 //! The network authenticates the sender; nothing else in a message is to be believed unchecked.
 
-use trestle_rollup::SignedTransaction;
+use trestle_rollup::{Signatures, SignedTransaction};
 
 /// Most bytes of transactions in one message.
 pub(crate) const TRANSACTIONS_BYTES: usize = 64 << 10;
+
+/// What sequencers certify.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Subject {
+    /// The part of a batch that is the final block at this height.
+    Part(u64),
+    /// The batch of this number.
+    Batch(u64),
+}
+
+impl Subject {
+    pub(crate) fn encode(self) -> [u8; 9] {
+        let (kind, number) = match self {
+            Self::Part(height) => (0, height),
+            Self::Batch(number) => (1, number),
+        };
+        let [a, b, c, d, e, f, g, h] = number.to_le_bytes();
+        [kind, a, b, c, d, e, f, g, h]
+    }
+
+    pub(crate) fn decode([kind, number @ ..]: [u8; 9]) -> Option<Self> {
+        let number = u64::from_le_bytes(number);
+        match kind {
+            0 => Some(Self::Part(number)),
+            1 => Some(Self::Batch(number)),
+            _ => None,
+        }
+    }
+}
 
 /// One message. See the [module](self).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Message {
     /// Transactions that users handed in, encoded one after the other.
     Transactions(Vec<u8>),
-    /// The sender's signature of a batch.
+    /// The sender's signature.
     Signature {
-        /// The batch.
-        number: u64,
+        /// Of what.
+        subject: Subject,
         /// By BIP 340.
         signature: [u8; 64],
     },
-    /// The sender asks for signatures of a batch.
+    /// The sender asks for signatures.
     Ask {
-        /// The batch.
-        number: u64,
+        /// Of what.
+        subject: Subject,
     },
-    /// A batch's certificate.
+    /// A certificate.
     Certificate {
-        /// The batch.
-        number: u64,
+        /// Of what.
+        subject: Subject,
         /// Sequencers' indices and signatures.
-        signatures: Vec<(u8, [u8; 64])>,
+        signatures: Signatures,
     },
 }
 
@@ -63,10 +94,10 @@ impl Message {
     pub fn encode(&self) -> Vec<u8> {
         match self {
             Self::Transactions(transactions) => [&[0][..], transactions].concat(),
-            Self::Signature { number, signature } => [&[1][..], &number.to_le_bytes(), signature].concat(),
-            Self::Ask { number } => [&[2][..], &number.to_le_bytes()].concat(),
-            Self::Certificate { number, signatures } => {
-                let mut bytes = [&[3][..], &number.to_le_bytes()].concat();
+            Self::Signature { subject, signature } => [&[1][..], &subject.encode(), signature].concat(),
+            Self::Ask { subject } => [&[2][..], &subject.encode()].concat(),
+            Self::Certificate { subject, signatures } => {
+                let mut bytes = [&[3][..], &subject.encode()].concat();
                 for (index, signature) in signatures {
                     bytes.push(*index);
                     bytes.extend(signature);
@@ -83,16 +114,16 @@ impl Message {
         if *kind == 0 {
             return (rest.len() <= TRANSACTIONS_BYTES).then(|| Self::Transactions(rest.to_vec()));
         }
-        let (number, rest) = rest.split_first_chunk()?;
-        let number = u64::from_le_bytes(*number);
+        let (subject, rest) = rest.split_first_chunk()?;
+        let subject = Subject::decode(*subject)?;
         match kind {
-            1 => Some(Self::Signature { number, signature: rest.try_into().ok()? }),
-            2 => rest.is_empty().then_some(Self::Ask { number }),
+            1 => Some(Self::Signature { subject, signature: rest.try_into().ok()? }),
+            2 => rest.is_empty().then_some(Self::Ask { subject }),
             3 => {
                 let (entries, []) = rest.as_chunks::<65>() else { return None };
                 let entry = |entry: &[u8; 65]| Some((entry[0], *entry.last_chunk()?));
                 let signatures = entries.iter().map(entry).collect::<Option<Vec<_>>>()?;
-                (signatures.len() <= usize::from(u8::MAX)).then_some(Self::Certificate { number, signatures })
+                (signatures.len() <= usize::from(u8::MAX)).then_some(Self::Certificate { subject, signatures })
             }
             _ => None,
         }
@@ -107,9 +138,9 @@ mod tests {
     fn a_message_is_read_as_it_was_written_and_no_other_way() {
         let messages = [
             Message::Transactions(vec![1, 2, 3]),
-            Message::Signature { number: 7, signature: [3; 64] },
-            Message::Ask { number: u64::MAX },
-            Message::Certificate { number: 1, signatures: vec![(0, [1; 64]), (3, [2; 64])] },
+            Message::Signature { subject: Subject::Part(7), signature: [3; 64] },
+            Message::Ask { subject: Subject::Batch(u64::MAX) },
+            Message::Certificate { subject: Subject::Batch(1), signatures: vec![(0, [1; 64]), (3, [2; 64])] },
         ];
         for message in messages {
             let bytes = message.encode();
@@ -121,6 +152,7 @@ mod tests {
         }
         assert_eq!(Message::decode(&[]), None);
         assert_eq!(Message::decode(&[4; 80]), None);
+        assert_eq!(Message::decode(&[2; 10]), None, "no subject");
         assert_eq!(Message::decode(&vec![0; TRANSACTIONS_BYTES + 2]), None);
     }
 }

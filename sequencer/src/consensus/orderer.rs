@@ -3,20 +3,23 @@
 //! It does no I/O but its own store, and knows nothing of votes and timers: the engine asks it for a block, asks it to
 //! judge one, and tells it which one is final.
 
+mod questions;
+
 use bitcoin::secp256k1::Keypair;
 use commonware_cryptography::{Digested, Digestible as _};
-use trestle_rollup::{Account, AccountState, Batch, Certificate, Digest, Ledger, SignedTransaction};
+use trestle_rollup::{Account, Batch, Certificate, Digest, Ledger, Refusal, SignedTransaction};
 
 use super::block::Block;
-use super::certificate::Conflict;
-use super::certifier::Certifier;
+use super::certificate::{Conflict, Part, Promise};
+use super::certifier::{Certifier, Signed};
 use super::chain::{Chain, Verdict, digested};
-use super::message::Message;
+use super::message::{Message, Subject};
 use super::pool::Pool;
-use super::store::{Changes, Head, Store};
-use crate::mempool::Policy;
+use super::seal::seal;
+use super::store::{Head, Store};
+use crate::policy::Policy;
 use crate::receipt::Rejection;
-use crate::store::StoreError;
+use crate::store::{Changes, StoreError};
 
 /// What the caller is to do. Each may be done any number of times, or never: what matters is said again.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,11 +31,8 @@ pub enum Duty {
         /// What.
         message: Message,
     },
-    /// Tell users and the poster that a batch has its certificate; it is on disk.
-    Certified {
-        /// The batch's number.
-        number: u64,
-    },
+    /// Tell users and the poster that this has its certificate; it is on disk.
+    Certified(Subject),
 }
 
 /// For each transaction that was handed in, its id, or why it was not taken.
@@ -43,10 +43,10 @@ pub type Answers = Vec<Result<Digest, Rejection>>;
 pub enum Fate {
     /// It waits for a block.
     Waiting,
-    /// It is final in the batch of this number, which has its certificate or will have it.
+    /// It is final in the block of this height, which has its certificate or will have it.
     Final {
-        /// The batch.
-        number: u64,
+        /// The block.
+        height: u64,
     },
 }
 
@@ -96,14 +96,15 @@ impl Orderer {
         let store = Store::open(db)?;
         let parameters = ledger.parameters();
         let instance = parameters.instance();
-        let mut open = Vec::new();
-        for number in store.open_numbers()? {
-            open.push(store.batch(number)?.ok_or(StoreError::Damaged("an open batch"))?);
-        }
-        let certifier = Certifier::new(key, instance, parameters.sequencers.clone(), open).ok_or(Error::NotAMember)?;
+        let certifier = Certifier::new(key, instance, parameters.sequencers.clone()).ok_or(Error::NotAMember)?;
         let pool = Pool::new(policy, instance, parameters.denominations.clone());
         let chain = Chain::new(ledger, confirmations, store.head()?)?;
         let mut orderer = Self { store, chain, pool, certifier };
+        for subject in orderer.store.open_subjects()? {
+            let signed = orderer.signed(subject)?.ok_or(StoreError::Damaged("what lacks signatures"))?;
+            // What it says is said again at a tick.
+            let _ = orderer.certifier.signed(subject, signed);
+        }
         let live: Vec<_> = orderer.store.live().collect::<Result<_, _>>()?;
         for bytes in live {
             let signed = SignedTransaction::decode(&bytes).ok_or(StoreError::Damaged("a transaction"))?;
@@ -113,79 +114,38 @@ impl Orderer {
         Ok(orderer)
     }
 
-    /// The block before the first.
-    #[must_use]
-    pub fn genesis(&self) -> &Digested<Block> {
-        self.chain.genesis()
-    }
-
-    /// Height of the last final block.
-    #[must_use]
-    pub fn height(&self) -> u64 {
-        self.chain.head().height
-    }
-
-    /// Number of the next batch: all before it are final.
-    #[must_use]
-    pub fn next_number(&self) -> u64 {
-        self.chain.head().next
-    }
-
-    /// Most bytes of a block's transactions.
-    #[must_use]
-    pub fn block_bytes(&self) -> usize {
-        self.pool.policy().batch_bytes
-    }
-
-    /// Whether any transaction waits for a block.
-    #[must_use]
-    pub fn has_work(&self) -> bool {
-        !self.pool.is_empty()
-    }
-
-    /// A final batch, with the signatures known.
+    /// Looks for a broken promise in the certificate of a batch from anywhere, Bitcoin say: one that is not what was
+    /// certified here. What it finds is on disk.
     ///
     /// # Errors
     /// If the store fails.
-    pub fn batch(&self, number: u64) -> Result<Option<Batch>, Error> {
-        Ok(self.store.batch(number)?)
-    }
-
-    /// A batch with its certificate: what a user keeps, and what goes to Bitcoin.
-    ///
-    /// # Errors
-    /// If the store fails.
-    pub fn certified(&self, number: u64) -> Result<Option<Batch>, Error> {
-        Ok(self.batch(number)?.filter(|batch| self.certifier.is_complete(batch)))
-    }
-
-    /// What became of a transaction; `None` if it was never heard of, or forgotten.
-    ///
-    /// # Errors
-    /// If the store fails.
-    pub fn fate(&self, id: &Digest) -> Result<Option<Fate>, Error> {
-        if let Some(number) = self.store.place(id)? {
-            return Ok(Some(Fate::Final { number }));
+    pub fn compare(&mut self, other: &Certificate) -> Result<Option<Conflict>, Error> {
+        let (number, instance) = (other.number, self.certifier.instance());
+        let own = self.batch(number)?.map(|own| own.to_certificate(instance));
+        let is_same = own.is_some_and(|own| own.transactions == other.transactions);
+        if number > self.chain.head().number || is_same {
+            return Ok(None);
         }
-        Ok(self.pool.contains(id).then_some(Fate::Waiting))
-    }
-
-    /// Whether the certificate of a batch from anywhere, Bitcoin say, and that of the own one of its number prove that a quorum lied.
-    ///
-    /// # Errors
-    /// If the store fails.
-    pub fn conflict(&self, other: &Certificate) -> Result<Option<Conflict>, Error> {
-        let instance = self.certifier.instance();
-        let own = self.certified(other.number)?.map(|own| own.to_certificate(instance));
-        Ok(own.and_then(|own| Conflict::between(&own, other, instance, self.certifier.keys())))
-    }
-
-    /// Balance and nonce of an account after the last final block.
-    ///
-    /// # Errors
-    /// If a store fails.
-    pub fn account(&mut self, account: &Account) -> Result<AccountState, Error> {
-        self.chain.account(&self.store, account)
+        let own = self.certified(number)?.map(|own| Promise::Batch(own.to_certificate(instance)));
+        let mut own: Vec<_> = own.into_iter().collect();
+        for part in self.store.parts_from(self.store.first_height(number)?) {
+            let part = part?;
+            if part.number != number {
+                break;
+            }
+            if self.certifier.is_complete(&part.certificate) {
+                own.push(Promise::Part(part));
+            }
+        }
+        let keys = self.certifier.keys();
+        let conflict = |own| Conflict::between(own, Promise::Batch(other.clone()), instance, keys);
+        let conflict = own.into_iter().find_map(conflict);
+        if let Some(conflict) = &conflict {
+            let mut changes = Changes::default();
+            changes.put_conflict(number, conflict);
+            self.store.commit(changes)?;
+        }
+        Ok(conflict)
     }
 
     /// Takes transactions from users. What is accepted is on disk, and is to be told to all.
@@ -232,7 +192,7 @@ impl Orderer {
     /// # Errors
     /// If a store fails.
     pub fn hear(&mut self, from: u8, message: Message) -> Result<Vec<Duty>, Error> {
-        let signatures = match message {
+        let (subject, signatures) = match message {
             Message::Transactions(transactions) => {
                 for signed in SignedTransaction::decode_all(&transactions).unwrap_or_default() {
                     // Whom to tell why not is the other sequencer's matter.
@@ -240,20 +200,38 @@ impl Orderer {
                 }
                 return Ok(Vec::new());
             }
-            Message::Ask { number } => {
-                let answer = self.batch(number)?.and_then(|batch| self.certifier.answer(&batch));
+            Message::Ask { subject } => {
+                let certificate = self.certificate(subject)?;
+                let answer = certificate.and_then(|certificate| self.certifier.answer(subject, &certificate));
                 return Ok(answer.map(|message| Duty::Tell { to: Some(from), message }).into_iter().collect());
             }
-            Message::Signature { number, signature } => (number, vec![(from, signature)]),
-            Message::Certificate { number, signatures } => (number, signatures),
+            Message::Signature { subject, signature } => (subject, vec![(from, signature)]),
+            Message::Certificate { subject, signatures } => (subject, signatures),
         };
-        let Some(batch) = self.certifier.hear(signatures.0, &signatures.1, self.chain.head().next) else {
+        let head = self.chain.head();
+        let ahead = match subject {
+            Subject::Part(height) => height.checked_sub(head.height.saturating_add(1)),
+            Subject::Batch(number) => number.checked_sub(head.number),
+        };
+        if let Some(ahead) = ahead {
+            self.certifier.hear_early(subject, &signatures, ahead);
             return Ok(Vec::new());
-        };
+        }
+        let Some(certificate) = self.certifier.hear(subject, &signatures) else { return Ok(Vec::new()) };
         let mut changes = Changes::default();
-        changes.put_certified(&batch);
+        match subject {
+            Subject::Part(height) => {
+                let part = self.part(height)?.ok_or(StoreError::Damaged("a part"))?;
+                changes.put_part(height, &Part { certificate, ..part });
+            }
+            Subject::Batch(number) => {
+                let batch = self.batch(number)?.ok_or(StoreError::Damaged("a batch"))?;
+                changes.put_batch(&Batch { certificate, ..batch });
+            }
+        }
+        changes.put_open(subject, false);
         self.store.commit(changes)?;
-        Ok(vec![Duty::Certified { number: batch.number }])
+        Ok(vec![Duty::Certified(subject)])
     }
 
     /// Says again what may have been lost.
@@ -269,20 +247,45 @@ impl Orderer {
     pub fn propose(&mut self, chain: &[Digested<Block>]) -> Result<Option<Digested<Block>>, Error> {
         let Some((chain, parent)) = self.chain.place(chain) else { return Ok(None) };
         let Some((anchor, mut draft)) = self.chain.newest_state(&self.store, chain, &parent)? else { return Ok(None) };
-        let mut transactions = Vec::new();
+        let policy = *self.pool.policy();
+        let filled = usize::try_from(parent.filled).unwrap_or(usize::MAX);
+        let room = policy.batch_bytes.saturating_sub(filled);
+        let (mut transactions, mut is_full, mut refused) = (Vec::new(), false, Vec::new());
         for signed in self.pool.in_turn() {
             let encoded = signed.encode();
-            if transactions.len() + encoded.len() > self.block_bytes() {
+            let bytes = transactions.len() + encoded.len();
+            is_full = bytes > room;
+            if is_full || bytes > policy.block_bytes {
                 break;
             }
-            if draft.execute(signed)?.is_ok() {
-                transactions.extend(encoded);
+            match draft.execute(signed)? {
+                Ok(_) => transactions.extend(encoded),
+                Err(Refusal::Nonce { expected }) if expected > signed.transaction.nonce() => {
+                    refused.push(signed.transaction.from());
+                }
+                Err(_) => {}
             }
         }
-        let (height, number) = (parent.height + 1, parent.next);
-        let block = digested(Block { height, parent: parent.digest, anchor, number, transactions });
+        let executed = self.chain.executed_at(anchor)?.unwrap_or_default();
+        let cut = filled + transactions.len() > 0
+            && Chain::may_cut(executed, &parent)
+            && (is_full || self.chain.is_bitcoin_free(&parent)?);
+        let Head { height, digest: parent, number, first, filled, .. } = parent;
+        let block = Block { height: height + 1, parent, anchor, number, first, filled, cut, transactions };
+        let block = digested(block);
         self.chain.keep(block.digest(), draft);
+        self.drop_passed(&refused)?;
         Ok(Some(block))
+    }
+
+    /// Lets go of what the accounts' nonces have passed, after the last final block: forced transactions did that.
+    fn drop_passed(&mut self, accounts: &[Account]) -> Result<(), Error> {
+        let mut changes = Changes::default();
+        for account in accounts {
+            let next = self.account(account)?.nonce;
+            self.pool.pass(account, next).iter().for_each(|id| changes.remove_live(id));
+        }
+        Ok(self.store.commit(changes)?)
     }
 
     /// Judges a block that follows the last one of `chain`, which is as for [`propose`](Self::propose).
@@ -290,21 +293,22 @@ impl Orderer {
     /// # Errors
     /// If a store fails.
     pub fn verify(&mut self, chain: &[Digested<Block>], block: &Digested<Block>) -> Result<Verdict, Error> {
-        let limit = self.block_bytes();
-        self.chain.judge(&self.store, limit, chain, block)
+        let policy = self.pool.policy();
+        let limits = (policy.block_bytes, policy.batch_bytes);
+        self.chain.judge(&self.store, limits, chain, block)
     }
 
-    /// Takes the next final block: signs its batch, once and for all, and tells the others. One that was taken before
-    /// changes nothing.
+    /// Takes the next final block: signs what it adds to its batch, and the batch if it ends here, once and for all, and
+    /// tells the others. One that was taken before changes nothing.
     ///
     /// # Errors
     /// If the block does not follow what was final, or a store fails.
     pub fn finalized(&mut self, block: &Digested<Block>) -> Result<Vec<Duty>, Error> {
-        let digest = block.digest();
-        if block.inner().height < self.chain.head().height || digest == self.chain.head().digest {
+        let (digest, block_height) = (block.digest(), block.inner().height);
+        if block_height < self.chain.head().height || digest == self.chain.head().digest {
             return Ok(Vec::new());
         }
-        let fork = Error::Fork { height: block.inner().height };
+        let fork = Error::Fork { height: block_height };
         if !self.chain.is_next(block.inner()) {
             return Err(fork);
         }
@@ -312,32 +316,67 @@ impl Orderer {
         let mut changes = Changes::default();
         let head = Head::of(block);
         changes.put_head(&head);
-        let batch = block.inner().batch().map(|batch| self.certifier.sign(batch));
-        if let Some(batch) = &batch {
-            if self.store.batch(batch.number)?.is_some() {
-                return Err(fork);
-            }
-            match self.certifier.is_complete(batch) {
-                true => changes.put_certified(batch),
-                false => changes.put_open(batch),
-            }
-            self.settle(batch, &mut changes);
-        }
+        let signed = self.sign(block.inner(), &mut changes)?.ok_or(fork)?;
+        self.settle(block.inner(), &mut changes);
         self.pool.expire(head.height).iter().for_each(|id| changes.remove_live(id));
         self.store.commit(changes)?;
         self.chain.advance(head);
-        let Some(batch) = batch else { return Ok(Vec::new()) };
-        let (number, complete) = (batch.number, self.certifier.is_complete(&batch));
-        let told = self.certifier.signed(batch).map(|message| Duty::Tell { to: None, message });
-        Ok(told.into_iter().chain(complete.then_some(Duty::Certified { number })).collect())
+        let mut duties = Vec::new();
+        for (subject, signed) in signed {
+            let complete = self.certifier.is_complete(&signed.certificate);
+            let told = self.certifier.signed(subject, signed);
+            duties.extend(told.map(|message| Duty::Tell { to: None, message }));
+            duties.extend(complete.then_some(Duty::Certified(subject)));
+        }
+        self.certifier.forget_early(|subject| match subject {
+            Subject::Part(height) => *height <= head.height,
+            Subject::Batch(number) => *number < head.number,
+        });
+        Ok(duties)
     }
 
-    /// Notes where a final batch's transactions are, and lets go of what waited in their place.
-    fn settle(&mut self, batch: &Batch, changes: &mut Changes) {
-        for signed in &batch.transactions {
+    /// Signs what a final block says; `None` if something else was signed in its place.
+    fn sign(&self, block: &Block, changes: &mut Changes) -> Result<Option<Vec<(Subject, Signed)>>, Error> {
+        let (height, number) = (block.height, block.number);
+        let instance = self.certifier.instance();
+        let mut signed = Vec::new();
+        if !block.transactions.is_empty() {
+            if self.store.part(height)?.is_some() {
+                return Ok(None);
+            }
+            let (first, transactions) = (block.first, block.transactions.clone());
+            let part = Part { number, first, transactions, certificate: Vec::new() };
+            let own = self.certifier.sign(Subject::Part(height), part.digest(instance));
+            changes.put_part(height, &Part { certificate: own.certificate.clone(), ..part });
+            signed.push((Subject::Part(height), own));
+        }
+        if block.cut {
+            if self.store.batch(number)?.is_some() {
+                return Ok(None);
+            }
+            let mut transactions = Vec::new();
+            for part in self.store.parts_from(self.store.first_height(number)?) {
+                transactions.extend(part?.decoded());
+            }
+            transactions.extend(block.decoded().unwrap_or_default());
+            let batch = seal(number, &transactions);
+            let own = self.certifier.sign(Subject::Batch(number), batch.digest(instance));
+            changes.put_batch(&Batch { certificate: own.certificate.clone(), ..batch });
+            changes.put_cut(number, height);
+            signed.push((Subject::Batch(number), own));
+        }
+        for (subject, own) in &signed {
+            changes.put_open(*subject, !self.certifier.is_complete(&own.certificate));
+        }
+        Ok(Some(signed))
+    }
+
+    /// Notes where a final block's transactions are, and lets go of what waited in their place.
+    fn settle(&mut self, block: &Block, changes: &mut Changes) {
+        for signed in block.decoded().unwrap_or_default() {
             let transaction = &signed.transaction;
             let id = transaction.sighash(self.certifier.instance());
-            changes.put_place(&id, batch.number);
+            changes.put_place(&id, block.height);
             changes.remove_live(&id);
             let passed = self.pool.pass(&transaction.from(), transaction.nonce().saturating_add(1));
             passed.iter().for_each(|id| changes.remove_live(id));

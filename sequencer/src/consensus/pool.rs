@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, HashMap};
 use bitcoin::Amount;
 use trestle_rollup::{Account, AccountState, Digest, Refusal, SignedTransaction, Transaction};
 
-use crate::mempool::Policy;
+use crate::policy::Policy;
 use crate::receipt::Rejection;
 
 /// Blocks after which a transaction that no block took is forgotten.
@@ -56,8 +56,26 @@ impl Pool {
         &self.policy
     }
 
-    pub fn is_empty(&self) -> bool {
-        self.turns.is_empty()
+    /// How many transactions wait.
+    pub fn len(&self) -> usize {
+        self.turns.len()
+    }
+
+    /// The lowest nonce that waits of each account.
+    pub fn next_nonces(&self) -> impl Iterator<Item = (Account, u64)> {
+        self.accounts.iter().filter_map(|(account, waiting)| Some((*account, *waiting.first_key_value()?.0)))
+    }
+
+    /// What an account's transactions from this nonce on take together, and the nonce after them.
+    pub fn after(&self, account: &Account, first: u64) -> (u64, u64) {
+        let (mut cost, mut nonce) = (0u64, first);
+        for (at, entry) in self.accounts.get(account).into_iter().flat_map(|waiting| waiting.range(first..)) {
+            if *at != nonce {
+                break;
+            }
+            (cost, nonce) = (cost.saturating_add(entry.cost), nonce.saturating_add(1));
+        }
+        (cost, nonce)
     }
 
     pub fn contains(&self, id: &Digest) -> bool {

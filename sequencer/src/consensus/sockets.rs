@@ -3,17 +3,18 @@
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use bitcoin::secp256k1::Keypair;
 use commonware_codec::DecodeExt as _;
-use commonware_cryptography::ChaCha20Poly1305;
 use commonware_cryptography::ed25519::{PrivateKey, PublicKey};
+use commonware_cryptography::{ChaCha20Poly1305, Signer as _};
 use commonware_macros::select;
 use commonware_p2p::authenticated::lookup::{self, Network};
 use commonware_p2p::{Address, AddressableManager as _};
-use commonware_runtime::{Quota, Runner as _, Supervisor as _, tokio};
+use commonware_runtime::{Metrics as _, Quota, Runner as _, Supervisor as _, tokio};
 use commonware_stream::cups::{self, Cups};
 use commonware_stream::sake::{self, Sake};
 use commonware_utils::channel::{mpsc, oneshot};
@@ -24,6 +25,7 @@ use trestle_rollup::tagged_hash;
 use super::application::Shared;
 use super::block::HEADER_BYTES;
 use super::engine::{Channels, Config, Timings, start};
+use super::message::Subject;
 use super::orderer::Orderer;
 
 /// Bytes that a message may have beside a block: certificates of votes, or transactions from users.
@@ -32,10 +34,10 @@ const BESIDE: usize = 128 << 10;
 /// Where a sequencer finds the others.
 #[derive(Clone, Debug)]
 pub struct Sockets {
-    /// Its key on the network.
-    pub key: PrivateKey,
-    /// All sequencers' network keys and addresses, in the order of their indices.
-    pub members: Vec<(PublicKey, SocketAddr)>,
+    /// Its key for certificates.
+    pub key: Keypair,
+    /// All sequencers' [network keys](network_key) and addresses, in the order of their indices.
+    pub members: Vec<([u8; 32], SocketAddr)>,
     /// Where it listens.
     pub listen: SocketAddr,
     /// Where the engine keeps its files.
@@ -52,8 +54,9 @@ pub struct Sockets {
 pub struct Running {
     /// Its state machine.
     pub shared: Shared,
-    /// The numbers of batches, as they get their certificates.
-    pub certified: mpsc::UnboundedReceiver<u64>,
+    /// Parts and batches, as they get their certificates.
+    pub certified: mpsc::UnboundedReceiver<Subject>,
+    metrics: Arc<OnceLock<tokio::Context>>,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
@@ -63,6 +66,24 @@ impl Running {
     #[must_use]
     pub fn is_alive(&self) -> bool {
         self.thread.as_ref().is_some_and(|thread| !thread.is_finished())
+    }
+
+    /// What the engine and its network count, as Prometheus reads it.
+    #[must_use]
+    pub fn metrics(&self) -> Metrics {
+        Metrics(Arc::clone(&self.metrics))
+    }
+}
+
+/// What a sequencer's engine counts. Clones are of the same sequencer.
+#[derive(Clone)]
+pub struct Metrics(Arc<OnceLock<tokio::Context>>);
+
+impl Metrics {
+    /// As Prometheus reads it; nothing before the engine has started.
+    #[must_use]
+    pub fn encode(&self) -> String {
+        self.0.get().map(|context| context.encode()).unwrap_or_default()
     }
 }
 
@@ -74,12 +95,16 @@ impl Drop for Running {
     }
 }
 
-/// The network key of who has this key for certificates. The public part is to be told to the others.
+/// The key on the network of who has this key for certificates: an Ed25519 key, of which the others are told this part.
 ///
 /// # Panics
-/// Never: every 32 bytes are a key.
+/// Never: an Ed25519 key has 32 bytes.
 #[must_use]
-pub fn network_key(key: &Keypair) -> PrivateKey {
+pub fn network_key(key: &Keypair) -> [u8; 32] {
+    secret_key(key).public_key().as_ref().try_into().expect("an Ed25519 key has 32 bytes")
+}
+
+fn secret_key(key: &Keypair) -> PrivateKey {
     let seed = tagged_hash("Trestle/sequencer network", &[&key.secret_bytes()]);
     PrivateKey::decode(bytes::Bytes::copy_from_slice(&seed)).expect("every 32 bytes are an Ed25519 seed")
 }
@@ -87,30 +112,43 @@ pub fn network_key(key: &Keypair) -> PrivateKey {
 /// Runs a sequencer in a thread of its own.
 ///
 /// # Errors
-/// If there can be no thread.
+/// If there can be no thread, or one of the members' keys is none.
 pub fn serve(sockets: Sockets, orderer: Orderer) -> io::Result<Running> {
+    let member = |(key, address): &([u8; 32], SocketAddr)| {
+        Some((PublicKey::decode(bytes::Bytes::copy_from_slice(key)).ok()?, *address))
+    };
+    let members = sockets.members.iter().map(member).collect::<Option<Vec<_>>>();
+    let members = members.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "a network key is not valid"))?;
     let (shared, duties) = Shared::new(orderer, sockets.patience);
     let (certified, heard) = mpsc::unbounded_channel();
     let (stop, stopped) = oneshot::channel();
     let runtime = tokio::Config::new().with_storage_directory(&sockets.directory).with_tcp_nodelay(Some(true));
     let (runner, own) = (tokio::Runner::new(runtime), shared.clone());
+    let metrics = Arc::new(OnceLock::new());
+    let counted = Arc::clone(&metrics);
     let thread = std::thread::Builder::new().name("sequencer".into()).spawn(move || {
-        runner.start(|context| run(context, sockets, (own, duties), certified, stopped));
+        runner.start(|context| {
+            // Set once: here.
+            let _ = counted.set(context.child("metrics"));
+            run(context, sockets, members, (own, duties), certified, stopped)
+        });
     })?;
-    Ok(Running { shared, certified: heard, stop: Some(stop), thread: Some(thread) })
+    Ok(Running { shared, certified: heard, metrics, stop: Some(stop), thread: Some(thread) })
 }
 
 async fn run(
     context: tokio::Context,
     sockets: Sockets,
+    members: Vec<(PublicKey, SocketAddr)>,
     (shared, duties): (Shared, mpsc::UnboundedReceiver<super::Duty>),
-    certified: mpsc::UnboundedSender<u64>,
+    certified: mpsc::UnboundedSender<Subject>,
     stopped: oneshot::Receiver<()>,
 ) {
-    let Sockets { key, members, listen, local, timings, .. } = sockets;
+    let Sockets { key, listen, local, timings, .. } = sockets;
+    let key = secret_key(&key);
     let (genesis, limit) = {
         let orderer = shared.orderer();
-        (orderer.genesis().clone(), orderer.block_bytes())
+        (orderer.genesis().clone(), orderer.policy().block_bytes)
     };
     let handshake = Cups::<_, ChaCha20Poly1305>::new(
         Sake {

@@ -1,13 +1,15 @@
 //! What a sequencer must not forget of the agreement, in one sled tree of its own.
 //!
-//! The engine keeps votes and blocks in journals of its own. Here is what came of them: the last finalized block, its
-//! batches with the signatures that left, and the transactions that users were promised.
+//! The engine keeps votes and blocks in journals of its own. Here is what came of them: the last finalized block, the
+//! parts and batches with the signatures that left, and the transactions that users were promised.
 
 use commonware_cryptography::{Digested, Digestible as _, sha256};
 use trestle_rollup::{Batch, Digest};
 
 use super::block::{Anchor, Block};
-use crate::store::StoreError;
+use super::certificate::{Conflict, Part};
+use super::message::Subject;
+use crate::store::{Changes, StoreError, identified, numbered};
 
 /// The tree's name within the database.
 const TREE: &str = "sequencing";
@@ -16,14 +18,20 @@ const TREE: &str = "sequencing";
 mod kind {
     /// → the last finalized block, without its transactions.
     pub const HEAD: u8 = b'h';
+    /// `height` (8 bytes, big-endian) → an encoded part with the signatures known.
+    pub const PART: u8 = b'p';
     /// `number` (8 bytes, big-endian) → an encoded batch with the signatures known.
     pub const BATCH: u8 = b'b';
-    /// `number` → nothing: a batch without a quorum's signatures.
+    /// `number` → height of the block that cut the batch.
+    pub const CUT: u8 = b'c';
+    /// `subject` → nothing: a part or a batch without a quorum's signatures.
     pub const OPEN: u8 = b'o';
-    /// `transaction id` (32 bytes) → number of its batch.
+    /// `transaction id` (32 bytes) → height of its block.
     pub const PLACE: u8 = b'i';
-    /// `transaction id` → an encoded transaction that a user was promised, not in a batch yet.
+    /// `transaction id` → an encoded transaction that a user was promised, not in a block yet.
     pub const LIVE: u8 = b'l';
+    /// `number` → evidence that a quorum broke a promise about this batch.
+    pub const CONFLICT: u8 = b'x';
 }
 
 /// The last finalized block.
@@ -32,14 +40,25 @@ pub(crate) struct Head {
     pub height: u64,
     pub digest: sha256::Digest,
     pub anchor: Anchor,
-    /// The number of the next batch.
-    pub next: u64,
+    /// The batch that is being filled.
+    pub number: u64,
+    /// Transactions that it has.
+    pub first: u32,
+    /// Their bytes.
+    pub filled: u32,
 }
 
 impl Head {
     pub fn of(block: &Digested<Block>) -> Self {
         let (digest, block) = (block.digest(), block.inner());
-        Self { height: block.height, digest, anchor: block.anchor, next: block.next_number() }
+        let count = block.decoded().map_or(0, |transactions| transactions.len());
+        let count = u32::try_from(count).unwrap_or(u32::MAX);
+        let filled = u32::try_from(block.batch_bytes()).unwrap_or(u32::MAX);
+        let (number, first, filled) = match block.cut {
+            true => (block.number.saturating_add(1), 0, 0),
+            false => (block.number, block.first.saturating_add(count), filled),
+        };
+        Self { height: block.height, digest, anchor: block.anchor, number, first, filled }
     }
 
     fn encode(&self) -> Vec<u8> {
@@ -47,7 +66,9 @@ impl Head {
         bytes.extend(self.digest.0);
         bytes.extend(self.anchor.height.to_le_bytes());
         bytes.extend(self.anchor.hash);
-        bytes.extend(self.next.to_le_bytes());
+        bytes.extend(self.number.to_le_bytes());
+        bytes.extend(self.first.to_le_bytes());
+        bytes.extend(self.filled.to_le_bytes());
         bytes
     }
 
@@ -56,38 +77,52 @@ impl Head {
         let (digest, rest) = rest.split_first_chunk()?;
         let (anchor, rest) = rest.split_first_chunk()?;
         let (hash, rest) = rest.split_first_chunk()?;
+        let (number, rest) = rest.split_first_chunk()?;
+        let (first, filled) = rest.split_first_chunk()?;
         Some(Self {
             height: u64::from_le_bytes(*height),
             digest: sha256::Digest(*digest),
             anchor: Anchor { height: u32::from_le_bytes(*anchor), hash: *hash },
-            next: u64::from_le_bytes(rest.try_into().ok()?),
+            number: u64::from_le_bytes(*number),
+            first: u32::from_le_bytes(*first),
+            filled: u32::from_le_bytes(filled.try_into().ok()?),
         })
     }
 }
-
-/// Changes that become durable together.
-#[derive(Default)]
-pub(crate) struct Changes(sled::Batch, bool);
 
 impl Changes {
     pub fn put_head(&mut self, head: &Head) {
         self.put(vec![kind::HEAD], &head.encode());
     }
 
-    /// A batch that was just signed, and lacks other signatures.
-    pub fn put_open(&mut self, batch: &Batch) {
-        self.put(numbered(kind::BATCH, batch.number), &batch.encode());
-        self.put(numbered(kind::OPEN, batch.number), &[]);
+    pub fn put_part(&mut self, height: u64, part: &Part) {
+        self.put(numbered(kind::PART, height), &part.encode());
     }
 
-    /// A batch with its certificate.
-    pub fn put_certified(&mut self, batch: &Batch) {
+    pub fn put_batch(&mut self, batch: &Batch) {
         self.put(numbered(kind::BATCH, batch.number), &batch.encode());
-        self.remove(numbered(kind::OPEN, batch.number));
     }
 
-    pub fn put_place(&mut self, id: &Digest, number: u64) {
-        self.put(identified(kind::PLACE, id), &number.to_le_bytes());
+    pub fn put_cut(&mut self, number: u64, height: u64) {
+        self.put(numbered(kind::CUT, number), &height.to_le_bytes());
+    }
+
+    /// Notes whether something lacks signatures.
+    pub fn put_open(&mut self, subject: Subject, is_open: bool) {
+        let key = [&[kind::OPEN][..], &subject.encode()].concat();
+        match is_open {
+            true => self.put(key, &[]),
+            false => self.remove(key),
+        }
+    }
+
+    pub fn put_conflict(&mut self, number: u64, conflict: &Conflict) {
+        let value = serde_json::to_vec(conflict).expect("a conflict has only plain fields");
+        self.put(numbered(kind::CONFLICT, number), &value);
+    }
+
+    pub fn put_place(&mut self, id: &Digest, height: u64) {
+        self.put(identified(kind::PLACE, id), &height.to_le_bytes());
     }
 
     pub fn put_live(&mut self, id: &Digest, transaction: &[u8]) {
@@ -97,24 +132,6 @@ impl Changes {
     pub fn remove_live(&mut self, id: &Digest) {
         self.remove(identified(kind::LIVE, id));
     }
-
-    fn put(&mut self, key: Vec<u8>, value: &[u8]) {
-        self.0.insert(key, value);
-        self.1 = true;
-    }
-
-    fn remove(&mut self, key: Vec<u8>) {
-        self.0.remove(key);
-        self.1 = true;
-    }
-}
-
-fn numbered(kind: u8, number: u64) -> Vec<u8> {
-    [&[kind][..], &number.to_be_bytes()].concat()
-}
-
-fn identified(kind: u8, id: &Digest) -> Vec<u8> {
-    [&[kind][..], id].concat()
 }
 
 /// The store.
@@ -127,11 +144,7 @@ impl Store {
 
     /// Writes all the changes or none, and returns once they are on disk.
     pub fn commit(&self, changes: Changes) -> Result<(), StoreError> {
-        if changes.1 {
-            self.0.apply_batch(changes.0)?;
-            self.0.flush()?;
-        }
-        Ok(())
+        changes.commit(&self.0)
     }
 
     pub fn head(&self) -> Result<Option<Head>, StoreError> {
@@ -139,23 +152,51 @@ impl Store {
         bytes.map(|bytes| Head::decode(&bytes).ok_or(StoreError::Damaged("the head"))).transpose()
     }
 
+    pub fn part(&self, height: u64) -> Result<Option<Part>, StoreError> {
+        let bytes = self.0.get(numbered(kind::PART, height))?;
+        bytes.map(|bytes| Part::decode(&bytes).ok_or(StoreError::Damaged("a part"))).transpose()
+    }
+
+    /// The parts of the final blocks from this height on, in order.
+    pub fn parts_from(&self, height: u64) -> impl Iterator<Item = Result<Part, StoreError>> {
+        let range = numbered(kind::PART, height)..=numbered(kind::PART, u64::MAX);
+        self.0.range(range).map(|item| Part::decode(&item?.1).ok_or(StoreError::Damaged("a part")))
+    }
+
+    /// Height of the first block whose transactions go to this batch, which is not beyond the one being filled.
+    pub fn first_height(&self, number: u64) -> Result<u64, StoreError> {
+        let Some(before) = number.checked_sub(1) else { return Ok(0) };
+        let cut = self.0.get(numbered(kind::CUT, before))?.ok_or(StoreError::Damaged("a cut"))?;
+        let height = u64::from_le_bytes((*cut).try_into().map_err(|_| StoreError::Damaged("a cut"))?);
+        Ok(height.saturating_add(1))
+    }
+
     pub fn batch(&self, number: u64) -> Result<Option<Batch>, StoreError> {
         let bytes = self.0.get(numbered(kind::BATCH, number))?;
         bytes.map(|bytes| Batch::decode(&bytes).ok_or(StoreError::Damaged("a batch"))).transpose()
     }
 
-    /// The numbers of the batches without a certificate.
-    pub fn open_numbers(&self) -> Result<Vec<u64>, StoreError> {
-        let number = |item: sled::Result<(sled::IVec, _)>| {
+    /// What has no certificate.
+    pub fn open_subjects(&self) -> Result<Vec<Subject>, StoreError> {
+        let subject = |item: sled::Result<(sled::IVec, _)>| {
             let key = item?.0[1..].try_into().map_err(|_| StoreError::Damaged("a key"))?;
-            Ok(u64::from_be_bytes(key))
+            Subject::decode(key).ok_or(StoreError::Damaged("a key"))
         };
-        self.0.scan_prefix([kind::OPEN]).map(number).collect()
+        self.0.scan_prefix([kind::OPEN]).map(subject).collect()
     }
 
+    /// The evidence against quorums, by the batches' numbers.
+    pub fn conflicts(&self) -> Result<Vec<Conflict>, StoreError> {
+        let conflict = |item: sled::Result<(_, sled::IVec)>| {
+            serde_json::from_slice(&item?.1).map_err(|_| StoreError::Damaged("a conflict"))
+        };
+        self.0.scan_prefix([kind::CONFLICT]).map(conflict).collect()
+    }
+
+    /// Height of a transaction's block.
     pub fn place(&self, id: &Digest) -> Result<Option<u64>, StoreError> {
-        let number = |bytes: sled::IVec| (*bytes).try_into().map_err(|_| StoreError::Damaged("a place"));
-        Ok(self.0.get(identified(kind::PLACE, id))?.map(number).transpose()?.map(u64::from_le_bytes))
+        let height = |bytes: sled::IVec| (*bytes).try_into().map_err(|_| StoreError::Damaged("a place"));
+        Ok(self.0.get(identified(kind::PLACE, id))?.map(height).transpose()?.map(u64::from_le_bytes))
     }
 
     /// The transactions that users were promised.

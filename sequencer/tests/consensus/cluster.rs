@@ -18,7 +18,7 @@ use commonware_utils::channel::mpsc;
 use commonware_utils::{NZU32, NZUsize, Probability};
 use trestle_rollup::{Ledger, SignedTransaction};
 use trestle_sequencer::Policy;
-use trestle_sequencer::consensus::{self, Block, Channels, Config, Orderer, Shared, Timings};
+use trestle_sequencer::consensus::{self, Block, Channels, Config, Orderer, Promise, Shared, Subject, Timings};
 
 use crate::support::{CONFIRMATIONS, World, key, parameters};
 
@@ -70,7 +70,7 @@ impl Disk {
 pub struct Node {
     pub shared: Shared,
     handle: Handle<()>,
-    certified: mpsc::UnboundedReceiver<u64>,
+    certified: mpsc::UnboundedReceiver<Subject>,
 }
 
 pub fn network_key(index: usize) -> PrivateKey {
@@ -88,15 +88,17 @@ pub struct Cluster {
     /// One for each sequencer, and one for the second twin.
     pub disks: Vec<Disk>,
     pub fault: Fault,
-    /// What was seen final at each number, ever and anywhere honest.
-    pub contents: BTreeMap<u64, Vec<SignedTransaction>>,
+    /// Which transactions were seen final at each height, ever and anywhere honest, and in which batch.
+    pub contents: BTreeMap<u64, (u64, Vec<u8>)>,
+    /// Which were seen in each batch that was cut.
+    pub batches: BTreeMap<u64, Vec<SignedTransaction>>,
 }
 
 impl Cluster {
     pub fn new(policy: Policy, fault: Fault) -> Self {
-        let world = World::with(policy, &parameters(SEQUENCERS));
+        let world = World::new(&parameters(SEQUENCERS));
         let disks = (0..=SEQUENCERS).map(|_| Disk::new()).collect();
-        Self { world, policy, disks, fault, contents: BTreeMap::new() }
+        Self { world, policy, disks, fault, contents: BTreeMap::new(), batches: BTreeMap::new() }
     }
 
     pub fn honest(&self) -> usize {
@@ -108,14 +110,25 @@ impl Cluster {
         let mut orderer = shared.orderer();
         let keys = &self.world.ledger.parameters().sequencers;
         let instance = self.world.ledger.parameters().instance();
-        let first = self.contents.len().saturating_sub(20) as u64;
-        for number in first..orderer.next_number() {
+        let certified = |promise: Promise| promise.is_certified(&instance, keys);
+        for height in orderer.height().saturating_sub(40)..=orderer.height() {
+            let Some(part) = orderer.part(height).unwrap() else {
+                assert_eq!(self.contents.get(&height), None, "block {height} has transactions and has none");
+                continue;
+            };
+            let content = (part.number, part.transactions);
+            let first = self.contents.entry(height).or_insert_with(|| content.clone());
+            assert_eq!(*first, content, "two contents of block {height} are final");
+            let part = orderer.certified_part(height).unwrap();
+            assert!(part.is_none_or(|part| certified(Promise::Part(part))), "block {height} is badly certified");
+        }
+        for number in orderer.next_number().saturating_sub(5)..orderer.next_number() {
             let batch = orderer.batch(number).unwrap().unwrap();
-            let content = self.contents.entry(number).or_insert_with(|| batch.transactions.clone());
-            assert_eq!(*content, batch.transactions, "two contents of batch {number} are final");
-            if let Some(certified) = orderer.certified(number).unwrap() {
-                assert!(consensus::is_certified(&certified, &instance, keys), "batch {number} is badly certified");
-            }
+            let first = self.batches.entry(number).or_insert_with(|| batch.transactions.clone());
+            assert_eq!(*first, batch.transactions, "two contents of batch {number} are signed");
+            let batch = orderer.certified(number).unwrap();
+            let batch = batch.map(|batch| batch.to_certificate(&instance));
+            assert!(batch.is_none_or(|batch| certified(Promise::Batch(batch))), "batch {number} is badly certified");
         }
         let _ = orderer.account(&crate::support::account(0)).unwrap();
     }
@@ -256,9 +269,13 @@ impl Run {
     pub async fn pass(&mut self, cluster: &mut Cluster, time: Duration) {
         self.context.sleep(time).await;
         for (index, node) in self.nodes.range_mut(..cluster.honest()) {
-            while let Ok(number) = node.certified.try_recv() {
-                let batch = node.shared.orderer().certified(number).unwrap();
-                assert!(batch.is_some(), "sequencer {index} has no certificate of batch {number}");
+            while let Ok(subject) = node.certified.try_recv() {
+                let orderer = node.shared.orderer();
+                let certified = match subject {
+                    Subject::Part(height) => orderer.certified_part(height).unwrap().is_some(),
+                    Subject::Batch(number) => orderer.certified(number).unwrap().is_some(),
+                };
+                assert!(certified, "sequencer {index} has no certificate of {subject:?}");
             }
             cluster.observe(&node.shared);
         }
@@ -333,8 +350,14 @@ impl Application<Context> for Liar {
         let mut block = honest.inner().clone();
         // A clone proposes each time: the height says which lie's turn it is.
         self.lies = block.height as usize;
-        match self.lies % 6 {
+        match self.lies % 9 {
             0 => block.number += 1,
+            6 => block.first += 1,
+            7 => block.filled ^= 1,
+            8 => {
+                block.cut = true;
+                block.transactions.truncate(block.transactions.len() / 2);
+            }
             1 => block.anchor.hash[0] ^= 1,
             2 => block.anchor.height = u32::MAX,
             3 => block.transactions.extend([1; 50]),
@@ -377,9 +400,13 @@ mod spam {
                     }
                     if channel == 0 {
                         let lies = [
-                            Message::Signature { number, signature: [number as u8; 64] },
-                            Message::Ask { number: number / 3 },
-                            Message::Certificate { number: number / 2, signatures: vec![(0, [1; 64]), (9, [2; 64])] },
+                            Message::Signature { subject: Subject::Batch(number), signature: [number as u8; 64] },
+                            Message::Signature { subject: Subject::Part(number), signature: [number as u8; 64] },
+                            Message::Ask { subject: Subject::Part(number / 3) },
+                            Message::Certificate {
+                                subject: Subject::Batch(number / 2),
+                                signatures: vec![(0, [1; 64]), (9, [2; 64])],
+                            },
                             Message::Transactions(bent.clone()),
                         ];
                         for lie in lies {

@@ -5,7 +5,7 @@ mod cluster;
 mod process;
 mod simulation;
 mod sockets;
-#[allow(dead_code, reason = "shared with the tests of the single sequencer")]
-#[path = "../sequencer/support/mod.rs"]
+#[allow(dead_code, reason = "shared with the tests of posting")]
+#[path = "../posting/support/mod.rs"]
 mod support;
 mod transitions;

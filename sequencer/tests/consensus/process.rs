@@ -7,10 +7,9 @@ use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use commonware_cryptography::Signer as _;
-use trestle_rollup::{Digest, Ledger, SignedTransaction, tagged_hash};
+use trestle_rollup::{Digest, Ledger, tagged_hash};
 use trestle_sequencer::Policy;
-use trestle_sequencer::consensus::{Orderer, Running, Sockets, Timings, network_key, serve};
+use trestle_sequencer::consensus::{Orderer, Running, Sockets, Subject, Timings, network_key, serve};
 
 use crate::support::{CONFIRMATIONS, World, account, key, parameters};
 
@@ -78,7 +77,7 @@ fn a_process_of_its_own() {
     let [index, ports, directory] = variable.splitn(3, ' ').collect::<Vec<_>>()[..] else { panic!("{variable}") };
     let index: usize = index.parse().unwrap();
     let policy = Policy { account_limit: 100_000, ..Policy::default() };
-    let mut world = World::with(policy, &parameters(4));
+    let mut world = World::new(&parameters(4));
     let mints: Vec<_> = (0..USERS).map(|user| world.mint(user)).collect();
     world.mine(mints);
     (0..4).for_each(|_| world.mine(Vec::new()));
@@ -90,11 +89,11 @@ fn a_process_of_its_own() {
     let orderer = Orderer::open(&db, key("sequencer", index), ledger, CONFIRMATIONS, policy).unwrap();
     let member = |(index, port): (usize, &str)| {
         let address = SocketAddr::from(([127, 0, 0, 1], port.parse().unwrap()));
-        (network_key(&key("sequencer", index)).public_key(), address)
+        (network_key(&key("sequencer", index)), address)
     };
     let members: Vec<_> = ports.split(',').enumerate().map(member).collect();
     let sockets = Sockets {
-        key: network_key(&key("sequencer", index)),
+        key: key("sequencer", index),
         listen: members[index].1,
         members,
         directory: Path::new(directory).join("engine"),
@@ -121,14 +120,15 @@ fn obey(world: &World, running: &mut Running, command: &str) -> String {
         }
         "state" => {
             let orderer = running.shared.orderer();
-            let (mut contents, mut certified) = (Vec::new(), 0);
-            for number in 0..orderer.next_number() {
-                certified += usize::from(orderer.certified(number).unwrap().is_some());
-                let batch = orderer.batch(number).unwrap().unwrap();
-                contents.extend(batch.transactions.iter().flat_map(SignedTransaction::encode));
+            let (mut contents, mut parts, mut certified) = (Vec::new(), 0, 0);
+            for height in 0..=orderer.height() {
+                let Some(part) = orderer.part(height).unwrap() else { continue };
+                parts += 1;
+                certified += usize::from(orderer.certified_part(height).unwrap().is_some());
+                contents.extend(part.transactions);
             }
             let digest = tagged_hash("contents", &[&contents]);
-            format!("{} {certified} {:02x?}", orderer.next_number(), digest).replace(", ", "")
+            format!("{parts} {certified} {:02x?}", digest).replace(", ", "")
         }
         "balance" => {
             let state = running.shared.orderer().account(&account(number(1))).unwrap();
@@ -168,11 +168,12 @@ fn load(world: &World, running: &mut Running, users: std::ops::Range<usize>, rat
             }
             next = due;
         }
-        while let Ok(number) = running.certified.try_recv() {
-            let batch = running.shared.orderer().certified(number).unwrap().unwrap();
+        while let Ok(subject) = running.certified.try_recv() {
+            let Subject::Part(height) = subject else { continue };
+            let part = running.shared.orderer().certified_part(height).unwrap().unwrap();
             last = Instant::now();
-            for signed in &batch.transactions {
-                if let Some(since) = sent.remove(&world.id(signed)) {
+            for signed in part.decoded() {
+                if let Some(since) = sent.remove(&world.id(&signed)) {
                     latencies.push(since.elapsed().as_millis());
                 }
             }

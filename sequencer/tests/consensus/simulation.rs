@@ -7,9 +7,9 @@ use commonware_runtime::deterministic;
 use commonware_utils::probability;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
-use trestle_rollup::{Account, Digest, SignedTransaction};
+use trestle_rollup::{Account, Digest, Event, SignedTransaction};
 use trestle_sequencer::Policy;
-use trestle_sequencer::consensus::Fate;
+use trestle_sequencer::consensus::{Fate, Part};
 
 use crate::cluster::{Cluster, Fault, Node, Run, SEQUENCERS, open_disk};
 use crate::support::account;
@@ -34,7 +34,8 @@ impl Simulation {
         let faults = [Fault::None, Fault::Silent, Fault::Twins, Fault::Spam, Fault::Invalid];
         let fault = faults[seed as usize % faults.len()];
         let batch_bytes = rng.gen_range(500..5_000);
-        let mut cluster = Cluster::new(Policy { batch_bytes, ..Policy::default() }, fault);
+        let block_bytes = rng.gen_range(500..=batch_bytes);
+        let mut cluster = Cluster::new(Policy { batch_bytes, block_bytes, ..Policy::default() }, fault);
         let mints: Vec<_> = (0..USERS).map(|user| cluster.world.mint(user)).collect();
         cluster.world.mine(mints);
         (0..4).for_each(|_| cluster.world.mine(Vec::new()));
@@ -84,9 +85,10 @@ impl Simulation {
             }
             73..83 => self.heal(run).await,
             83..91 => {
-                // A block, which some see later than others.
+                // Blocks, which some see later than others.
                 let mint = self.cluster.world.mint(self.amounts as usize % USERS);
                 self.cluster.world.mine(vec![mint]);
+                self.post(run);
             }
             _ => {
                 let index = self.rng.gen_range(0..self.cluster.disks.len());
@@ -95,6 +97,18 @@ impl Simulation {
         }
         let time = Duration::from_millis(self.rng.gen_range(20..1_500));
         run.pass(&mut self.cluster, time).await;
+    }
+
+    /// A block with the next batch, if any honest sequencer has its certificate.
+    fn post(&mut self, run: &Run) {
+        let next = self.cluster.world.ledger.state_at_tip().meta().unwrap().batches;
+        let mut honest = run.nodes.range(..self.cluster.honest()).map(|(_, node)| node.shared.orderer());
+        let Some(batch) = honest.find_map(|orderer| orderer.certified(next).unwrap()) else { return };
+        let (commit, reveal) = {
+            let payload = self.cluster.world.payload(&batch);
+            self.cluster.world.posting(payload)
+        };
+        self.cluster.world.mine(vec![commit, reveal]);
     }
 
     async fn heal(&self, run: &Run) {
@@ -146,6 +160,8 @@ impl Simulation {
         let (mut waited, step) = (Duration::ZERO, Duration::from_millis(500));
         while !done(self, run) {
             run.pass(&mut self.cluster, step).await;
+            self.post(run);
+            self.cluster.disks.iter().for_each(|disk| disk.follow(&self.cluster.world, usize::MAX));
             waited += step;
             assert!(waited < PATIENCE, "seed {}: it does not go on: {}", self.seed, self.describe(run));
         }
@@ -157,31 +173,38 @@ impl Simulation {
 
     fn is_settled(&self, run: &Run) -> bool {
         let honest = || run.nodes.range(..self.cluster.honest()).map(|(_, node)| node.shared.orderer());
-        let count = self.cluster.contents.len() as u64;
+        let last = self.cluster.contents.keys().last().copied().unwrap_or_default();
+        let count = self.cluster.batches.len() as u64;
         self.lost().is_none()
             && honest().all(|orderer| {
-                orderer.next_number() == count && (0..count).all(|number| orderer.certified(number).unwrap().is_some())
+                let has_part = |height: &u64| orderer.certified_part(*height).unwrap().is_some();
+                let has_batch = |number: &u64| orderer.certified(*number).unwrap().is_some();
+                let is_there = orderer.height() >= last && orderer.next_number() == count;
+                is_there && self.cluster.contents.keys().all(has_part) && self.cluster.batches.keys().all(has_batch)
             })
     }
 
     fn describe(&self, run: &Run) -> String {
         let describe = |(index, node): (&usize, &Node)| {
             let orderer = node.shared.orderer();
-            let open = (0..orderer.next_number()).filter(|number| orderer.certified(*number).unwrap().is_none());
-            let (height, next, work) = (orderer.height(), orderer.next_number(), orderer.has_work());
-            format!("{index}: height {height}, batches {next}, {} open, waiting {work}", open.count())
+            let open = (0..=orderer.height()).filter(|height| {
+                orderer.part(*height).unwrap().is_some() && orderer.certified_part(*height).unwrap().is_none()
+            });
+            let (height, next, waiting) = (orderer.height(), orderer.next_number(), orderer.waiting());
+            format!("{index}: height {height}, batches {next}, {} parts open, {waiting} waiting", open.count())
         };
         let nodes: Vec<_> = run.nodes.iter().map(describe).collect();
-        format!("{:?}, {} batches; {}", self.cluster.fault, self.cluster.contents.len(), nodes.join("; "))
+        format!("{:?}, {} batches; {}", self.cluster.fault, self.cluster.batches.len(), nodes.join("; "))
     }
 
-    /// Which transaction is final for each nonce of each account, and in which batch.
+    /// Which transaction is final for each nonce of each account, and in which block.
     fn places(&self) -> BTreeMap<(Account, u64), (Digest, u64)> {
         let mut places = BTreeMap::new();
-        for (number, content) in &self.cluster.contents {
-            for signed in content {
+        for (height, (number, content)) in &self.cluster.contents {
+            let (number, transactions, certificate) = (*number, content.clone(), Vec::new());
+            for signed in (Part { number, first: 0, transactions, certificate }).decoded() {
                 let turn = (signed.transaction.from(), signed.transaction.nonce());
-                let first = places.insert(turn, (self.cluster.world.id(signed), *number));
+                let first = places.insert(turn, (self.cluster.world.id(&signed), *height));
                 assert_eq!(first, None, "seed {}: nonce {} is used twice", self.seed, turn.1);
             }
         }
@@ -203,15 +226,29 @@ impl Simulation {
         let mut found = 0;
         for disk in self.cluster.disks.iter().take(self.cluster.honest()) {
             let orderer = open_disk(&self.cluster, disk);
-            for (id, number) in places.values() {
-                assert_eq!(orderer.fate(id).unwrap(), Some(Fate::Final { number: *number }), "seed {}", self.seed);
+            for (id, height) in places.values() {
+                assert_eq!(orderer.fate(id).unwrap(), Some(Fate::Final { height: *height }), "seed {}", self.seed);
             }
             found = self.accepted.keys().filter(|id| places.values().any(|(winner, _)| winner == *id)).count();
         }
-        let height = self.cluster.contents.len();
+        for (number, content) in &self.cluster.batches {
+            let parts = self.cluster.contents.values().filter(|(of, _)| of == number);
+            let parts: Vec<u8> = parts.flat_map(|(_, part)| part.iter().copied()).collect();
+            let content: Vec<u8> = content.iter().flat_map(SignedTransaction::encode).collect();
+            assert_eq!(content, parts, "seed {}: batch {number} is what its parts promised", self.seed);
+        }
+        let ledger = &self.cluster.world.ledger;
+        for event in (101..=ledger.tip().0).flat_map(|height| ledger.events(height).unwrap()) {
+            if let Event::Batch { number, skipped, .. } = event {
+                assert_eq!(skipped, 0, "seed {}: batch {number} is executed whole", self.seed);
+            }
+        }
         println!(
-            "seed {}: {:?}, {height} batches, {found} accepted transactions in them",
-            self.seed, self.cluster.fault
+            "seed {}: {:?}, {} blocks with transactions, {} batches, {found} accepted transactions in them",
+            self.seed,
+            self.cluster.fault,
+            self.cluster.contents.len(),
+            self.cluster.batches.len()
         );
         assert!(found > 3, "seed {}: too little happened", self.seed);
     }

@@ -3,7 +3,7 @@
 use bitcoin::Amount;
 use commonware_cryptography::{Digested, Digestible as _};
 use trestle_rollup::{Batch, Refusal, SignedTransaction, schnorr};
-use trestle_sequencer::consensus::{Block, Duty, Error, Fate, Message, Orderer, Verdict};
+use trestle_sequencer::consensus::{Block, Duty, Error, Fate, Message, Orderer, Part, Promise, Subject, Verdict};
 use trestle_sequencer::{Policy, Rejection};
 
 use crate::support::{CONFIRMATIONS, World, key, parameters};
@@ -16,7 +16,7 @@ struct Bench {
 }
 
 fn policy() -> Policy {
-    Policy { batch_bytes: 700, account_limit: 3, ..Policy::default() }
+    Policy { block_bytes: 700, batch_bytes: 1_000, account_limit: 3, ..Policy::default() }
 }
 
 fn open(world: &World, db: &sled::Db, index: usize) -> Orderer {
@@ -25,7 +25,7 @@ fn open(world: &World, db: &sled::Db, index: usize) -> Orderer {
 
 /// User 0 has 1,000,000 sat after the last final block, which is empty.
 fn bench() -> Bench {
-    let mut world = World::with(policy(), &parameters(4));
+    let mut world = World::new(&parameters(4));
     let mint = world.mint(0);
     world.mine(vec![mint]);
     (0..4).for_each(|_| world.mine(Vec::new()));
@@ -57,11 +57,11 @@ impl Bench {
     /// A block after the head, at the deepest anchor, with these transactions.
     fn block(&mut self, transactions: &[SignedTransaction]) -> Block {
         let empty = self.orderer.propose(&self.chain()).unwrap().unwrap();
-        Block { transactions: encoded(transactions), ..empty.inner().clone() }
+        Block { transactions: encoded(transactions), cut: false, ..empty.inner().clone() }
     }
 
-    fn signature(&self, index: usize, batch: &Batch) -> [u8; 64] {
-        schnorr::sign(&batch.digest(&self.world.ledger.parameters().instance()), &key("sequencer", index))
+    fn instance(&self) -> [u8; 32] {
+        self.world.ledger.parameters().instance()
     }
 }
 
@@ -75,7 +75,7 @@ fn a_block_is_judged_by_its_place_its_anchor_and_its_transactions() {
     let many: Vec<_> = (0..6).map(|nonce| transfer(5, nonce)).collect();
     let tip = bench.world.ledger.tip().0;
     type Change<'a> = &'a dyn Fn(&mut Block);
-    let rows: [(&str, &[SignedTransaction], Change, Verdict); 14] = [
+    let rows: [(&str, &[SignedTransaction], Change, Verdict); 18] = [
         ("empty", &[], &|_| (), Verdict::Valid),
         ("good", &[good, next], &|_| (), Verdict::Valid),
         ("wrong order", &[next, good], &|_| (), Verdict::Invalid),
@@ -85,6 +85,10 @@ fn a_block_is_judged_by_its_place_its_anchor_and_its_transactions() {
         ("too large", &many, &|_| (), Verdict::Invalid),
         ("not transactions", &[good], &|block| block.transactions.push(7), Verdict::Invalid),
         ("number skipped", &[good], &|block| block.number += 1, Verdict::Invalid),
+        ("transactions of the batch forgotten", &[good], &|block| block.first += 1, Verdict::Invalid),
+        ("bytes of the batch forgotten", &[good], &|block| block.filled += 1, Verdict::Invalid),
+        ("a batch", &[good], &|block| block.cut = true, Verdict::Valid),
+        ("a batch of nothing", &[], &|block| block.cut = true, Verdict::Invalid),
         ("height skipped", &[good], &|block| block.height += 1, Verdict::Invalid),
         ("other parent", &[good], &|block| block.parent.0[0] ^= 1, Verdict::Invalid),
         ("anchor nobody knows", &[good], &|block| block.anchor.hash[0] ^= 1, Verdict::Unknown),
@@ -174,59 +178,133 @@ fn accounts_take_turns() {
 }
 
 #[test]
-fn a_final_batch_is_signed_once_and_certified_by_a_quorum() {
+fn what_is_final_is_signed_once_and_certified_by_a_quorum() {
     let mut bench = bench();
     let transfer = bench.world.transfer(0, 1, 5, 20, 0);
     bench.submit(&transfer).unwrap();
     let chain = bench.chain();
     let block = bench.orderer.propose(&chain).unwrap().unwrap();
-    let batch = block.inner().batch().unwrap();
-    let say = |index: usize| Message::Signature { number: 0, signature: bench.signature(index, &batch) };
-    let (own, second, third) = (say(0), say(1), say(3));
+    assert!(block.inner().cut, "nothing is on its way to Bitcoin");
+    let height = block.inner().height;
+    let transactions = block.inner().transactions.clone();
+    let part = Part { number: 0, first: 0, transactions, certificate: Vec::new() };
+    let batch = Batch::new(0, &[transfer]);
+    let instance = bench.instance();
+    let subjects = [(Subject::Part(height), part.digest(&instance)), (Subject::Batch(0), batch.digest(&instance))];
+    for (subject, digest) in subjects {
+        let signature = |index: usize| schnorr::sign(&digest, &key("sequencer", index));
+        let say = |index: usize| Message::Signature { subject, signature: signature(index) };
+        let told = |message: &Message| Duty::Tell { to: None, message: message.clone() };
+        let has_certificate = |orderer: &Orderer| match subject {
+            Subject::Part(height) => orderer.certified_part(height).unwrap().map(|part| part.certificate),
+            Subject::Batch(number) => orderer.certified(number).unwrap().map(|batch| batch.certificate),
+        };
+        let db = sled::Config::new().temporary(true).open().unwrap();
+        let mut orderer = open(&bench.world, &db, 0);
+        orderer.finalized(&bench.head).unwrap();
+        // One that comes early waits; a bad one and one in another's name count for nothing.
+        assert_eq!(orderer.hear(1, say(1)).unwrap(), []);
+        assert!(orderer.finalized(&block).unwrap().contains(&told(&say(0))));
+        assert_eq!(orderer.finalized(&block).unwrap(), [], "nothing is signed again");
+        assert_eq!(orderer.hear(2, say(3)).unwrap(), []);
+        assert_eq!(has_certificate(&orderer), None);
+        assert_eq!(orderer.fate(&bench.world.id(&transfer)).unwrap(), Some(Fate::Final { height }));
 
-    // One that comes early waits; a bad one and one in another's name count for nothing.
-    assert_eq!(bench.orderer.hear(1, second.clone()).unwrap(), []);
-    let told = Duty::Tell { to: None, message: own.clone() };
-    assert_eq!(bench.orderer.finalized(&block).unwrap(), std::slice::from_ref(&told));
-    assert_eq!(bench.orderer.finalized(&block).unwrap(), [], "nothing is signed again");
-    assert_eq!(bench.orderer.hear(2, third.clone()).unwrap(), []);
-    assert_eq!(bench.orderer.certified(0).unwrap(), None);
-    assert_eq!(bench.orderer.fate(&bench.world.id(&transfer)).unwrap(), Some(Fate::Final { number: 0 }));
+        // It asks for what it lacks, from the second tick on, and after a restart.
+        drop(orderer);
+        orderer = open(&bench.world, &db, 0);
+        assert_eq!(orderer.tick(), []);
+        let again = orderer.tick();
+        assert!(again.contains(&told(&say(0))) && again.contains(&told(&Message::Ask { subject })));
+        let answer = orderer.hear(2, Message::Ask { subject }).unwrap();
+        assert_eq!(answer, [Duty::Tell { to: Some(2), message: say(0) }]);
 
-    // It asks for what it lacks, from the second tick on, and after a restart.
-    bench.orderer = open(&bench.world, &bench.world.db, 0);
-    assert_eq!(bench.orderer.tick(), []);
-    let ask = Duty::Tell { to: None, message: Message::Ask { number: 0 } };
-    assert_eq!(bench.orderer.tick(), [told, ask]);
-    let answer = bench.orderer.hear(2, Message::Ask { number: 0 }).unwrap();
-    assert_eq!(answer, [Duty::Tell { to: Some(2), message: own }]);
+        assert_eq!(orderer.hear(3, say(3)).unwrap(), [Duty::Certified(subject)]);
+        let signatures = has_certificate(&orderer).unwrap();
+        assert_eq!(signatures.iter().map(|(index, _)| *index).collect::<Vec<_>>(), [0, 1, 3]);
+        let message = Message::Certificate { subject, signatures };
+        let answer = orderer.hear(2, Message::Ask { subject }).unwrap();
+        assert_eq!(answer, [Duty::Tell { to: Some(2), message: message.clone() }]);
 
-    assert_eq!(bench.orderer.hear(3, third).unwrap(), [Duty::Certified { number: 0 }]);
-    let certified = bench.orderer.certified(0).unwrap().unwrap();
-    assert_eq!(certified.certificate.iter().map(|(index, _)| *index).collect::<Vec<_>>(), [0, 1, 3]);
-    assert_eq!(bench.orderer.tick(), []);
-    let answer = bench.orderer.hear(2, Message::Ask { number: 0 }).unwrap();
-    let message = Message::Certificate { number: 0, signatures: certified.certificate.clone() };
-    assert_eq!(answer, [Duty::Tell { to: Some(2), message: message.clone() }]);
+        // Another sequencer, which missed all of it, needs nothing but the block and the answer.
+        let db = sled::Config::new().temporary(true).open().unwrap();
+        let mut other = open(&bench.world, &db, 2);
+        other.finalized(&bench.head).unwrap();
+        other.finalized(&block).unwrap();
+        assert_eq!(other.hear(0, message).unwrap(), [Duty::Certified(subject)]);
 
-    // Another sequencer, which missed all of it, needs nothing but the block and the answer.
-    let db = sled::Config::new().temporary(true).open().unwrap();
-    let mut other = open(&bench.world, &db, 2);
-    other.finalized(&bench.head).unwrap();
-    other.finalized(&block).unwrap();
-    assert_eq!(other.hear(0, message).unwrap(), [Duty::Certified { number: 0 }]);
-
-    // Bitcoin shows another batch with this number and a certificate: that is evidence.
-    let instance = bench.world.ledger.parameters().instance();
-    let mut rival = Batch::new(0, &[bench.world.transfer(0, 2, 6, 20, 0)]);
-    assert_eq!(bench.orderer.conflict(&rival.to_certificate(&instance)).unwrap(), None);
-    for index in 1..4 {
-        rival.certify(index as u8, bench.signature(index, &rival));
+        // Bitcoin shows another batch with this number and a certificate: that is evidence, and stays.
+        let transfer = bench.world.transfer(0, 2, 6, 20, 0);
+        let rival = |signers| bench.world.certified(0, &[transfer], signers).to_certificate(&instance);
+        assert_eq!(orderer.compare(&rival(&[1, 2])).unwrap(), None);
+        let conflict = orderer.compare(&rival(&[1, 2, 3])).unwrap().unwrap();
+        let parameters = bench.world.ledger.parameters();
+        assert!(conflict.verify(&parameters.instance(), &parameters.sequencers));
+        assert_eq!(matches!(conflict.one, Promise::Part(_)), matches!(subject, Subject::Part(_)));
+        assert_eq!(conflict.culprits().collect::<Vec<_>>(), [1, 3]);
+        assert_eq!(orderer.conflicts().unwrap(), [conflict]);
     }
-    let conflict = bench.orderer.conflict(&rival.to_certificate(&instance)).unwrap().unwrap();
-    let parameters = bench.world.ledger.parameters();
-    assert!(conflict.verify(&parameters.instance(), &parameters.sequencers));
-    assert_eq!(conflict.culprits().collect::<Vec<_>>(), [1, 3]);
+}
+
+#[test]
+fn a_batch_is_cut_when_bitcoin_is_free_or_it_is_full_and_has_all_in_order() {
+    let mut bench = bench();
+    let mut chain = bench.chain();
+    let mut finalize = |bench: &mut Bench, transactions: std::ops::Range<u64>| {
+        for nonce in transactions {
+            bench.submit(&bench.world.transfer(0, 1, 5, 20, nonce)).unwrap();
+        }
+        let block = bench.orderer.propose(&chain).unwrap().unwrap();
+        bench.orderer.finalized(&block).unwrap();
+        let Block { number, first, cut, .. } = *block.inner();
+        let count = block.inner().decoded().unwrap().len();
+        chain = vec![block];
+        (number, first, count, cut)
+    };
+    assert_eq!(finalize(&mut bench, 0..0), (0, 0, 0, false), "nothing to cut");
+    assert_eq!(finalize(&mut bench, 0..1), (0, 0, 1, true), "Bitcoin is free");
+    assert_eq!(finalize(&mut bench, 1..4), (1, 0, 3, false), "batch 0 is not executed");
+    assert_eq!(finalize(&mut bench, 4..6), (1, 3, 2, false));
+    assert_eq!(finalize(&mut bench, 6..8), (1, 5, 1, true), "no more fit");
+    assert_eq!(finalize(&mut bench, 8..8), (2, 0, 1, false), "what did not fit");
+
+    let batch = bench.world.certified(0, &[bench.world.transfer(0, 1, 5, 20, 0)], &[0, 1, 2]);
+    assert_eq!(bench.orderer.batch(0).unwrap().unwrap().transactions, batch.transactions);
+    let (commit, reveal) = {
+        let payload = bench.world.payload(&batch);
+        bench.world.posting(payload)
+    };
+    bench.world.mine(vec![commit, reveal]);
+    assert_eq!(finalize(&mut bench, 8..9), (2, 1, 1, false), "batch 1 is not executed");
+    let transfers: Vec<_> = (1..7).map(|nonce| bench.world.transfer(0, 1, 5, 20, nonce)).collect();
+    let batch = bench.world.certified(1, &transfers, &[0, 1, 2]);
+    assert_eq!(bench.orderer.batch(1).unwrap().unwrap().transactions, batch.transactions);
+    let (commit, reveal) = {
+        let payload = bench.world.payload(&batch);
+        bench.world.posting(payload)
+    };
+    bench.world.mine(vec![commit, reveal]);
+    assert_eq!(finalize(&mut bench, 9..9), (2, 2, 0, true), "Bitcoin is free again: even an empty block cuts");
+    assert_eq!(bench.orderer.batch(2).unwrap().unwrap().transactions.len(), 2);
+}
+
+#[test]
+fn what_a_forced_transaction_passed_waits_no_longer() {
+    let mut bench = bench();
+    let (waiting, forced) = (bench.world.transfer(0, 1, 5, 20, 0), bench.world.transfer(0, 1, 6, 20, 0));
+    bench.submit(&waiting).unwrap();
+    let (commit, reveal) = bench.world.forced(&forced);
+    bench.world.mine(vec![commit, reveal]);
+    (0..4).for_each(|_| bench.world.mine(Vec::new()));
+    let mut chain = bench.chain();
+    for _ in 0..2 {
+        let block = bench.orderer.propose(&chain).unwrap().unwrap();
+        assert!(block.inner().transactions.is_empty());
+        bench.orderer.finalized(&block).unwrap();
+        chain = vec![block];
+    }
+    assert_eq!(bench.orderer.waiting(), 0);
+    assert_eq!(open(&bench.world, &bench.world.db, 0).waiting(), 0);
 }
 
 #[test]
@@ -236,12 +314,12 @@ fn a_fork_is_refused_and_leaves_nothing_behind() {
     let (first, rival) = (digested(bench.block(&[one])), digested(bench.block(&[other])));
     bench.orderer.finalized(&first).unwrap();
     assert!(matches!(bench.orderer.finalized(&rival), Err(Error::Fork { height: 2 })));
-    let ahead = digested(Block { parent: rival.digest(), height: 3, number: 1, ..bench.block_like(&first) });
+    let ahead = digested(Block { parent: rival.digest(), height: 3, first: 1, ..bench.block_like(&first) });
     assert!(matches!(bench.orderer.finalized(&ahead), Err(Error::Fork { height: 3 })));
     for orderer in [&bench.orderer, &open(&bench.world, &bench.world.db, 0)] {
-        assert_eq!(orderer.batch(0).unwrap().unwrap().transactions, [one]);
+        assert_eq!(orderer.part(2).unwrap().unwrap().transactions, one.encode());
         assert_eq!(orderer.fate(&bench.world.id(&other)).unwrap(), None);
-        assert_eq!((orderer.height(), orderer.next_number()), (2, 1));
+        assert_eq!((orderer.height(), orderer.next_number(), orderer.count()), (2, 0, 1));
     }
 }
 

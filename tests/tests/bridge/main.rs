@@ -7,3 +7,4 @@ mod deposits;
 mod fees;
 mod fronting;
 mod life;
+mod sequencers;

@@ -202,14 +202,15 @@ impl Play {
             let world = play.seen().world();
             let confirmations = u32::from(world.runtime.bridge().parameters.confirmations);
             let ledger = world.runtime.ledger();
-            let state = ledger.state(ledger.tip().0 - confirmations).unwrap();
+            // The sequencers look a block deeper, so that all of them know that block.
+            let state = ledger.state(ledger.tip().0 - confirmations - 1).unwrap();
             (state.account(&Account::from(key)).unwrap().balance == sat).then_some(())
         });
     }
 
     /// The least fee that the sequencer takes, in satoshi.
     pub fn fee(&self) -> u64 {
-        self.seen().world().runtime.sequencer.fee_floor().to_sat()
+        self.seen().world().sequencers.fee_floor().to_sat()
     }
 
     /// The withdrawal to the destination that a command answered with.
@@ -301,10 +302,10 @@ impl Play {
     /// All that has to hold once nothing is under way: everyone agrees, with each other and with a ledger that begins with nothing, the
     /// vaults hold what is owed, nobody lost anything, no claim was found false, and every payment was the only one.
     pub fn settled(&self, withdrawals: &[&Value]) {
-        let world = self.seen().world();
-        checks::everyone_agrees(&world.runtime).unwrap();
+        let mut world = self.seen().world();
+        checks::everyone_agrees(&mut world).unwrap();
         let again = TempDir::with_prefix("trestle-again-").unwrap();
-        checks::rederives(&world.runtime, again.path()).unwrap();
+        checks::rederives(&mut world, again.path()).unwrap();
         checks::vaults_cover_supply(&world.runtime).unwrap();
         checks::claims_were_judged_true(&world.runtime).unwrap();
         for operator in &world.runtime.operators {
@@ -319,8 +320,8 @@ impl Play {
 
     /// The same where nobody has withdrawn.
     pub fn settled_deposits(&self) {
-        let world = self.seen().world();
-        checks::everyone_agrees(&world.runtime).unwrap();
+        let mut world = self.seen().world();
+        checks::everyone_agrees(&mut world).unwrap();
         checks::vaults_cover_supply(&world.runtime).unwrap();
     }
 }

@@ -1,6 +1,4 @@
-//! A bridge with known keys, a chain that can be reorganized, and hands that do a sequencer's duties.
-
-use std::collections::BTreeMap;
+//! A bridge with known keys, and a chain that can be reorganized.
 
 use bitcoin::absolute::LockTime;
 use bitcoin::block::{Header, Version};
@@ -11,14 +9,11 @@ use bitcoin::{
     Amount, Block, BlockHash, CompactTarget, OutPoint, ScriptBuf, Sequence, Transaction, TxIn, TxMerkleNode, TxOut,
     Txid, Witness, transaction,
 };
-use trestle_rollup::compact::Posted;
 use trestle_rollup::envelope::Kind;
 use trestle_rollup::tag::mint_message;
 use trestle_rollup::{
-    Account, Batch, Certificate, Destination, Digest, Envelope, Ledger, Parameters, SignedTransaction, Tag, schnorr,
-    tagged_hash,
+    Account, Batch, Destination, Digest, Envelope, Ledger, Parameters, SignedTransaction, Tag, schnorr, tagged_hash,
 };
-use trestle_sequencer::{Duty, Event, Policy, Sequencer};
 
 pub const CONFIRMATIONS: u32 = 3;
 
@@ -55,88 +50,26 @@ pub fn parameters(sequencers: usize) -> Parameters {
     }
 }
 
-/// The world around one sequencer.
+/// Bitcoin, and the Layer 2 that follows from it.
 pub struct World {
     pub db: sled::Db,
     pub ledger: Ledger,
-    pub sequencer: Sequencer,
-    pub policy: Policy,
     /// Transactions of each block above the genesis.
     pub blocks: Vec<Vec<Transaction>>,
     /// The same blocks as Bitcoin serializes them.
     pub raw: Vec<Vec<u8>>,
     /// What waits for a block.
     pub pool: Vec<Transaction>,
-    /// The last payload that was to be posted, by number.
-    pub payloads: BTreeMap<u64, Vec<u8>>,
-    /// What every payload of a number says was certified, however it names the accounts.
-    contents: BTreeMap<u64, Certificate>,
     coins: u32,
     branch: u32,
 }
 
 impl World {
-    pub fn new(policy: Policy) -> Self {
-        Self::with(policy, &parameters(1))
-    }
-
-    /// A world with other parameters, in which sequencer 0 is one of several.
-    pub fn with(policy: Policy, parameters: &Parameters) -> Self {
+    pub fn new(parameters: &Parameters) -> Self {
         let db = sled::Config::new().temporary(true).open().unwrap();
         let ledger = Ledger::open(&db, parameters).unwrap();
-        let sequencer = open(&db, &ledger, policy);
-        let (blocks, raw, pool, payloads) = (Vec::new(), Vec::new(), Vec::new(), BTreeMap::new());
-        Self {
-            db,
-            ledger,
-            sequencer,
-            policy,
-            blocks,
-            raw,
-            pool,
-            payloads,
-            contents: BTreeMap::new(),
-            coins: 0,
-            branch: 0,
-        }
-    }
-
-    /// Stops the sequencer and starts it again.
-    pub fn restart(&mut self) {
-        self.sequencer = open(&self.db, &self.ledger, self.policy);
-    }
-
-    pub fn process(&mut self, event: Event) -> Vec<Duty> {
-        let duties = self.sequencer.process(event, &self.ledger).unwrap();
-        for duty in &duties {
-            if let Duty::Post { number, payload } = duty {
-                let (posted, tip) = (Posted::decode(payload).unwrap(), self.ledger.state_at_tip());
-                let opened = posted.open(&self.ledger.parameters().instance(), |index| tip.account_at(index));
-                let content = posted.to_certificate(&opened.unwrap().unwrap());
-                let first = self.contents.entry(*number).or_insert_with(|| content.clone());
-                assert_eq!(*first, content, "two contents were certified for batch {number}");
-                self.payloads.insert(*number, payload.clone());
-            }
-        }
-        duties
-    }
-
-    /// Does what a caller does about `duties`, until nothing new comes of it.
-    pub fn carry_out(&mut self, duties: Vec<Duty>) {
-        for duty in duties {
-            match duty {
-                Duty::Post { number, payload } => {
-                    let (commit, reveal) = self.posting(payload);
-                    let duties = self.process(Event::Funded { number, commit, reveal });
-                    self.carry_out(duties);
-                }
-                Duty::Broadcast { commit, reveal, .. } => {
-                    self.broadcast(commit);
-                    self.broadcast(reveal);
-                }
-                Duty::Accept { .. } | Duty::Reject { .. } | Duty::Bump { .. } => {}
-            }
-        }
+        let (blocks, raw, pool) = (Vec::new(), Vec::new(), Vec::new());
+        Self { db, ledger, blocks, raw, pool, coins: 0, branch: 0 }
     }
 
     pub fn broadcast(&mut self, transaction: Transaction) {
@@ -144,11 +77,6 @@ impl World {
         if !self.pool.iter().any(known) && !self.blocks.iter().flatten().any(known) {
             self.pool.push(transaction);
         }
-    }
-
-    /// A tip that nobody carries out.
-    pub fn tip(&mut self) -> Vec<Duty> {
-        self.process(Event::Tip)
     }
 
     /// The next block, with these transactions.
@@ -205,21 +133,27 @@ impl World {
         (commit, reveal)
     }
 
+    /// How a batch goes to Bitcoin, with all accounts by their keys.
+    pub fn payload(&self, batch: &Batch) -> Vec<u8> {
+        batch.compact(&self.ledger.parameters().instance(), |_| Ok::<_, std::convert::Infallible>(None)).unwrap()
+    }
+
     pub fn posting(&mut self, payload: Vec<u8>) -> (Transaction, Transaction) {
         self.envelope(Kind::Batch, payload)
     }
 
-    pub fn forced(&mut self, transaction: &SignedTransaction) -> Transaction {
-        self.envelope(Kind::Forced, transaction.encode()).1
+    pub fn forced(&mut self, transaction: &SignedTransaction) -> (Transaction, Transaction) {
+        self.envelope(Kind::Forced, transaction.encode())
     }
 
-    /// A batch by the sequencer's key that the sequencer does not know of.
-    pub fn rival(&mut self, number: u64, transactions: &[SignedTransaction]) -> Transaction {
+    /// A batch that these sequencers certified.
+    pub fn certified(&self, number: u64, transactions: &[SignedTransaction], signers: &[u8]) -> Batch {
         let mut batch = Batch::new(number, transactions);
         let digest = batch.digest(&self.ledger.parameters().instance());
-        batch.certify(0, schnorr::sign(&digest, &key("sequencer", 0)));
-        let payload = batch.compact(&self.ledger.parameters().instance(), |_| Ok::<_, ()>(None)).unwrap();
-        self.posting(payload).1
+        for index in signers {
+            batch.certify(*index, schnorr::sign(&digest, &key("sequencer", usize::from(*index))));
+        }
+        batch
     }
 
     pub fn transfer(&self, from: usize, to: usize, amount: u64, fee: u64, nonce: u64) -> SignedTransaction {
@@ -238,10 +172,6 @@ impl World {
     pub fn id(&self, transaction: &SignedTransaction) -> Digest {
         transaction.transaction.sighash(&self.ledger.parameters().instance())
     }
-}
-
-fn open(db: &sled::Db, ledger: &Ledger, policy: Policy) -> Sequencer {
-    Sequencer::open(db, key("sequencer", 0), ledger, CONFIRMATIONS, policy).unwrap()
 }
 
 fn spend(input: OutPoint, witness: Witness, outputs: Vec<(u64, ScriptBuf)>) -> Transaction {

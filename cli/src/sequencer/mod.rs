@@ -1,0 +1,192 @@
+//! One sequencer of the set, as a process of its own: `trestle sequencer`.
+//!
+//! ```text
+//!  the others ◀─sockets─▶ consensus (its own thread) ─▶ certified parts ─▶ subscribers
+//!                               ▲ transactions      └─▶ certified batches ─┐
+//!  users ──JSON-RPC──▶ server ──┘                                         ▼
+//!                                          Bitcoin ◀────────────────── hands (the main thread)
+//! ```
+
+mod hands;
+mod openrpc;
+mod proof;
+pub mod rpc;
+mod server;
+mod set;
+
+use std::fs;
+use std::io::Read as _;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::mpsc::RecvTimeoutError;
+use std::time::Duration;
+
+use serde_json::json;
+use trestle_bridge::chain;
+use trestle_bridge::parameters::{Bridge, BridgeParameters};
+use trestle_sequencer::consensus::{Sockets, Subject, Timings, serve};
+
+use crate::args::SequencerArgs;
+use crate::commands;
+use crate::output::{Output, Report};
+use crate::rpc::{Offer, ServeError, listen};
+use crate::runtime;
+
+pub use proof::AccountProof;
+pub use set::{Peer, read, write};
+
+#[cfg(test)]
+mod tests;
+
+use hands::Hands;
+use server::{Server, Wake};
+
+/// How often Bitcoin is looked at.
+const POLL: Duration = Duration::from_millis(100);
+/// How long a leader waits for transactions before it proposes an empty block.
+const PATIENCE: Duration = Duration::from_millis(400);
+
+/// Why a sequencer stopped.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Its hands.
+    #[error(transparent)]
+    Runtime(#[from] runtime::Error),
+    /// Its state machine.
+    #[error(transparent)]
+    Sequencer(#[from] trestle_sequencer::consensus::Error),
+    /// What others know of the set.
+    #[error("{0}")]
+    Set(String),
+    /// Its interface.
+    #[error(transparent)]
+    Serve(#[from] ServeError),
+    /// A file cannot be used.
+    #[error("{file}: {why}")]
+    File {
+        /// The file.
+        file: String,
+        /// Why not.
+        why: String,
+    },
+    /// The agreement has ended; the log says why.
+    #[error("the sequencer's engine has ended: look at its log (RUST_LOG=info)")]
+    Ended,
+}
+
+impl Error {
+    fn file(file: &Path, why: impl std::fmt::Display) -> Self {
+        Self::File { file: file.display().to_string(), why: why.to_string() }
+    }
+
+    /// Whether it may go away by itself.
+    fn is_transient(&self) -> bool {
+        use trestle_bridge::follow::FollowError;
+        use trestle_bridge::wallet::WalletError;
+        let Self::Runtime(error) = self else { return false };
+        match error {
+            runtime::Error::Chain(error)
+            | runtime::Error::Follow(FollowError::Chain(error))
+            | runtime::Error::Wallet(WalletError::Chain(error)) => error.is_transient(),
+            _ => false,
+        }
+    }
+}
+
+/// Runs a sequencer until it is interrupted, or, if it is `--attached`, its standard input closes.
+///
+/// # Errors
+/// Something does not start, or fails.
+pub fn run(args: &SequencerArgs, output: &Output) -> Result<Report, commands::Error> {
+    work(args, output).map_err(|error| commands::Error::Bridge(error.to_string()))
+}
+
+fn work(args: &SequencerArgs, output: &Output) -> Result<Report, Error> {
+    let json = fs::read(&args.parameters).map_err(|e| Error::file(&args.parameters, e))?;
+    let parameters: BridgeParameters = serde_json::from_slice(&json).map_err(|e| Error::file(&args.parameters, e))?;
+    let bridge = Arc::new(Bridge::new(parameters).map_err(runtime::Error::Parameters)?);
+    let members = set::read(&args.set, &bridge)?;
+    let network = bridge.parameters.network;
+    let chain = chain::connect(&args.chain, args.cookie.as_deref(), network).map_err(runtime::Error::from)?;
+    let (mut hands, orderer) = Hands::open(&args.dir, &bridge, &chain)?;
+    // What it signs and judges rests on the chain as it is now.
+    hands.follow()?;
+    let index = usize::from(orderer.index());
+    let address = members.get(index).map(|(_, address)| *address).ok_or(Error::Ended)?;
+    let sockets = Sockets {
+        key: *hands.key(),
+        listen: args.listen.unwrap_or(address),
+        local: members.iter().all(|(_, address)| address.ip().is_loopback()),
+        members,
+        directory: args.dir.join("consensus"),
+        timings: Timings::default(),
+        patience: PATIENCE,
+    };
+    let mut running = serve(sockets, orderer).map_err(|e| Error::file(&args.dir, e))?;
+
+    let (wake, woken) = std::sync::mpsc::channel();
+    let server =
+        Server::new(hands.ledger().clone(), &running, hands.key().x_only_public_key().0, args.refuse, wake.clone());
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, args.rpc_port));
+    let offer = Offer { methods: server.methods()?, subscriptions: true, metrics: Some(server.metrics()) };
+    let serving = listen(address, offer)?;
+    output.line(&json!({ "rpc": serving.url(), "index": index }).to_string());
+    stop_when_told(args.attached, wake.clone());
+
+    let (blocks, mut certified) = (server.blocks(), std::mem::replace(&mut running.certified, closed()));
+    std::thread::spawn(move || {
+        while let Some(subject) = certified.blocking_recv() {
+            let told = match subject {
+                // Nobody may be listening.
+                Subject::Part(height) => blocks.send(height).map(drop).or(Ok(())),
+                Subject::Batch(_) => wake.send(Wake::Work),
+            };
+            if told.is_err() {
+                break;
+            }
+        }
+    });
+
+    loop {
+        match hands.work(&running.shared) {
+            Ok(()) => server.has_done(hands.done()),
+            Err(error) if error.is_transient() => tracing::warn!(%error, "Bitcoin does not answer"),
+            Err(error) => return Err(error),
+        }
+        if !running.is_alive() {
+            return Err(Error::Ended);
+        }
+        match woken.recv_timeout(POLL) {
+            Ok(Wake::Work) | Err(RecvTimeoutError::Timeout) => {}
+            Ok(Wake::Stop) | Err(RecvTimeoutError::Disconnected) => break,
+        }
+    }
+    drop(serving);
+    Ok(Report { text: "stopped".into(), json: json!({ "stopped": true }) })
+}
+
+fn closed<T>() -> tokio::sync::mpsc::UnboundedReceiver<T> {
+    tokio::sync::mpsc::unbounded_channel().1
+}
+
+/// Ctrl-C stops it, and whoever started it by closing its standard input, also by dying.
+fn stop_when_told(attached: bool, wake: std::sync::mpsc::Sender<Wake>) {
+    let told = wake.clone();
+    std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        if let Ok(runtime) = runtime
+            && runtime.block_on(tokio::signal::ctrl_c()).is_ok()
+        {
+            // Nobody is listening any more if this fails.
+            let _ = told.send(Wake::Stop);
+        }
+    });
+    if attached {
+        std::thread::spawn(move || {
+            let mut rest = Vec::new();
+            let _ = std::io::stdin().read_to_end(&mut rest);
+            let _ = wake.send(Wake::Stop);
+        });
+    }
+}
