@@ -261,7 +261,7 @@ impl Batch {
 const fn decimal(mut amount: u64) -> (u64, u8) {
     let mut exponent = 0;
     while exponent < MAX_EXPONENT && amount > 0 && amount.is_multiple_of(10) {
-        (amount, exponent) = (amount / 10, exponent + 1);
+        (amount, exponent) = (amount / 10, exponent.saturating_add(1));
     }
     (amount, exponent)
 }
