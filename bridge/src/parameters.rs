@@ -301,11 +301,11 @@ impl Bridge {
             return Err(ParametersError::Guest(parameters.guest));
         }
         check::keys(&parameters)?;
+        check::blocks(&parameters)?;
         let committee = parameters.committee()?;
         let rollup = parameters.rollup_of(&committee);
         rollup.check().map_err(ParametersError::Rollup)?;
         let (instance, tag) = (rollup.instance(), rollup.bridge_tag());
-        check::blocks(&parameters)?;
         let signers: Vec<_> = parameters.signers.iter().map(|key| key.x_only_public_key().0).collect();
         let ticket = Ticket::new(committee.key(), &signers);
         let entries = parameters.challengers.iter().map(|key| Entry::new(committee.key(), *key)).collect();
