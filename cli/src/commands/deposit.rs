@@ -45,7 +45,7 @@ pub fn run(global: &Global, args: &DepositArgs, output: &Output) -> Result<Repor
     if args.wait {
         drop(coins);
         output.progress(&format!("deposit {outpoint}"));
-        status = wait::deposit(&session.into_node(), account, outpoint, output)?;
+        status = wait::deposit(&session.into_node(), account, outpoint, denomination, output)?;
     }
     let text = if args.wait {
         format!("{} deposited: {}", Shown(denomination), describe::deposit(&status.state))

@@ -6,7 +6,7 @@ use std::thread;
 use std::time::Duration;
 
 use bitcoin::address::NetworkUnchecked;
-use bitcoin::{Address, OutPoint, XOnlyPublicKey};
+use bitcoin::{Address, Amount, OutPoint, XOnlyPublicKey};
 
 use super::describe;
 use super::error::Error;
@@ -37,7 +37,7 @@ fn until<T>(output: &Output, mut look: impl FnMut() -> Result<Look<T>, Error>) -
     }
 }
 
-/// Follows a deposit until it is minted.
+/// Follows a deposit until the sequencers let it be spent: they see a mint when it is deep.
 ///
 /// # Errors
 /// The committee refuses it, it was refunded, or the node stops answering.
@@ -45,14 +45,24 @@ pub fn deposit(
     node: &Node,
     account: XOnlyPublicKey,
     outpoint: OutPoint,
+    amount: Amount,
     output: &Output,
 ) -> Result<DepositStatus, Error> {
     let failed = |why: String| Error::Failed { what: format!("the deposit {outpoint}"), why };
+    let before = node.account(account)?.available;
     until(output, || {
         let found = node.deposits(account)?.into_iter().find(|d| d.terms.outpoint == outpoint);
         let Some(found) = found else { return Ok(Look::Stands("the node does not know the deposit yet".into())) };
         match &found.state {
-            DepositState::Minted { .. } => Ok(Look::Done(found)),
+            DepositState::Minted { height, .. } => {
+                let status = node.status()?;
+                // What else the account does meanwhile hides its amount, not the blocks.
+                let deep = height + u32::from(status.parameters.confirmations) + 3;
+                if status.layer2.height >= deep || node.account(account)?.available >= before + amount {
+                    return Ok(Look::Done(found));
+                }
+                Ok(Look::Stands(format!("{}; the sequencers wait until that is deep", describe::deposit(&found.state))))
+            }
             DepositState::Refused { why } => Err(failed(format!("{why}; `trestle refund` takes it back"))),
             DepositState::Refunded { txid } => Err(failed(format!("it was taken back by {txid}"))),
             state => Ok(Look::Stands(describe::deposit(state))),

@@ -166,7 +166,7 @@ fn withdraw(stage: &mut Stage, times: u32) -> Result<(), Error> {
         let deposited = stage.user("alice", &["deposit", TENTH])?;
         stage.note("alice", "Deposit", &deposited["txid"])?;
     }
-    stage.wait_balance("alice", 10_000_000 * u64::from(times + 1))?;
+    stage.wait_available("alice", 10_000_000 * u64::from(times + 1))?;
     stage.world().runtime.signers.signers[2].online = false;
     let mut address: Option<String> = None;
     for _ in 0..times {

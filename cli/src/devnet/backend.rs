@@ -62,10 +62,11 @@ impl Backend for Served {
         let tip = world.runtime.ledger().tip().0;
         world.sequencers.sync(tip);
         let (available, next_nonce) = match world.sequencers.account(account) {
-            // They see what was forced past them only once it is deep.
             Ok(pending) if pending.next_nonce >= settled.nonce => (pending.available, pending.next_nonce),
+            // They see what was forced past them only once it is deep, and so what was minted.
+            Ok(pending) => (pending.available.min(Amount::from_sat(settled.balance)), settled.nonce),
             // Without sequencers nobody holds anything.
-            _ => (Amount::from_sat(settled.balance), settled.nonce),
+            Err(_) => (Amount::from_sat(settled.balance), settled.nonce),
         };
         Ok(AccountStatus {
             account,

@@ -7,7 +7,7 @@ use crate::host::Host;
 use crate::identifiers::{Account, SlotId, WithdrawalId};
 use crate::native::store::{LedgerError, Store};
 use crate::state::{AccountState, At, Fulfilment, Member, Meta, ReadState, Sequencers, State, Withdrawal};
-use crate::transaction::SignedTransaction;
+use crate::transaction::{SignedTransaction, Transaction};
 use crate::tree::Tree;
 
 /// The state after the block at one height, read as it is asked for.
@@ -193,11 +193,22 @@ impl Draft {
     /// The outer error if the database fails; the inner one if a batch would skip the transaction here.
     pub fn execute(&mut self, signed: &SignedTransaction) -> Result<Result<Effect, Refusal>, LedgerError> {
         let valid = self.store.verify(&[signed.check(&self.rules.instance)]) == [true];
+        self.run(&signed.transaction, valid)
+    }
+
+    /// Executes a transaction whose signature was checked before.
+    ///
+    /// # Errors
+    /// As [`Self::execute`].
+    pub fn execute_checked(&mut self, transaction: &Transaction) -> Result<Result<Effect, Refusal>, LedgerError> {
+        self.run(transaction, true)
+    }
+
+    fn run(&mut self, transaction: &Transaction, signed: bool) -> Result<Result<Effect, Refusal>, LedgerError> {
         let (rules, meta) = (&self.rules, &mut self.meta);
         let tree = std::mem::replace(&mut self.tree, Tree::new(crate::tree::EMPTY));
         let mut state = State::with_tree(&mut self.store, tree);
-        let transaction = &signed.transaction;
-        let outcome = execute(&mut state, rules, meta, transaction, valid, transaction.fee());
+        let outcome = execute(&mut state, rules, meta, transaction, signed, transaction.fee());
         self.tree = state.into_tree();
         Ok(outcome?)
     }

@@ -106,13 +106,15 @@ impl Chain {
         parent.number.saturating_sub(executed) < AHEAD
     }
 
-    /// Judges a block that follows the last one of `chain`: of at most `block_bytes`, in a batch of `batch_bytes`.
+    /// Judges a block that follows the last one of `chain`: of at most `block_bytes`, in a batch of `batch_bytes`. Signatures
+    /// that `is_checked` knows are not verified again.
     pub fn judge(
         &mut self,
         store: &Store,
         (block_bytes, batch_bytes): (usize, usize),
         chain: &[Digested<Block>],
         block: &Digested<Block>,
+        is_checked: impl Fn(&SignedTransaction) -> bool,
     ) -> Result<Verdict, Error> {
         let Some((chain, parent)) = self.place(chain) else { return Ok(Verdict::Unknown) };
         if self.drafts.contains_key(&block.digest()) {
@@ -134,7 +136,11 @@ impl Chain {
         }
         let Some(mut draft) = self.state_after(store, chain, block.anchor)? else { return Ok(Verdict::Unknown) };
         for signed in &transactions {
-            if draft.execute(signed)?.is_err() {
+            let outcome = match is_checked(signed) {
+                true => draft.execute_checked(&signed.transaction)?,
+                false => draft.execute(signed)?,
+            };
+            if outcome.is_err() {
                 return Ok(Verdict::Invalid);
             }
         }
@@ -209,20 +215,22 @@ impl Chain {
         }
         let Some(view) = self.view(anchor)? else { return Ok(None) };
         // A transaction that cannot be executed is skipped alone, as the Layer 2 will skip it.
-        let execute = |draft: &mut Draft, transactions: Vec<SignedTransaction>| {
-            transactions.iter().try_for_each(|signed| draft.execute(signed).map(drop))
-        };
         let first = view.meta()?.batches;
         let Some((last, before)) = chain.split_last() else {
             let mut draft = view.draft()?;
             for part in store.parts_from(store.first_height(first.min(self.head.number))?) {
-                execute(&mut draft, part?.decoded())?;
+                // A quorum has verified what is final.
+                for signed in part?.decoded() {
+                    let _ = draft.execute_checked(&signed.transaction)?;
+                }
             }
             return Ok(Some(draft));
         };
         let Some(mut draft) = self.state_after(store, before, anchor)? else { return Ok(None) };
         if last.inner().number >= first {
-            execute(&mut draft, last.inner().decoded().unwrap_or_default())?;
+            for signed in last.inner().decoded().unwrap_or_default() {
+                let _ = draft.execute(&signed)?;
+            }
         }
         Ok(Some(draft))
     }

@@ -258,7 +258,7 @@ impl Orderer {
             if is_full || bytes > policy.block_bytes {
                 break;
             }
-            match draft.execute(signed)? {
+            match draft.execute_checked(&signed.transaction)? {
                 Ok(_) => transactions.extend(encoded),
                 Err(Refusal::Nonce { expected }) if expected > signed.transaction.nonce() => {
                     refused.push(signed.transaction.from());
@@ -295,7 +295,9 @@ impl Orderer {
     pub fn verify(&mut self, chain: &[Digested<Block>], block: &Digested<Block>) -> Result<Verdict, Error> {
         let policy = self.pool.policy();
         let limits = (policy.block_bytes, policy.batch_bytes);
-        self.chain.judge(&self.store, limits, chain, block)
+        let instance = self.certifier.instance();
+        let is_checked = |signed: &SignedTransaction| self.pool.holds(&signed.transaction.sighash(instance), signed);
+        self.chain.judge(&self.store, limits, chain, block, is_checked)
     }
 
     /// Takes the next final block: signs what it adds to its batch, and the batch if it ends here, once and for all, and

@@ -82,6 +82,13 @@ impl Pool {
         self.ids.contains_key(id)
     }
 
+    /// Whether just this transaction waits, with this signature, which was verified when it came.
+    pub fn holds(&self, id: &Digest, signed: &SignedTransaction) -> bool {
+        let place = self.ids.get(id);
+        let entry = place.and_then(|(account, nonce)| self.accounts.get(account)?.get(nonce));
+        entry.is_some_and(|entry| entry.signed == *signed)
+    }
+
     /// Takes a transaction of an account that is in this state, and returns which one it replaces.
     pub fn admit(
         &mut self,

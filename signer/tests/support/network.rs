@@ -149,7 +149,15 @@ impl Network {
         let mut duties = Vec::new();
         let mut events = VecDeque::from([event]);
         while let Some(event) = events.pop_front() {
-            for duty in self.signers[to].process(event, &self.world.view(0)).unwrap() {
+            let said = match self.signers[to].process(event.clone(), &self.world.view(0)) {
+                // A failure of its power that was still to come.
+                Err(Error::Store(_)) => {
+                    self.restart(to);
+                    self.signers[to].process(event, &self.world.view(0))
+                }
+                said => said,
+            };
+            for duty in said.unwrap() {
                 match &duty {
                     Duty::FetchLaneKeys { digest, .. } if !duties.contains(&duty) => {
                         events.extend(self.everyone.lane_keys.borrow().get(digest).cloned().map(Event::LaneKeys));
