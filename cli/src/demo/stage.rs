@@ -65,7 +65,7 @@ impl Stage {
         Ok(stage)
     }
 
-    /// Everything but bitcoind is dropped, and opened again from what is on disk.
+    /// Everything but bitcoind and three sequencers is dropped, and opened again from what is on disk.
     ///
     /// # Errors
     /// The world does not start again.

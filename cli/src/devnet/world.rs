@@ -94,21 +94,26 @@ impl World {
         let options = NodeOptions { directory: Some(directory.join("bitcoind")), rpc_port: None };
         fs::create_dir_all(directory.join("bitcoind")).map_err(|e| file_error(directory, e))?;
         let node = Node::start_with(options)?;
-        let mut world = Self::open_on(node, directory, with_electrum, cast, progress)?;
+        let mut world = Self::open_on(node, directory, with_electrum, cast, None, progress)?;
         world.step()?;
         Ok(world)
     }
 
-    /// Drops everything but bitcoind, and opens it again from what is on disk. A signer that does not answer goes on not answering.
+    /// Drops everything but bitcoind and the sequencers, one of which is killed, and opens it again from what is on disk. A signer that
+    /// does not answer goes on not answering.
     ///
     /// # Errors
     /// Whatever does not start.
     pub fn reopen(self) -> Result<Self, Error> {
-        let Self { runtime, sequencers, deposits, miner, node, electrum, directory } = self;
+        let Self { runtime, mut sequencers, deposits, miner, node, electrum, directory } = self;
+        // Each has its turn.
+        let next = node.chain().tip()?.height as usize % sequencers.count().max(1);
+        sequencers.kill(next);
         let with_electrum = electrum.is_some();
         let online: Vec<bool> = runtime.signers.signers.iter().map(|signer| signer.online).collect();
-        drop((runtime, sequencers, deposits, miner, electrum));
-        let mut world = Self::open_on(node, &directory, with_electrum, CAST, &|_| ())?;
+        drop((runtime, deposits, miner, electrum));
+        sequencers.restart(next)?;
+        let mut world = Self::open_on(node, &directory, with_electrum, CAST, Some(sequencers), &|_| ())?;
         for (signer, online) in world.runtime.signers.signers.iter_mut().zip(online) {
             signer.online = online;
         }
@@ -121,6 +126,7 @@ impl World {
         directory: &Path,
         with_electrum: bool,
         cast: Cast,
+        sequencers: Option<Sequencers>,
         progress: &dyn Fn(&str),
     ) -> Result<Self, Error> {
         let mut miner = Miner::open(&node, &directory.join("miner"))?;
@@ -141,8 +147,13 @@ impl World {
             progress("giving the roles money to work with");
             pay_roles(&mut runtime, &roles, &mut miner)?;
         }
-        progress("starting the sequencers");
-        let sequencers = Sequencers::start(directory, &roles, runtime.bridge(), &bitcoind(&node))?;
+        let sequencers = match sequencers {
+            Some(sequencers) => sequencers,
+            None => {
+                progress("starting the sequencers");
+                Sequencers::start(directory, &roles, runtime.bridge(), &bitcoind(&node))?
+            }
+        };
         let electrum = match with_electrum {
             true => Some(ElectrumServer::start(&node)?),
             false => None,

@@ -97,7 +97,7 @@ impl Play {
         self.seen().world().height().unwrap()
     }
 
-    /// Everything but bitcoind is dropped and comes back from disk.
+    /// Everything but bitcoind and three sequencers is dropped and comes back from disk.
     pub fn restart(&mut self) {
         let stage = self.stage.take().unwrap();
         self.stage = Some(stage.reopen().unwrap());
