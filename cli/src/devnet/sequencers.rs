@@ -106,10 +106,8 @@ pub struct Sequencers {
 /// The `trestle` binary: this program, or, in a test or a benchmark, the one that was built beside it.
 fn program() -> Result<PathBuf, SequencersError> {
     let own = std::env::current_exe().map_err(system("looking for the own program"))?;
-    if own.file_stem().is_some_and(|name| name == "trestle") {
-        return Ok(own);
-    }
-    let beside = own.parent().and_then(Path::parent).map(|directory| directory.join("trestle")).unwrap_or(own);
+    let Some(dependencies) = own.parent().filter(|directory| directory.ends_with("deps")) else { return Ok(own) };
+    let beside = dependencies.with_file_name("trestle");
     if beside.is_file() { Ok(beside) } else { Err(SequencersError::Missing(beside)) }
 }
 
