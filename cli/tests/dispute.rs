@@ -1,4 +1,6 @@
-//! False claims on a real bitcoind, as `trestle demo --dispute` plays them: committee, operators and challenger as they run.
+//! Disputes on a real bitcoind, as `trestle demo --dispute` plays them: committee, operators and challenger as they run.
+//!
+//! The command itself checks by Bitcoin's blocks what each side has in the end.
 
 use std::process::{Command, Stdio};
 
@@ -84,4 +86,28 @@ fn an_operator_that_falls_silent_is_slashed_by_its_turn_alone() {
     assert!(!actions.contains(&"Disproved".to_string()), "{actions:?}");
     let last = dispute["txs"].as_array().unwrap().last().unwrap();
     assert!(last["action"].as_str().unwrap().ends_with("Round(Path, 1)"), "{last}");
+}
+
+/// How many transactions of the dispute do this.
+fn count(dispute: &Value, action: &str) -> usize {
+    let actions = dispute["txs"].as_array().unwrap().iter().map(|step| step["action"].as_str().unwrap());
+    actions.filter(|name| name.split(' ').next() == Some(action)).count()
+}
+
+#[test]
+fn who_contests_and_enters_no_lane_pays_the_operator() {
+    let dispute = dispute("hostile-noshow", &[]);
+    assert_eq!(dispute["winner"], "operator");
+    assert_eq!(["Contest", "FinalizeUnentered", "NoShow", "Reimburse"].map(|action| count(&dispute, action)), [1; 4]);
+    assert_eq!(dispute["txs"].as_array().unwrap().len(), 4);
+}
+
+#[test]
+fn who_chooses_otherwise_on_chain_than_off_chain_pays_the_operator() {
+    // All rounds before the block opening are played off chain, and contradicted on chain before the block is opened.
+    let dispute = dispute("hostile-double", &["--at", "1"]);
+    assert_eq!(dispute["winner"], "operator");
+    let expected = ["Contest", "Challenge", "OperatorWins", "FinalizeSlow", "Reimburse"];
+    assert_eq!(expected.map(|action| count(&dispute, action)), [1; 5]);
+    assert_eq!(count(&dispute, "Step"), 4);
 }
