@@ -35,6 +35,8 @@ pub const MAX_RESPONSE_BYTES: u32 = 4 * 1024 * 1024;
 pub const MAX_BATCH: u32 = 16;
 /// Connections served at once.
 pub const MAX_CONNECTIONS: u32 = 64;
+/// Messages that wait for a client on WebSocket to read them; then whoever has more for it waits.
+pub const MAX_WAITING: u32 = 16;
 
 /// What a node answers; implemented by whatever runs the bridge. Methods may block: each call has a thread of its own.
 pub trait Backend: Send + Sync + 'static {
@@ -256,6 +258,7 @@ pub fn listen(address: SocketAddr, offer: Offer) -> Result<Serving, ServeError> 
         .max_request_body_size(MAX_REQUEST_BYTES)
         .max_response_body_size(MAX_RESPONSE_BYTES)
         .max_connections(MAX_CONNECTIONS)
+        .set_message_buffer_capacity(MAX_WAITING)
         .set_batch_request_config(BatchRequestConfig::Limit(MAX_BATCH));
     let config = if offer.subscriptions { config.build() } else { config.http_only().build() };
     let names = HostFilterLayer::new(["localhost:*", "127.0.0.1:*", "[::1]:*"]).expect("three well-formed authorities");

@@ -19,10 +19,12 @@ use std::io::Read as _;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::mpsc::RecvTimeoutError;
+use std::sync::mpsc::{RecvTimeoutError, Sender};
 use std::time::Duration;
 
 use serde_json::json;
+use tokio::sync::broadcast;
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use trestle_bridge::chain;
 use trestle_bridge::parameters::{Bridge, BridgeParameters};
 use trestle_sequencer::consensus::{Sockets, Subject, Timings, serve};
@@ -134,19 +136,8 @@ fn work(args: &SequencerArgs, output: &Output) -> Result<Report, Error> {
     output.line(&json!({ "rpc": serving.url(), "index": index }).to_string());
     stop_when_told(args.attached, wake.clone());
 
-    let (blocks, mut certified) = (server.blocks(), std::mem::replace(&mut running.certified, closed()));
-    std::thread::spawn(move || {
-        while let Some(subject) = certified.blocking_recv() {
-            let told = match subject {
-                // Nobody may be listening.
-                Subject::Part(height) => blocks.send(height).map(drop).or(Ok(())),
-                Subject::Batch(_) => wake.send(Wake::Work),
-            };
-            if told.is_err() {
-                break;
-            }
-        }
-    });
+    let certified = std::mem::replace(&mut running.certified, closed());
+    pass_on(certified, server.blocks(), wake);
 
     loop {
         match hands.work(&running.shared) {
@@ -166,12 +157,28 @@ fn work(args: &SequencerArgs, output: &Output) -> Result<Report, Error> {
     Ok(Report { text: "stopped".into(), json: json!({ "stopped": true }) })
 }
 
-fn closed<T>() -> tokio::sync::mpsc::UnboundedReceiver<T> {
-    tokio::sync::mpsc::unbounded_channel().1
+/// Tells subscribers of what has its certificate, and the main thread.
+fn pass_on(mut certified: UnboundedReceiver<Subject>, blocks: broadcast::Sender<u64>, wake: Sender<Wake>) {
+    std::thread::spawn(move || {
+        while let Some(subject) = certified.blocking_recv() {
+            let told = match subject {
+                // Nobody may be listening.
+                Subject::Part(height) => blocks.send(height).map(drop).or(Ok(())),
+                Subject::Batch(_) => wake.send(Wake::Work),
+            };
+            if told.is_err() {
+                break;
+            }
+        }
+    });
+}
+
+fn closed<T>() -> UnboundedReceiver<T> {
+    unbounded_channel().1
 }
 
 /// Ctrl-C stops it, and whoever started it by closing its standard input, also by dying.
-fn stop_when_told(attached: bool, wake: std::sync::mpsc::Sender<Wake>) {
+fn stop_when_told(attached: bool, wake: Sender<Wake>) {
     let told = wake.clone();
     std::thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();

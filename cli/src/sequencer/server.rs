@@ -29,7 +29,7 @@ const PAUSE: Duration = Duration::from_millis(5);
 /// Transactions that are taken at once, with one write to disk.
 const AT_ONCE: usize = 1_000;
 /// Final blocks that a slow subscriber may be behind.
-const BEHIND: usize = 1_000;
+pub(super) const BEHIND: usize = 1_000;
 
 /// What the main thread is woken for.
 #[derive(Clone, Copy, Debug)]
@@ -269,7 +269,11 @@ impl ApiServer for Server {
         let mut blocks = self.blocks.subscribe();
         let sink = pending.accept().await?;
         loop {
-            let height = match blocks.recv().await {
+            let told = tokio::select! {
+                told = blocks.recv() => told,
+                () = sink.closed() => return Ok(()),
+            };
+            let height = match told {
                 Ok(height) => height,
                 // Whoever is too slow sees from the heights what it missed.
                 Err(broadcast::error::RecvError::Lagged(_)) => continue,

@@ -13,6 +13,8 @@ use super::{AccountProof, Peer, openrpc, proof, set};
 use crate::rpc::RpcError;
 use crate::rpc::types::{EntryStatus, Hex32};
 
+mod serving;
+
 struct Nobody;
 
 #[async_trait]
