@@ -2,6 +2,7 @@
 #![allow(missing_docs, reason = "tests are named for the property they hold")]
 
 mod cluster;
+mod faults;
 mod process;
 mod simulation;
 mod sockets;

@@ -77,12 +77,13 @@ fn a_process_of_its_own() {
     let [index, ports, directory] = variable.splitn(3, ' ').collect::<Vec<_>>()[..] else { panic!("{variable}") };
     let index: usize = index.parse().unwrap();
     let policy = Policy { account_limit: 100_000, ..Policy::default() };
-    let mut world = World::new(&parameters(4));
+    let parameters = parameters(ports.split(',').count());
+    let mut world = World::new(&parameters);
     let mints: Vec<_> = (0..USERS).map(|user| world.mint(user)).collect();
     world.mine(mints);
     (0..4).for_each(|_| world.mine(Vec::new()));
     let db = sled::open(Path::new(directory).join("db")).unwrap();
-    let ledger = Ledger::open(&db, &parameters(4)).unwrap();
+    let ledger = Ledger::open(&db, &parameters).unwrap();
     world.raw.iter().skip(ledger.tip().0 as usize - 100).for_each(|raw| {
         ledger.extend(raw).unwrap();
     });

@@ -1,4 +1,5 @@
-//! Random faults, each run from one seed: `TRESTLE_SEED=n` runs that one alone, `TRESTLE_SEEDS=n` the first n.
+//! Random faults, each run from one seed: `TRESTLE_SEED=n` runs that one alone, `TRESTLE_SEEDS=n` the first n. A run fails, too, if
+//! a fault that it is about did not happen.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -11,13 +12,30 @@ use trestle_rollup::{Account, Digest, Event, SignedTransaction};
 use trestle_sequencer::Policy;
 use trestle_sequencer::consensus::{Fate, Part};
 
-use crate::cluster::{Cluster, Fault, Node, Run, SEQUENCERS, open_disk};
+use crate::cluster::{Cluster, Node, Run, open_disk};
+use crate::faults::{Eye, Fault};
 use crate::support::account;
 
 const USERS: usize = 4;
 
 /// Longest that the healed network may take for anything.
 const PATIENCE: Duration = Duration::from_secs(120);
+
+/// How many sequencers there are, and what is wrong with the last of them: up to f of 3f + 1. A seed's set is the one at its
+/// place, over and over.
+const SETS: [(usize, &[Fault]); 11] = [
+    (4, &[]),
+    (4, &[Fault::Silent]),
+    (4, &[Fault::Twins]),
+    (4, &[Fault::Spam]),
+    (4, &[Fault::Invalid]),
+    (1, &[]),
+    (7, &[Fault::Twins, Fault::Invalid]),
+    (4, &[Fault::Twins]),
+    (4, &[Fault::Noise]),
+    (7, &[Fault::Spam, Fault::Twins]),
+    (7, &[Fault::Silent, Fault::Invalid]),
+];
 
 struct Simulation {
     seed: u64,
@@ -31,11 +49,10 @@ struct Simulation {
 impl Simulation {
     fn new(seed: u64) -> Self {
         let mut rng = StdRng::seed_from_u64(seed);
-        let faults = [Fault::None, Fault::Silent, Fault::Twins, Fault::Spam, Fault::Invalid];
-        let fault = faults[seed as usize % faults.len()];
+        let (sequencers, faults) = SETS[seed as usize % SETS.len()];
         let batch_bytes = rng.gen_range(500..5_000);
         let block_bytes = rng.gen_range(500..=batch_bytes);
-        let mut cluster = Cluster::new(Policy { batch_bytes, block_bytes, ..Policy::default() }, fault);
+        let mut cluster = Cluster::new(Policy { batch_bytes, block_bytes, ..Policy::default() }, sequencers, faults);
         let mints: Vec<_> = (0..USERS).map(|user| cluster.world.mint(user)).collect();
         cluster.world.mine(mints);
         (0..4).for_each(|_| cluster.world.mine(Vec::new()));
@@ -68,20 +85,30 @@ impl Simulation {
             45..55 => {
                 let index = self.rng.gen_range(0..honest);
                 match run.nodes.contains_key(&index) {
-                    true => run.kill(index),
-                    false => run.start(&self.cluster, index).await,
+                    true => {
+                        run.kill(index);
+                        self.cluster.eye.seen().kills += 1;
+                    }
+                    false => {
+                        run.start(&self.cluster, index).await;
+                        self.cluster.eye.seen().restarts += 1;
+                    }
                 }
             }
             55..63 => {
-                let side: Vec<bool> = (0..SEQUENCERS).map(|_| self.rng.gen_bool(0.5)).collect();
+                let side: Vec<bool> = (0..self.cluster.sequencers).map(|_| self.rng.gen_bool(0.5)).collect();
                 let fast = (Duration::from_millis(10), Duration::from_millis(3), probability!(1.0));
                 run.connect(|one, other| (side[one] == side[other]).then_some(fast)).await;
+                self.cluster.eye.seen().partitions += u64::from(side.iter().any(|one| *one != side[0]));
             }
             63..73 => {
                 let latency = Duration::from_millis(self.rng.gen_range(5..400));
                 let jitter = latency / 3;
                 let bad = [probability!(1.0), probability!(0.9), probability!(0.5)][self.rng.gen_range(0..3)];
                 run.connect(|_, _| Some((latency, jitter, bad))).await;
+                let mut seen = self.cluster.eye.seen();
+                seen.slow += u64::from(latency > Duration::from_millis(100));
+                seen.lossy += u64::from(bad != probability!(1.0));
             }
             73..83 => self.heal(run).await,
             83..91 => {
@@ -123,15 +150,19 @@ impl Simulation {
         for _ in 0..steps {
             self.step(&mut run).await;
         }
+        run.check_blocked(&self.cluster).await;
+        self.cluster.eye.seen().power_cuts += 1;
     }
 
     async fn begin(&mut self, context: deterministic::Context) -> Run {
-        let mut run = Run::new(context).await;
+        let mut run = Run::new(context, self.cluster.sequencers).await;
         self.heal(&run).await;
-        for index in 0..SEQUENCERS - 1 {
+        for index in 0..self.cluster.honest() {
             run.start(&self.cluster, index).await;
         }
-        run.start_faulty(&self.cluster).await;
+        for (index, fault) in (self.cluster.honest()..).zip(&self.cluster.faults) {
+            run.start_faulty(&self.cluster, index, *fault).await;
+        }
         run
     }
 
@@ -147,9 +178,14 @@ impl Simulation {
             simulation.heights(run).iter().zip(&heights).all(|(now, then)| now > then)
         })
         .await;
-        for _ in 0..5 {
+        // Until whatever is to go wrong has gone wrong.
+        let mut rounds = 0;
+        while rounds < 5 || !self.had_its_faults() {
             run.pass(&mut self.cluster, Duration::from_secs(1)).await;
+            run.check_blocked(&self.cluster).await;
             (0..4).for_each(|earliness| self.submit(&run, earliness));
+            rounds += 1;
+            assert!(rounds < 120, "seed {}: too little went wrong: {}", self.seed, self.describe(&run));
         }
         self.wait(&mut run, Self::is_settled).await;
         assert!(self.cluster.contents.len() > before, "seed {}: nothing became final", self.seed);
@@ -184,6 +220,11 @@ impl Simulation {
             })
     }
 
+    fn had_its_faults(&self) -> bool {
+        let seen = self.cluster.eye.seen();
+        self.cluster.faults.iter().all(|fault| seen.has(*fault))
+    }
+
     fn describe(&self, run: &Run) -> String {
         let describe = |(index, node): (&usize, &Node)| {
             let orderer = node.shared.orderer();
@@ -194,7 +235,8 @@ impl Simulation {
             format!("{index}: height {height}, batches {next}, {} parts open, {waiting} waiting", open.count())
         };
         let nodes: Vec<_> = run.nodes.iter().map(describe).collect();
-        format!("{:?}, {} batches; {}", self.cluster.fault, self.cluster.batches.len(), nodes.join("; "))
+        let (faults, seen) = (&self.cluster.faults, self.cluster.eye.seen());
+        format!("{faults:?}, {} batches; {}; {:?}", self.cluster.batches.len(), nodes.join("; "), seen.figures())
     }
 
     /// Which transaction is final for each nonce of each account, and in which block.
@@ -244,9 +286,10 @@ impl Simulation {
             }
         }
         println!(
-            "seed {}: {:?}, {} blocks with transactions, {} batches, {found} accepted transactions in them",
+            "seed {}: {} sequencers, {:?}, {} blocks with transactions, {} batches, {found} accepted transactions in them",
             self.seed,
-            self.cluster.fault,
+            self.cluster.sequencers,
+            self.cluster.faults,
             self.cluster.contents.len(),
             self.cluster.batches.len()
         );
@@ -255,7 +298,7 @@ impl Simulation {
 }
 
 /// Runs a seed; what it returns is the same every time.
-fn simulate(seed: u64) -> String {
+fn simulate(seed: u64) -> (String, Eye) {
     let mut simulation = Simulation::new(seed);
     let config = deterministic::Config::new().with_seed(seed).with_timeout(Some(Duration::from_secs(3_600)));
     let mut runner = deterministic::Runner::new(config);
@@ -266,7 +309,7 @@ fn simulate(seed: u64) -> String {
     }
     let ((), checkpoint) = runner.start_and_recover(|context| simulation.settle(context));
     simulation.check();
-    checkpoint.auditor().state()
+    (checkpoint.auditor().state(), simulation.cluster.eye)
 }
 
 fn number_from(name: &str) -> Option<u64> {
@@ -277,16 +320,26 @@ fn number_from(name: &str) -> Option<u64> {
 fn whatever_happens_there_is_one_order_and_it_goes_on_once_healed() {
     let seeds = match number_from("TRESTLE_SEED") {
         Some(seed) => seed..seed + 1,
-        None => 0..number_from("TRESTLE_SEEDS").unwrap_or(50),
+        None => 0..number_from("TRESTLE_SEEDS").unwrap_or(40),
     };
+    let (count, mut happened) = (seeds.end - seeds.start, BTreeMap::new());
     for seed in seeds {
         let run = std::panic::catch_unwind(|| simulate(seed));
-        assert!(run.is_ok(), "seed {seed} failed: TRESTLE_SEED={seed} replays it");
+        let Ok((_, eye)) = run else { panic!("seed {seed} failed: TRESTLE_SEED={seed} replays it") };
+        for (what, times) in eye.seen().figures() {
+            *happened.entry(what).or_insert(0) += times;
+        }
+    }
+    println!("{count} seeds: {happened:?}");
+    // One run has the faults of its set alone.
+    if count >= 2 * SETS.len() as u64 {
+        happened.iter().for_each(|(what, times)| assert!(*times > 0, "there were no {what}"));
     }
 }
 
 #[test]
 fn a_seed_replays() {
-    assert_eq!(simulate(7), simulate(7));
-    assert_ne!(simulate(7), simulate(8));
+    let audit = |seed| simulate(seed).0;
+    assert_eq!(audit(7), audit(7));
+    assert_ne!(audit(7), audit(8));
 }

@@ -1,4 +1,4 @@
-//! Four sequencers as four processes on the loopback interface.
+//! Sequencers as processes on the loopback interface.
 
 use std::net::TcpListener;
 use std::path::PathBuf;
@@ -17,20 +17,20 @@ struct Processes {
 }
 
 impl Processes {
-    fn start() -> Self {
+    fn start(count: usize) -> Self {
         let home = tempfile::tempdir().unwrap();
-        let directories: Vec<_> = (0..4).map(|index| home.path().join(index.to_string())).collect();
-        let listeners: Vec<_> = (0..4).map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect();
+        let directories: Vec<_> = (0..count).map(|index| home.path().join(index.to_string())).collect();
+        let listeners: Vec<_> = (0..count).map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect();
         let ports = listeners.iter().map(|listener| listener.local_addr().unwrap().port()).collect();
         drop(listeners);
         let mut processes = Self { directories, ports, running: Vec::new(), _home: home };
-        for index in 0..4 {
+        for index in 0..count {
             let process = processes.process(index);
             processes.running.push(Some(process));
         }
         // The mints are there once a block with their anchor is final.
         let start = Instant::now();
-        while (0..4).any(|index| processes.ask(index, "balance 0")[0] != "1000000") {
+        while (0..count).any(|index| processes.ask(index, "balance 0")[0] != "1000000") {
             assert!(start.elapsed() < PATIENCE, "no block is final");
         }
         processes
@@ -62,7 +62,7 @@ impl Processes {
     fn wait_for(&mut self, count: u64) -> Duration {
         let start = Instant::now();
         loop {
-            let up: Vec<_> = (0..4).filter(|index| self.running[*index].is_some()).collect();
+            let up: Vec<_> = (0..self.running.len()).filter(|index| self.running[*index].is_some()).collect();
             let all = up.iter().all(|index| self.final_at(*index) == count);
             let states: Vec<_> = up.iter().map(|index| self.ask(*index, "state")).collect();
             if all && states.iter().all(|state| *state == states[0] && state[0] == state[1]) {
@@ -73,12 +73,29 @@ impl Processes {
     }
 }
 
+/// User 0 pays user 1 one satoshi more than the nonce.
+fn pay(processes: &mut Processes, index: usize, nonce: u64) {
+    assert_eq!(processes.ask(index, &format!("pay 0 1 {} {nonce}", nonce + 1)), ["ok"]);
+}
+
+#[test]
+fn one_process_is_a_set_and_loses_nothing_that_it_took_when_it_is_killed() {
+    let mut processes = Processes::start(1);
+    for nonce in 0..6 {
+        pay(&mut processes, 0, nonce);
+        if nonce % 2 == 0 {
+            processes.wait_for(nonce + 1);
+        }
+        processes.kill(0);
+        processes.restart(0);
+    }
+    processes.wait_for(6);
+    assert_eq!(processes.ask(0, "balance 1")[0], (1_000_000 + 21).to_string(), "each payment was made once");
+}
+
 #[test]
 fn four_processes_survive_one_that_is_killed_stop_for_two_and_lose_nothing() {
-    let mut processes = Processes::start();
-    let pay = |processes: &mut Processes, index, nonce| {
-        assert_eq!(processes.ask(index, &format!("pay 0 1 {} {nonce}", nonce + 1)), ["ok"]);
-    };
+    let mut processes = Processes::start(4);
     pay(&mut processes, 0, 0);
     processes.wait_for(1);
     pay(&mut processes, 3, 1);
