@@ -254,8 +254,8 @@ pub fn spam(context: &Context, eye: &Eye, channels: Wires) {
             select! {
                 heard = receiver.recv() => {
                     let Ok((_, heard)) = heard else { return };
-                    messages.push(bend(heard.as_ref(), number).into());
-                    messages.push(heard.as_ref().to_vec().into());
+                    messages.push(bend(heard.as_ref(), number));
+                    messages.push(heard.as_ref().to_vec());
                 },
                 _ = context.sleep(PAUSE) => {},
             }
