@@ -145,6 +145,12 @@ impl Sequencers {
         }
     }
 
+    /// The number of the last set that there is, whether it counts already or not.
+    #[must_use]
+    pub fn announced(&self) -> u32 {
+        self.set.saturating_add(self.next.is_some().into())
+    }
+
     /// The record.
     #[must_use]
     pub fn encode(&self) -> Digest {

@@ -4,7 +4,8 @@
 //! Tip ─▶ Post ─▶ Funded ─▶ Broadcast ─▶ Bump …           one batch
 //! ```
 //!
-//! - All sequencers have the same certified batches, and take turns: batch n is for the sequencer n mod N at first, and if
+//! - All sequencers of the set that counts in the next block have the same certified batches, and take turns: batch n is for
+//!   the sequencer n mod N at first, and if
 //!   the Layer 2 still waits for it after [`Policy::patience`](crate::Policy::patience) blocks, for the next one as well,
 //!   and so on. Whichever posting comes first on Bitcoin counts; the others are skipped there.
 //! - One batch is posted at a time. Two in one block could be mined in the wrong order, and the later one be skipped.
@@ -23,7 +24,7 @@ const TREE: &str = "posting";
 
 /// `number` (8 bytes, big-endian) → the posting in force.
 const POSTING: u8 = b'p';
-/// → the batch that the Layer 2 waits for, and since which height it could be posted.
+/// → the batch that the Layer 2 waits for, the set that can post it, and since which height it could.
 const WATCH: u8 = b'w';
 
 /// What happens to a poster.
@@ -86,13 +87,16 @@ pub enum Duty {
 struct Posting {
     commit: Transaction,
     reveal: Transaction,
+    /// Whose certificate it has.
+    set: u32,
     /// Height of the tip when the posting was taken over.
     since: u32,
 }
 
 impl Posting {
     fn encode(&self) -> Vec<u8> {
-        let mut bytes = self.since.to_le_bytes().to_vec();
+        let mut bytes = self.set.to_le_bytes().to_vec();
+        bytes.extend(self.since.to_le_bytes());
         bytes.extend(encode::serialize(&self.commit));
         bytes.extend(encode::serialize(&self.reveal));
         bytes
@@ -100,39 +104,47 @@ impl Posting {
 
     fn decode(bytes: &[u8]) -> Result<Self, StoreError> {
         const DAMAGED: StoreError = StoreError::Damaged("a posting");
-        let (since, rest) = bytes.split_first_chunk::<4>().ok_or(DAMAGED)?;
+        let (set, rest) = bytes.split_first_chunk().ok_or(DAMAGED)?;
+        let (since, rest) = rest.split_first_chunk().ok_or(DAMAGED)?;
         let (commit, used) = encode::deserialize_partial(rest).map_err(|_| DAMAGED)?;
         let reveal = encode::deserialize(rest.get(used..).ok_or(DAMAGED)?).map_err(|_| DAMAGED)?;
-        Ok(Self { commit, reveal, since: u32::from_le_bytes(*since) })
+        Ok(Self { commit, reveal, set: u32::from_le_bytes(*set), since: u32::from_le_bytes(*since) })
     }
 }
 
-/// Which sequencer a poster is, and how it goes about it.
+/// A sequencer's place in the set that counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Turns {
+pub struct Seat {
+    /// The set's number.
+    pub set: u32,
     /// The sequencer's index.
     pub index: u8,
     /// How many sequencers there are.
     pub sequencers: u8,
+}
+
+impl Seat {
+    /// How many of the others are to post a batch before this sequencer does.
+    fn before(&self, number: u64) -> u32 {
+        let sequencers = u64::from(self.sequencers.max(1));
+        let before = (u64::from(self.index) + sequencers - number % sequencers) % sequencers;
+        u32::try_from(before).unwrap_or(u32::MAX)
+    }
+}
+
+/// How long a poster waits for what.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pace {
     /// Blocks after which the next one posts as well, and after which a posting is bumped.
     pub patience: u32,
     /// The depth at which the bridge takes a block for final.
     pub confirmations: u32,
 }
 
-impl Turns {
-    /// Blocks for which this sequencer lets others post a batch.
-    fn grace(&self, number: u64) -> u32 {
-        let sequencers = u64::from(self.sequencers.max(1));
-        let before = (u64::from(self.index) + sequencers - number % sequencers) % sequencers;
-        u32::try_from(before).unwrap_or(u32::MAX).saturating_mul(self.patience)
-    }
-}
-
 /// A sequencer's poster. See the [module](self).
 pub struct Poster {
     tree: sled::Tree,
-    turns: Turns,
+    pace: Pace,
 }
 
 impl Poster {
@@ -140,22 +152,25 @@ impl Poster {
     ///
     /// # Errors
     /// If the store fails.
-    pub fn open(db: &sled::Db, turns: Turns) -> Result<Self, Error> {
-        Ok(Self { tree: db.open_tree(TREE).map_err(StoreError::from)?, turns })
+    pub fn open(db: &sled::Db, pace: Pace) -> Result<Self, Error> {
+        Ok(Self { tree: db.open_tree(TREE).map_err(StoreError::from)?, pace })
     }
 
-    /// Takes an event in and returns what is to be done about it, once everything that it rests on is on disk.
-    /// `certified` answers with the certified batch of a number.
+    /// Takes an event in and returns what is to be done about it, once everything that it rests on is on disk. `seat` is in
+    /// the set that counts in the next block, if the sequencer is in it; `certified` answers with that set's batch of a
+    /// number.
     ///
     /// # Errors
     /// If a store fails.
     pub fn process(
         &mut self,
         event: Event,
+        seat: Option<Seat>,
         ledger: &Ledger,
         certified: &dyn Fn(u64) -> Result<Option<Batch>, Error>,
     ) -> Result<Vec<Duty>, Error> {
         let number = ledger.state_at_tip().meta()?.batches;
+        let Some(seat) = seat else { return Ok(Vec::new()) };
         let Some(batch) = certified(number)? else { return Ok(Vec::new()) };
         match event {
             Event::Tip => self.forget_deep(ledger)?,
@@ -163,7 +178,7 @@ impl Poster {
                 let commits = reveal.input.first().map(|input| input.previous_output.txid);
                 if of == number && self.posting(number)?.is_none() && commits == Some(commit.compute_txid()) {
                     let mut changes = Changes::default();
-                    let posting = Posting { commit, reveal, since: ledger.tip().0 };
+                    let posting = Posting { commit, reveal, set: seat.set, since: ledger.tip().0 };
                     changes.put(numbered(POSTING, number), &posting.encode());
                     changes.commit(&self.tree)?;
                 }
@@ -174,22 +189,22 @@ impl Poster {
                 }
             }
         }
-        self.post(ledger, &batch)
+        self.post(seat, ledger, &batch)
     }
 
     /// What is to be done for the batch that the Layer 2 waits for.
-    fn post(&mut self, ledger: &Ledger, batch: &Batch) -> Result<Vec<Duty>, Error> {
+    fn post(&mut self, seat: Seat, ledger: &Ledger, batch: &Batch) -> Result<Vec<Duty>, Error> {
         let (number, tip) = (batch.number, ledger.tip().0);
-        let since = self.watch(number, tip)?;
+        let since = self.watch(seat.set, number, tip)?;
         let mut posting = self.posting(number)?;
-        if let Some(skipped) = &posting
-            && self.was_skipped(ledger, skipped)?
+        if let Some(old) = &posting
+            && (old.set != seat.set || self.was_skipped(ledger, old)?)
         {
             self.forget_posting(number)?;
             posting = None;
         }
-        let Some(Posting { commit, reveal, since }) = posting else {
-            if tip.saturating_sub(since) < self.turns.grace(number) {
+        let Some(Posting { commit, reveal, since, .. }) = posting else {
+            if tip.saturating_sub(since) < seat.before(number).saturating_mul(self.pace.patience) {
                 return Ok(Vec::new());
             }
             // Accounts are named by indices that no reorganization takes away.
@@ -200,25 +215,26 @@ impl Poster {
         };
         let mut duties = vec![Duty::Broadcast { number, commit, reveal: reveal.clone() }];
         let waited = tip.saturating_sub(since);
-        if waited >= self.turns.patience {
+        if waited >= self.pace.patience {
             duties.push(Duty::Bump { number, reveal, waited });
         }
         Ok(duties)
     }
 
     /// Since which height the batch could be posted.
-    fn watch(&self, number: u64, tip: u32) -> Result<u32, StoreError> {
+    fn watch(&self, set: u32, number: u64, tip: u32) -> Result<u32, StoreError> {
         const DAMAGED: StoreError = StoreError::Damaged("the watch");
+        let watched = [&number.to_le_bytes()[..], &set.to_le_bytes()].concat();
         if let Some(bytes) = self.tree.get([WATCH])? {
-            let (watched, since) = bytes.split_first_chunk().ok_or(DAMAGED)?;
-            let since = u32::from_le_bytes(since.try_into().map_err(|_| DAMAGED)?);
+            let (before, since) = bytes.split_last_chunk().ok_or(DAMAGED)?;
+            let since = u32::from_le_bytes(*since);
             // After a reorganization the chain may be shorter than it was.
-            if u64::from_le_bytes(*watched) == number && since <= tip {
+            if before == watched && since <= tip {
                 return Ok(since);
             }
         }
         let mut changes = Changes::default();
-        changes.put(vec![WATCH], &[&number.to_le_bytes()[..], &tip.to_le_bytes()].concat());
+        changes.put(vec![WATCH], &[&watched[..], &tip.to_le_bytes()].concat());
         changes.commit(&self.tree)?;
         Ok(tip)
     }
@@ -235,7 +251,7 @@ impl Poster {
 
     /// The state that no reorganization takes away.
     fn deep(&self, ledger: &Ledger) -> Result<View, Error> {
-        let deep = ledger.tip().0.saturating_sub(self.turns.confirmations).max(ledger.parameters().genesis_height);
+        let deep = ledger.tip().0.saturating_sub(self.pace.confirmations).max(ledger.parameters().genesis_height);
         Ok(ledger.state(deep)?)
     }
 
@@ -254,7 +270,7 @@ impl Poster {
     fn was_skipped(&self, ledger: &Ledger, posting: &Posting) -> Result<bool, Error> {
         let reveal = posting.reveal.compute_txid();
         let genesis = ledger.parameters().genesis_height;
-        for height in posting.since.saturating_sub(self.turns.confirmations).max(genesis)..=ledger.tip().0 {
+        for height in posting.since.saturating_sub(self.pace.confirmations).max(genesis)..=ledger.tip().0 {
             let events = ledger.events(height)?;
             if events.iter().any(|event| matches!(event, LedgerEvent::Skipped { txid, .. } if *txid == reveal.into())) {
                 return Ok(true);

@@ -27,6 +27,9 @@ pub enum Rejection {
         /// Least fee of a replacement.
         needs: Amount,
     },
+    /// The sequencer is not in the set any more.
+    #[error("this sequencer has left the set: ask another one")]
+    LeftTheSet,
     /// The mempool holds as many bytes as it may.
     #[error("the mempool is full ({limit} bytes)")]
     MempoolFull {

@@ -1,6 +1,6 @@
 //! What starts roles: the demo, a devnet, one sequencer.
 
-use std::net::SocketAddr;
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -27,12 +27,15 @@ pub struct SequencerArgs {
     /// The file that holds bitcoind's user name and password
     #[arg(long, value_name = "FILE")]
     pub cookie: Option<PathBuf>,
-    /// Where to listen for the others [default: its address in the set]
-    #[arg(long, value_name = "HOST:PORT")]
-    pub listen: Option<SocketAddr>,
+    /// Where to listen for the others, if not at the address in its line
+    #[arg(long, value_name = "IP")]
+    pub listen: Option<IpAddr>,
     /// The port of its JSON-RPC interface [default: a free one, which it prints]
     #[arg(long, default_value_t = 0, value_name = "PORT", hide_default_value = true)]
     pub rpc_port: u16,
+    /// Where a sequencer of the set before serves JSON-RPC, if this one joins with a change of the set
+    #[arg(long, value_name = "URL")]
+    pub join: Option<String>,
     /// Take no transactions from users, as a censor
     #[arg(long)]
     pub refuse: bool,

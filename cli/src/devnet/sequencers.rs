@@ -129,7 +129,7 @@ impl Sequencers {
         let peer = |directory: &PathBuf| {
             let port = free_port().map_err(|error| SequencersError::System(error.to_string()))?;
             let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-            Ok::<_, SequencersError>(Peer::new(bridge, &Secrets::open(directory)?.key()?, address))
+            Ok::<_, SequencersError>(Peer::new(&bridge.instance, 0, &Secrets::open(directory)?.key()?, address))
         };
         let peers = directories.iter().map(peer).collect::<Result<Vec<_>, _>>()?;
         let set = directory.join("sequencers.json");

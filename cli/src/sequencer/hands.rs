@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bitcoin::secp256k1::{Keypair, Message, Secp256k1};
 use bitcoin::{Block, OutPoint, Transaction};
@@ -14,13 +15,16 @@ use trestle_challenger::Need;
 use trestle_rollup::compact::Posted;
 use trestle_rollup::envelope::Kind;
 use trestle_rollup::{Envelope, Ledger};
-use trestle_sequencer::consensus::{Orderer, Shared};
-use trestle_sequencer::poster::{Duty, Event, Turns};
+use trestle_sequencer::consensus::{Error as ConsensusError, Orderer, Shared};
+use trestle_sequencer::poster::{Duty, Event, Pace, Seat};
 use trestle_sequencer::{Policy, Poster};
 
-use super::Error;
+use super::{Error, join};
 use crate::runtime::{self, Role, Sender, Timeline};
 use crate::runtime::{Handle, Sent};
+
+/// How long to wait before a sequencer is asked again whether its set has closed.
+const WAITING: Duration = Duration::from_secs(1);
 
 /// What the hands have done everything for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,6 +33,14 @@ pub struct Done {
     tip: [u8; 32],
     /// Whether the batch that the Layer 2 waits for was certified.
     certified: bool,
+}
+
+/// The set that counts in the next block, and its keys.
+fn counting(ledger: &Ledger) -> Result<(u32, Vec<[u8; 32]>), Error> {
+    let state = ledger.state_at_tip();
+    let next = state.height().saturating_add(1);
+    let (set, _) = state.sequencers().map_err(runtime::Error::from)?.at(next);
+    Ok((set, state.keys_of_set(set).map_err(runtime::Error::from)?))
 }
 
 /// What a sequencer has besides its state machine of the agreement.
@@ -46,19 +58,46 @@ impl Hands {
     /// Opens the sequencer whose files are in `directory`.
     ///
     /// # Errors
-    /// Its files, or its key is not one of the bridge's sequencers.
-    pub fn open(directory: &Path, bridge: &Arc<Bridge>, chain: &Arc<dyn Chain>) -> Result<(Self, Orderer), Error> {
+    /// Its files.
+    pub fn open(directory: &Path, bridge: &Arc<Bridge>, chain: &Arc<dyn Chain>) -> Result<Self, Error> {
         let role = Role::open_in(directory.into(), "sequencer", &bridge.parameters, chain)?;
-        let policy = Policy::default();
         let key = role.secrets.key()?;
         let confirmations = u32::from(bridge.parameters.confirmations);
-        let orderer = Orderer::open(&role.db, key, role.ledger().clone(), confirmations, policy)?;
-        let sequencers = u8::try_from(bridge.parameters.sequencers.len()).unwrap_or(u8::MAX);
-        let turns = Turns { index: orderer.index(), sequencers, patience: policy.patience, confirmations };
-        let poster = Poster::open(&role.db, turns)?;
+        let pace = Pace { patience: Policy::default().patience, confirmations };
+        let poster = Poster::open(&role.db, pace)?;
         let wallet = role.wallet(&bridge.parameters)?;
         let sender = Sender::new(Arc::clone(chain), Arc::new(Timeline::default()));
-        Ok((Self { role, bridge: Arc::clone(bridge), sender, wallet, key, poster, done: None }, orderer))
+        Ok(Self { role, bridge: Arc::clone(bridge), sender, wallet, key, poster, done: None })
+    }
+
+    /// Catches up with the chain, on which all that it signs and judges rests, and opens the state machine of the agreement.
+    /// If the sequencer is in the last set that was announced and has seen nothing of it, it asks at `join`, until the set
+    /// before has closed.
+    ///
+    /// # Errors
+    /// The chain or its files, or its key is in no set that goes on.
+    pub fn orderer(&mut self, join: Option<&str>) -> Result<Orderer, Error> {
+        let confirmations = u32::from(self.bridge.parameters.confirmations);
+        let own = self.key.x_only_public_key().0.serialize();
+        loop {
+            self.role.follow(|_| ())?;
+            let (db, ledger, policy) = (&self.role.db, self.role.ledger().clone(), Policy::default());
+            let opened = Orderer::open(db, self.key, ledger.clone(), confirmations, policy);
+            let Some(url) = join else { return Ok(opened?) };
+            let set = join::wanted(&ledger, &own)?;
+            match opened {
+                Ok(orderer) if set.is_none_or(|set| orderer.set() >= set) => return Ok(orderer),
+                Ok(_) | Err(ConsensusError::NotAMember) => {}
+                Err(error) => return Err(error.into()),
+            }
+            let asked = set.map(|set| join::ask(url, set)).transpose()?.flatten();
+            if let Some((handover, parts)) = asked {
+                let handover = (&handover, &parts[..]);
+                return Ok(Orderer::join(db, self.key, ledger, confirmations, policy, handover)?);
+            }
+            tracing::info!(set, "waits for the set before to close");
+            std::thread::sleep(WAITING);
+        }
     }
 
     /// The sequencer's key.
@@ -81,16 +120,10 @@ impl Hands {
     /// # Errors
     /// A store.
     pub fn due(ledger: &Ledger, shared: &Shared) -> Result<Done, Error> {
-        let next = ledger.state_at_tip().meta().map_err(runtime::Error::from)?.batches;
-        Ok(Done { tip: ledger.tip().1.block_hash, certified: shared.orderer().certified(next)?.is_some() })
-    }
-
-    /// Catches up with the chain, and does nothing else.
-    ///
-    /// # Errors
-    /// The chain or its files.
-    pub fn follow(&mut self) -> Result<(), Error> {
-        Ok(self.role.follow(|_| ())?)
+        let state = ledger.state_at_tip();
+        let next = state.meta().map_err(runtime::Error::from)?.batches;
+        let (set, _) = counting(ledger)?;
+        Ok(Done { tip: ledger.tip().1.block_hash, certified: shared.orderer().certified(set, next)?.is_some() })
     }
 
     /// Catches up with the chain and does what is due, if there is anything new.
@@ -108,6 +141,7 @@ impl Hands {
             self.compare(*height, block, shared)?;
         }
         followed?;
+        self.leave(shared)?;
         let due = Self::due(self.role.ledger(), shared)?;
         if self.done == Some(due) {
             return Ok(());
@@ -126,6 +160,22 @@ impl Hands {
         Ok(())
     }
 
+    /// Leaves the sets of which nothing is needed any more: the next one is handed over, and counts in a deep block.
+    fn leave(&self, shared: &Shared) -> Result<(), Error> {
+        let ledger = self.role.ledger();
+        let confirmations = u32::from(self.bridge.parameters.confirmations);
+        let deep = ledger.tip().0.saturating_sub(confirmations).max(ledger.parameters().genesis_height);
+        let state = ledger.state(deep).map_err(runtime::Error::from)?;
+        let (counts, _) = state.sequencers().map_err(runtime::Error::from)?.at(deep);
+        let mut orderer = shared.orderer();
+        for (set, _) in orderer.seats() {
+            if set < counts && orderer.handover(set.saturating_add(1))?.is_some() {
+                orderer.leave(set)?;
+            }
+        }
+        Ok(())
+    }
+
     /// Looks for broken promises among what came to Bitcoin.
     fn compare(&self, height: u32, block: &Block, shared: &Shared) -> Result<(), Error> {
         for tx in &block.txdata {
@@ -135,7 +185,9 @@ impl Hands {
             let Ok(before) = self.role.ledger().state(height.saturating_sub(1)) else { continue };
             let opened = posted.open(&self.bridge.instance, |index| before.account_at(index));
             let Ok(opened) = opened.map_err(runtime::Error::from)? else { continue };
-            if let Some(conflict) = shared.orderer().compare(&posted.to_certificate(&opened))? {
+            let (set, _) = before.sequencers().map_err(runtime::Error::from)?.at(height);
+            let keys = before.keys_of_set(set).map_err(runtime::Error::from)?;
+            if let Some(conflict) = shared.orderer().compare(&posted.to_certificate(&opened), set, &keys)? {
                 let culprits: Vec<_> = conflict.culprits().collect();
                 tracing::error!(number = posted.number, ?culprits, "a quorum broke its promise");
             }
@@ -144,8 +196,13 @@ impl Hands {
     }
 
     fn process(&mut self, event: Event, shared: &Shared) -> Result<(), Error> {
-        let certified = |number| shared.orderer().certified(number);
-        let duties = self.poster.process(event, self.role.ledger(), &certified)?;
+        let (set, keys) = counting(self.role.ledger())?;
+        let own = self.key.x_only_public_key().0.serialize();
+        let index = keys.iter().position(|key| *key == own).and_then(|index| u8::try_from(index).ok());
+        let sequencers = u8::try_from(keys.len()).unwrap_or(u8::MAX);
+        let seat = index.map(|index| Seat { set, index, sequencers });
+        let certified = |number| shared.orderer().certified(set, number);
+        let duties = self.poster.process(event, seat, self.role.ledger(), &certified)?;
         for duty in duties {
             match duty {
                 Duty::Post { number, payload } => self.post(number, payload, shared)?,

@@ -7,7 +7,9 @@
 //!                                          Bitcoin ◀────────────────── hands (the main thread)
 //! ```
 
+mod agreements;
 mod hands;
+mod join;
 mod openrpc;
 mod proof;
 pub mod rpc;
@@ -24,10 +26,10 @@ use std::time::Duration;
 
 use serde_json::json;
 use tokio::sync::broadcast;
-use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+use tokio::sync::mpsc::UnboundedReceiver;
 use trestle_bridge::chain;
 use trestle_bridge::parameters::{Bridge, BridgeParameters};
-use trestle_sequencer::consensus::{Sockets, Subject, Timings, serve};
+use trestle_sequencer::consensus::{Shared, Subject};
 
 use crate::args::SequencerArgs;
 use crate::commands;
@@ -36,11 +38,12 @@ use crate::rpc::{Offer, ServeError, listen};
 use crate::runtime;
 
 pub use proof::AccountProof;
-pub use set::{Peer, read, write};
+pub use set::{Peer, members, read, write};
 
 #[cfg(test)]
 mod tests;
 
+use agreements::Agreements;
 use hands::Hands;
 use server::{Server, Wake};
 
@@ -108,45 +111,37 @@ fn work(args: &SequencerArgs, output: &Output) -> Result<Report, Error> {
     let json = fs::read(&args.parameters).map_err(|e| Error::file(&args.parameters, e))?;
     let parameters: BridgeParameters = serde_json::from_slice(&json).map_err(|e| Error::file(&args.parameters, e))?;
     let bridge = Arc::new(Bridge::new(parameters).map_err(runtime::Error::Parameters)?);
-    let members = set::read(&args.set, &bridge)?;
     let network = bridge.parameters.network;
     let chain = chain::connect(&args.chain, args.cookie.as_deref(), network).map_err(runtime::Error::from)?;
-    let (mut hands, orderer) = Hands::open(&args.dir, &bridge, &chain)?;
-    // What it signs and judges rests on the chain as it is now.
-    hands.follow()?;
-    let index = usize::from(orderer.index());
-    let address = members.get(index).map(|(_, address)| *address).ok_or(Error::Ended)?;
-    let sockets = Sockets {
-        key: *hands.key(),
-        listen: args.listen.unwrap_or(address),
-        local: members.iter().all(|(_, address)| address.ip().is_loopback()),
-        members,
-        directory: args.dir.join("consensus"),
-        timings: Timings::default(),
-        patience: PATIENCE,
-    };
-    let mut running = serve(sockets, orderer).map_err(|e| Error::file(&args.dir, e))?;
+    let mut hands = Hands::open(&args.dir, &bridge, &chain)?;
+    let orderer = hands.orderer(args.join.as_deref())?;
+    let (ledger, key) = (hands.ledger().clone(), *hands.key());
+    let mut agreements =
+        Agreements::new(key, ledger.clone(), args.set.clone(), args.listen, args.dir.join("consensus"));
+    let (shared, certified) = Shared::new(orderer, PATIENCE);
+    agreements.follow(&shared)?;
 
     let (wake, woken) = std::sync::mpsc::channel();
-    let server =
-        Server::new(hands.ledger().clone(), &running, hands.key().x_only_public_key().0, args.refuse, wake.clone());
+    let server = Server::new(ledger, &shared, key.x_only_public_key().0, args.refuse, wake.clone());
+    server.count(agreements.metrics());
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, args.rpc_port));
     let offer = Offer { methods: server.methods()?, subscriptions: true, metrics: Some(server.metrics()) };
     let serving = listen(address, offer)?;
-    output.line(&json!({ "rpc": serving.url(), "index": index }).to_string());
+    output.line(&json!({ "rpc": serving.url(), "seats": shared.orderer().seats() }).to_string());
     stop_when_told(args.attached, wake.clone());
-
-    let certified = std::mem::replace(&mut running.certified, closed());
     pass_on(certified, server.blocks(), wake);
 
     loop {
-        match hands.work(&running.shared) {
+        match hands.work(&shared) {
             Ok(()) => server.has_done(hands.done()),
             Err(error) if error.is_transient() => tracing::warn!(%error, "Bitcoin does not answer"),
             Err(error) => return Err(error),
         }
-        if !running.is_alive() {
-            return Err(Error::Ended);
+        agreements.follow(&shared)?;
+        server.count(agreements.metrics());
+        if shared.orderer().seats().is_empty() {
+            let text = "this sequencer is in no set any more, and nothing of it is needed".into();
+            return Ok(Report { text, json: json!({ "left": true }) });
         }
         match woken.recv_timeout(POLL) {
             Ok(Wake::Work) | Err(RecvTimeoutError::Timeout) => {}
@@ -164,17 +159,13 @@ fn pass_on(mut certified: UnboundedReceiver<Subject>, blocks: broadcast::Sender<
             let told = match subject {
                 // Nobody may be listening.
                 Subject::Part(height) => blocks.send(height).map(drop).or(Ok(())),
-                Subject::Batch(_) => wake.send(Wake::Work),
+                Subject::Batch(_) | Subject::Handover(_) => wake.send(Wake::Work),
             };
             if told.is_err() {
                 break;
             }
         }
     });
-}
-
-fn closed<T>() -> UnboundedReceiver<T> {
-    unbounded_channel().1
 }
 
 /// Ctrl-C stops it, and whoever started it by closing its standard input, also by dying.

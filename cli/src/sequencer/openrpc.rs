@@ -9,7 +9,7 @@ const HEX32: &str = "hex32";
 const KEY: &str = "key";
 const NUMBER: &str = "number";
 
-const METHODS: [Method; 12] = [
+const METHODS: [Method; 13] = [
     ("sequencer_status", "How the sequencer stands.", &[], "status"),
     (
         "sequencer_sync",
@@ -37,6 +37,12 @@ const METHODS: [Method; 12] = [
         "block",
     ),
     ("sequencer_batch", "A batch that was cut; null if it was not.", &[("number", NUMBER)], "batch"),
+    (
+        "sequencer_handover",
+        "What a set of sequencers begins with, certified by the set before; null if that has not closed.",
+        &[("set", NUMBER)],
+        "handover",
+    ),
     ("sequencer_entry", "R_h and what it commits to.", &[("height", NUMBER)], "entry"),
     (
         "sequencer_proof",
@@ -74,7 +80,8 @@ fn schemas() -> Value {
         [("height", NUMBER), ("block_hash", HEX32), ("state_root", HEX32), ("entry", HEX32)];
     let proof = [("account", KEY), ("balance_sat", NUMBER), ("nonce", NUMBER), ("index", "index"), ("nodes", "hex[]")];
     let status = [
-        ("index", NUMBER),
+        ("set", NUMBER),
+        ("index", "index"),
         ("key", KEY),
         ("bitcoin_height", NUMBER),
         ("entry", HEX32),
@@ -88,6 +95,7 @@ fn schemas() -> Value {
         ("busy", "flag"),
     ];
     let block = [
+        ("set", NUMBER),
         ("height", NUMBER),
         ("batch", NUMBER),
         ("first", NUMBER),
@@ -111,7 +119,7 @@ fn schemas() -> Value {
         "hex32": { "type": "string", "pattern": "^[0-9a-f]{64}$" },
         "key": { "title": "an x-only public key (BIP 340)", "type": "string", "pattern": "^[0-9a-f]{64}$" },
         "number": { "type": "integer", "minimum": 0 },
-        "index": { "title": "an account's, or null if it was never heard of", "type": ["integer", "null"] },
+        "index": { "title": "an account's, or a sequencer's in the set; null if it has none", "type": ["integer", "null"] },
         "flag": { "type": "boolean" },
         "text": { "type": "string" },
         "status": object(&status),
@@ -119,6 +127,7 @@ fn schemas() -> Value {
         "signed": object(&[("sequencer", NUMBER), ("signature", "hex")]),
         "block": object(&block),
         "batch": object(&[("number", NUMBER), ("transactions", "hex32[]"), ("signatures", "signed[]")]),
+        "handover": object(&[("genesis", "hex"), ("pending", "number[]"), ("signatures", "signed[]")]),
         "entry": object(&ENTRY),
         "proof": object(&[&ENTRY[..], &proof].concat()),
         "receipt": { "oneOf": receipts },

@@ -3,13 +3,14 @@
 //! Every method is `sequencer_…` with positional parameters; see [`crate::rpc`] for how amounts, keys and errors are
 //! written. `rpc.discover` describes it all.
 
+use bitcoin::hex::{DisplayHex as _, FromHex};
 use bitcoin::secp256k1::schnorr::Signature;
 use bitcoin::{Amount, XOnlyPublicKey};
 use jsonrpsee::core::SubscriptionResult;
 use jsonrpsee::proc_macros::rpc;
 use serde::{Deserialize, Serialize};
 use trestle_rollup::{Certificate, Digest, Signatures, SignedTransaction};
-use trestle_sequencer::consensus::{Conflict, Part, Promise};
+use trestle_sequencer::consensus::{Conflict, Handover, Part, Promise};
 
 use super::proof::AccountProof;
 use crate::rpc::RpcError;
@@ -39,6 +40,9 @@ pub trait Api {
     /// A batch that was cut; null if it was not.
     #[method(name = "batch", blocking)]
     fn batch(&self, number: u64) -> Result<Option<BatchStatus>, RpcError>;
+    /// What a set of sequencers begins with, certified by the set before; null if that has not closed.
+    #[method(name = "handover", blocking)]
+    fn handover(&self, set: u32) -> Result<Option<HandoverStatus>, RpcError>;
     /// R_h and what it commits to.
     #[method(name = "entry", blocking)]
     fn entry(&self, height: u32) -> Result<EntryStatus, RpcError>;
@@ -56,8 +60,10 @@ pub trait Api {
 /// How a sequencer stands.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SequencerStatus {
-    /// Its index.
-    pub index: u8,
+    /// The set whose agreement goes on.
+    pub set: u32,
+    /// Its index there; none if it has left.
+    pub index: Option<u8>,
     /// Its key.
     pub key: XOnlyPublicKey,
     /// Height of the last Bitcoin block that it applied.
@@ -119,9 +125,15 @@ fn signed(certificate: &Signatures) -> Vec<Signed> {
     certificate.iter().filter_map(signed).collect()
 }
 
+fn unsigned(signatures: &[Signed]) -> Signatures {
+    signatures.iter().map(|signed| (signed.sequencer, signed.signature.serialize())).collect()
+}
+
 /// A final Layer 2 block: a part of a batch. With a quorum's signatures it is what a user keeps.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BlockStatus {
+    /// The set of sequencers that promises it.
+    pub set: u32,
     /// Its height.
     pub height: u64,
     /// The batch that its transactions are executed in.
@@ -130,7 +142,7 @@ pub struct BlockStatus {
     pub first: u32,
     /// The signed transactions, in hexadecimal.
     pub transactions: Vec<String>,
-    /// Of the tagged hash `Trestle/part` of instance ‖ batch u64 ‖ first u32 ‖ transactions.
+    /// Of the tagged hash `Trestle/part` of instance ‖ set u32 ‖ batch u64 ‖ first u32 ‖ transactions.
     pub signatures: Vec<Signed>,
 }
 
@@ -138,23 +150,56 @@ impl BlockStatus {
     /// A part at a height.
     #[must_use]
     pub fn new(height: u64, part: &Part) -> Self {
-        let hex = |bytes: Vec<u8>| bitcoin::hex::DisplayHex::to_lower_hex_string(&bytes[..]);
+        let hex = |bytes: Vec<u8>| bytes.to_lower_hex_string();
         let transactions = part.decoded().iter().map(|signed| hex(signed.encode())).collect();
-        let (batch, first) = (part.number, part.first);
-        Self { height, batch, first, transactions, signatures: signed(&part.certificate) }
+        let (set, batch, first) = (part.set, part.number, part.first);
+        Self { set, height, batch, first, transactions, signatures: signed(&part.certificate) }
     }
 }
 
 impl BlockStatus {
+    /// The part; `None` if the transactions are none.
+    #[must_use]
+    pub fn part(&self) -> Option<Part> {
+        let decode = |text: &String| <Vec<u8> as FromHex>::from_hex(text).ok();
+        let transactions = self.transactions.iter().map(decode).collect::<Option<Vec<_>>>()?.concat();
+        let (set, number, first) = (self.set, self.batch, self.first);
+        Some(Part { set, number, first, transactions, certificate: unsigned(&self.signatures) })
+    }
+
     /// Whether it proves that a quorum of these sequencers promised to have this transaction executed.
     #[must_use]
     pub fn proves(&self, signed: &SignedTransaction, instance: &Digest, keys: &[[u8; 32]]) -> bool {
-        let decode = |text: &String| <Vec<u8> as bitcoin::hex::FromHex>::from_hex(text).ok();
-        let Some(transactions) = self.transactions.iter().map(decode).collect::<Option<Vec<_>>>() else { return false };
-        let signatures = self.signatures.iter().map(|signed| (signed.sequencer, signed.signature.serialize()));
-        let (number, first, certificate) = (self.batch, self.first, signatures.collect());
-        let part = Part { number, first, transactions: transactions.concat(), certificate };
-        part.decoded().contains(signed) && Promise::Part(part).is_certified(instance, keys)
+        self.part()
+            .is_some_and(|part| part.decoded().contains(signed) && Promise::Part(part).is_certified(instance, keys))
+    }
+}
+
+/// What a set of sequencers begins with.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HandoverStatus {
+    /// Its genesis, as it is encoded, in hexadecimal.
+    pub genesis: String,
+    /// Heights of the blocks with transactions that were not executed there.
+    pub pending: Vec<u64>,
+    /// By the set before, of the tagged hash `Trestle/handover` of
+    /// instance ‖ the genesis's digest ‖ for each pending block: height u64 ‖ digest of its part.
+    pub signatures: Vec<Signed>,
+}
+
+impl HandoverStatus {
+    /// A handover as it is shown.
+    #[must_use]
+    pub fn new(handover: &Handover) -> Self {
+        let genesis = handover.genesis_bytes().to_lower_hex_string();
+        Self { genesis, pending: handover.pending.clone(), signatures: signed(&handover.signatures) }
+    }
+
+    /// The handover; `None` if this is none. Its signatures may be worth nothing.
+    #[must_use]
+    pub fn handover(&self) -> Option<Handover> {
+        let genesis = <Vec<u8> as FromHex>::from_hex(&self.genesis).ok()?;
+        Handover::new(&genesis, self.pending.clone(), unsigned(&self.signatures))
     }
 }
 

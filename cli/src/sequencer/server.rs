@@ -12,12 +12,14 @@ use jsonrpsee::core::{SubscriptionResult, async_trait};
 use jsonrpsee::server::{PendingSubscriptionSink, SubscriptionMessage};
 use tokio::sync::{broadcast, mpsc, oneshot};
 use trestle_rollup::{Account, Digest, Ledger};
-use trestle_sequencer::consensus::{Conflict, Fate, Metrics, Running, Shared};
+use trestle_sequencer::consensus::{Conflict, Fate, Metrics, Shared};
 use trestle_sequencer::{Receipt, Rejection};
 
 use super::hands::{Done, Hands};
 use super::proof::{self, AccountProof};
-use super::rpc::{ApiServer, BatchStatus, BlockStatus, ReceiptStatus, SequencerAccount, SequencerStatus};
+use super::rpc::{
+    ApiServer, BatchStatus, BlockStatus, HandoverStatus, ReceiptStatus, SequencerAccount, SequencerStatus,
+};
 use super::{Error, openrpc};
 use crate::rpc::types::{EntryStatus, Hex32};
 use crate::rpc::{RpcError, Text};
@@ -48,7 +50,7 @@ pub struct Server {
     shared: Shared,
     ledger: Ledger,
     key: XOnlyPublicKey,
-    counted: Metrics,
+    counted: Arc<Mutex<Option<Metrics>>>,
     refuses: bool,
     done: Arc<Mutex<Option<Done>>>,
     wake: Sender<Wake>,
@@ -62,14 +64,14 @@ fn internal(error: impl std::fmt::Display) -> RpcError {
 
 impl Server {
     /// Answers for a sequencer that runs.
-    pub fn new(ledger: Ledger, running: &Running, key: XOnlyPublicKey, refuses: bool, wake: Sender<Wake>) -> Self {
+    pub fn new(ledger: Ledger, shared: &Shared, key: XOnlyPublicKey, refuses: bool, wake: Sender<Wake>) -> Self {
         let (blocks, _) = broadcast::channel(BEHIND);
         let (submissions, taken) = mpsc::channel(AT_ONCE);
-        let (shared, done) = (running.shared.clone(), Arc::new(Mutex::new(None)));
+        let (shared, done, counted) = (shared.clone(), Arc::default(), Arc::default());
         let own = shared.clone();
         // Ends when the last server is dropped.
         std::thread::spawn(move || take(&own, taken));
-        Self { shared, ledger, key, counted: running.metrics(), refuses, done, wake, blocks, submissions }
+        Self { shared, ledger, key, counted, refuses, done, wake, blocks, submissions }
     }
 
     /// The methods on the wire.
@@ -83,6 +85,11 @@ impl Server {
     /// Where the heights of certified blocks are to be sent.
     pub fn blocks(&self) -> broadcast::Sender<u64> {
         self.blocks.clone()
+    }
+
+    /// Notes whose figures are shown beside the sequencer's own.
+    pub fn count(&self, metrics: Option<Metrics>) {
+        *self.counted.lock().unwrap_or_else(PoisonError::into_inner) = metrics;
     }
 
     /// Notes what the hands have done everything for.
@@ -126,6 +133,7 @@ impl Server {
             let conflicts = server.shared.orderer().conflicts().map_or(0, |conflicts| conflicts.len());
             let figures = [
                 ("bitcoin_height", "Height of the last Bitcoin block applied", u64::from(status.bitcoin_height)),
+                ("set", "Number of the set whose agreement goes on", u64::from(status.set)),
                 ("height", "Height of the last final Layer 2 block", status.height),
                 ("batch", "Number of the batch that is being filled", status.batch),
                 ("filled", "Transactions in it", u64::from(status.filled)),
@@ -139,7 +147,8 @@ impl Server {
                      trestle_sequencer_{name} {value}\n"
                 );
             }
-            text + &server.counted.encode()
+            let counted = server.counted.lock().unwrap_or_else(PoisonError::into_inner);
+            text + &counted.as_ref().map(Metrics::encode).unwrap_or_default()
         })
     }
 }
@@ -164,6 +173,7 @@ fn refused(rejection: Rejection) -> RpcError {
     match rejection {
         Rejection::Malformed => RpcError::Invalid(rejection.to_string()),
         Rejection::MempoolFull { .. } => RpcError::Unavailable(format!("{rejection}: try again")),
+        Rejection::LeftTheSet => RpcError::Unavailable(rejection.to_string()),
         _ => RpcError::Refused(format!("the sequencers refuse it: {rejection}")),
     }
 }
@@ -176,7 +186,8 @@ impl ApiServer for Server {
         let busy = self.is_busy().map_err(internal)?;
         let orderer = self.shared.orderer();
         Ok(SequencerStatus {
-            index: orderer.index(),
+            set: orderer.set(),
+            index: orderer.seats().iter().find(|(set, _)| *set == orderer.set()).map(|(_, index)| *index),
             key: self.key,
             bitcoin_height,
             entry: Hex32(entry.digest()),
@@ -251,6 +262,11 @@ impl ApiServer for Server {
         let batch = self.shared.orderer().batch(number).map_err(internal)?;
         let instance = self.ledger.parameters().instance();
         Ok(batch.map(|batch| batch.to_certificate(&instance).into()))
+    }
+
+    fn handover(&self, set: u32) -> Result<Option<HandoverStatus>, RpcError> {
+        let handover = self.shared.orderer().handover(set).map_err(internal)?;
+        Ok(handover.as_ref().map(HandoverStatus::new))
     }
 
     fn entry(&self, height: u32) -> Result<EntryStatus, RpcError> {

@@ -8,7 +8,9 @@ use trestle_bridge::parameters::{Bridge, BridgeParameters, Genesis, Members};
 use trestle_rollup::Ledger;
 use trestle_sequencer::consensus::Conflict;
 
-use super::rpc::{ApiServer, BatchStatus, BlockStatus, ReceiptStatus, SequencerAccount, SequencerStatus};
+use super::rpc::{
+    ApiServer, BatchStatus, BlockStatus, HandoverStatus, ReceiptStatus, SequencerAccount, SequencerStatus,
+};
 use super::{AccountProof, Peer, openrpc, proof, set};
 use crate::rpc::RpcError;
 use crate::rpc::types::{EntryStatus, Hex32};
@@ -38,6 +40,9 @@ impl ApiServer for Nobody {
         unreachable!()
     }
     fn batch(&self, _: u64) -> Result<Option<BatchStatus>, RpcError> {
+        unreachable!()
+    }
+    fn handover(&self, _: u32) -> Result<Option<HandoverStatus>, RpcError> {
         unreachable!()
     }
     fn entry(&self, _: u32) -> Result<EntryStatus, RpcError> {
@@ -90,25 +95,38 @@ fn a_set_is_read_only_if_every_sequencer_signed_its_line() {
     let (bridge, directory) = (bridge(), tempfile::tempdir().unwrap());
     let file = directory.path().join("sequencers.json");
     let address = |port: u8| format!("127.0.0.1:{port}").parse().unwrap();
-    let peers: Vec<_> = (4..8).map(|byte| Peer::new(&bridge, &key(byte), address(byte))).collect();
-    let read = |peers: &[Peer]| {
+    let line = |set, byte, port| Peer::new(&bridge.instance, set, &key(byte), address(port));
+    let peers: Vec<_> = (4..8).map(|byte| line(0, byte, byte)).collect();
+    let keys = &bridge.rollup.sequencers;
+    let read = |peers: &[Peer], set| {
         set::write(&file, peers).unwrap();
-        set::read(&file, &bridge).map_err(|error| error.to_string())
+        set::members(&file, &bridge.instance, set, keys).map_err(|error| error.to_string())
     };
-    let members = read(&peers).unwrap();
+    let members = read(&peers, 0).unwrap();
     assert_eq!(members[2], (peers[2].network_key.0, address(6)));
+    let later: Vec<_> = [line(0, 6, 60), line(1, 6, 61)].into_iter().chain(peers.clone()).rev().collect();
+    assert_eq!(read(&later, 0).unwrap()[2].1, address(60), "the later line counts, wherever it is");
 
-    let mut swapped = peers.clone();
-    swapped.swap(0, 1);
+    let mut of_another_set = peers.clone();
+    of_another_set[1].set = 1;
     let mut moved = peers.clone();
     moved[3].address = address(9);
     let mut renamed = peers.clone();
     renamed[1].network_key = peers[0].network_key;
     let mut foreign = peers.clone();
-    foreign[2].signature = Peer::new(&bridge, &key(9), address(6)).signature;
-    let rows = [(&peers[..3], "in order"), (&swapped, "in order"), (&moved, "3"), (&renamed, "1"), (&foreign, "2")];
-    for (peers, why) in rows {
-        let error = read(peers).unwrap_err();
+    foreign[2].signature = line(0, 9, 6).signature;
+    let mut relabelled = peers.clone();
+    relabelled.iter_mut().for_each(|peer| peer.set = 1);
+    let rows = [
+        (&peers[..3], 0, "no line of sequencer 3"),
+        (&of_another_set, 0, "no line of sequencer 1"),
+        (&moved, 0, "not signed by sequencer 3"),
+        (&renamed, 0, "not signed by sequencer 1"),
+        (&foreign, 0, "not signed by sequencer 2"),
+        (&relabelled, 1, "not signed by sequencer 0"),
+    ];
+    for (peers, set, why) in rows {
+        let error = read(peers, set).unwrap_err();
         assert!(error.contains(why), "{why}: {error}");
     }
 }

@@ -6,7 +6,7 @@ use crate::execute::{Effect, Refusal, Rules, execute};
 use crate::host::Host;
 use crate::identifiers::{Account, SlotId, WithdrawalId};
 use crate::native::store::{LedgerError, Store};
-use crate::state::{AccountState, At, Fulfilment, Member, Meta, ReadState, Sequencers, State, Withdrawal};
+use crate::state::{AccountState, At, Fulfilment, Key, Member, Meta, ReadState, Sequencers, State, Withdrawal};
 use crate::transaction::{SignedTransaction, Transaction};
 use crate::tree::Tree;
 
@@ -114,6 +114,17 @@ impl View {
         self.read(|state| {
             let (set, count) = state.sequencers()?.at(height);
             state.sequencer_keys(set, count)
+        })
+    }
+
+    /// The keys of a set of sequencers, in the order of their indices; none if there is no such set. No set is forgotten.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub fn keys_of_set(&self, set: u32) -> Result<Vec<[u8; 32]>, LedgerError> {
+        self.read(|state| {
+            let keys = (0..u8::MAX).map(|index| state.value(Key::Sequencer { set, index }));
+            keys.take_while(|key| !matches!(key, Ok(None))).map(|key| Ok(key?.unwrap_or_default())).collect()
         })
     }
 

@@ -1,5 +1,6 @@
 //! The orderer as the engine sees it: what to propose, what to vote for, what is final.
 
+use std::collections::BTreeMap;
 use std::future::pending;
 use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -21,6 +22,7 @@ use futures::StreamExt as _;
 
 use super::block::Block;
 use super::chain::Verdict;
+use super::message::{Message, Subject};
 use super::orderer::{Answers, Duty, Error, Orderer};
 
 /// How long to wait before a block is judged again that could not be judged.
@@ -36,18 +38,30 @@ struct Inner {
     orderer: Mutex<Orderer>,
     /// Rung when a transaction came in.
     work: Notify,
-    duties: mpsc::UnboundedSender<Duty>,
+    /// To the networks of the sets.
+    outlets: Mutex<BTreeMap<u32, mpsc::UnboundedSender<Told>>>,
+    certified: mpsc::UnboundedSender<Subject>,
     /// How long a leader waits for transactions before it proposes an empty block.
     patience: Duration,
 }
 
+/// A message, and to whom: the sequencer with this index, or all others.
+pub(crate) type Told = (Option<u8>, Message);
+
 impl Shared {
-    /// Shares an orderer; what it wants done comes out of the receiver.
+    /// Shares an orderer; parts and batches come out of the receiver as they get their certificates.
     #[must_use]
-    pub fn new(orderer: Orderer, patience: Duration) -> (Self, mpsc::UnboundedReceiver<Duty>) {
-        let (duties, receiver) = mpsc::unbounded_channel();
-        let (orderer, work) = (Mutex::new(orderer), Notify::new());
-        (Self(Arc::new(Inner { orderer, work, duties, patience })), receiver)
+    pub fn new(orderer: Orderer, patience: Duration) -> (Self, mpsc::UnboundedReceiver<Subject>) {
+        let (certified, receiver) = mpsc::unbounded_channel();
+        let (orderer, work, outlets) = (Mutex::new(orderer), Notify::new(), Mutex::default());
+        (Self(Arc::new(Inner { orderer, work, outlets, certified, patience })), receiver)
+    }
+
+    /// Where what is to be told to a set's sequencers comes out.
+    pub(crate) fn outlet(&self, set: u32) -> mpsc::UnboundedReceiver<Told> {
+        let (sender, receiver) = mpsc::unbounded_channel();
+        self.0.outlets.lock().unwrap_or_else(PoisonError::into_inner).insert(set, sender);
+        receiver
     }
 
     /// The orderer, for a question that takes no time.
@@ -81,9 +95,18 @@ impl Shared {
     }
 
     fn carry(&self, duties: Vec<Duty>) {
+        let outlets = self.0.outlets.lock().unwrap_or_else(PoisonError::into_inner);
         for duty in duties {
-            // Nobody listens any more: the sequencer is being stopped.
-            let _ = self.0.duties.send(duty);
+            // Where nobody listens, the sequencer is being stopped, or the set's network is not up yet: what matters is said
+            // again at a tick.
+            match duty {
+                Duty::Tell { set, to, message } => {
+                    let _ = outlets.get(&set).map(|outlet| outlet.send((to, message)));
+                }
+                Duty::Certified(subject) => {
+                    let _ = self.0.certified.send(subject);
+                }
+            }
         }
     }
 

@@ -1,22 +1,26 @@
 //! Blocks: what the sequencers agree on, one after the other.
 //!
 //! ```text
-//! height u64 ‖ parent[32] ‖ anchor height u32 ‖ anchor hash[32]
-//!   ‖ number u64 ‖ first u32 ‖ filled u32 ‖ cut u8 ‖ length u32 ‖ signed transactions
+//! set u32 ‖ base u64 ‖ height u64 ‖ parent[32] ‖ anchor height u32 ‖ anchor hash[32]
+//!   ‖ number u64 ‖ first u32 ‖ filled u32 ‖ cut u8 ‖ closes u8 ‖ length u32 ‖ signed transactions
 //! ```
 //!
 //! Integers are little-endian. Blocks fill batches: each adds its transactions to the batch of its number, until one
 //! cuts it, which ends it. A block without transactions is there because a leader had nothing to propose, or to cut.
+//!
+//! Each set of sequencers agrees on blocks of its own, from a genesis on. The first block whose anchor has the next set
+//! announced *closes* the set, and the batch that is being filled with it; the next set's genesis is derived from that
+//! block, and heights and numbers go on.
 
 use bytes::{Buf, BufMut};
 use commonware_codec::{EncodeSize, Error as CodecError, Read, Write};
 use commonware_consensus::types::Height;
 use commonware_consensus::{Block as ConsensusBlock, Heightable};
-use commonware_cryptography::{Digestible, sha256};
+use commonware_cryptography::{Digested, Digestible, sha256};
 use trestle_rollup::{Digest, SignedTransaction, tagged_hash};
 
 /// Bytes of a block without its transactions.
-pub const HEADER_BYTES: usize = 8 + 32 + 4 + 32 + 8 + 4 + 4 + 1 + 4;
+pub const HEADER_BYTES: usize = 4 + 8 + 8 + 32 + 4 + 32 + 8 + 4 + 4 + 1 + 1 + 4;
 
 /// The Bitcoin block whose Layer 2 state a block builds on.
 ///
@@ -33,7 +37,11 @@ pub struct Anchor {
 /// One block. See the [module](self).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Block {
-    /// One more than the parent's; the genesis has 0.
+    /// Number of the set of sequencers whose block it is.
+    pub set: u32,
+    /// Height of the set's genesis.
+    pub base: u64,
+    /// One more than the parent's. The first genesis has 0, each other one that of the block which closed the set before.
     pub height: u64,
     /// The parent's digest.
     pub parent: sha256::Digest,
@@ -47,16 +55,49 @@ pub struct Block {
     pub filled: u32,
     /// Whether the batch ends with this block.
     pub cut: bool,
+    /// Whether it is the set's last block.
+    pub closes: bool,
     /// The signed transactions' encodings, one after the other.
     pub transactions: Vec<u8>,
 }
 
 impl Block {
-    /// The block that nobody proposes, the same for all sequencers of a bridge.
+    /// The block that nobody proposes, the same for all sequencers of a bridge: the first set begins with it.
     #[must_use]
-    pub fn genesis(instance: &Digest, anchor: Anchor, number: u64) -> Self {
+    pub fn genesis(instance: &Digest, anchor: Anchor) -> Self {
         let parent = sha256::Digest(tagged_hash("Trestle/sequencing", &[instance]));
-        Self { height: 0, parent, anchor, number, first: 0, filled: 0, cut: false, transactions: Vec::new() }
+        Self {
+            set: 0,
+            base: 0,
+            height: 0,
+            parent,
+            anchor,
+            number: 0,
+            first: 0,
+            filled: 0,
+            cut: false,
+            closes: false,
+            transactions: Vec::new(),
+        }
+    }
+
+    /// What the next set begins with after the block that closes one.
+    #[must_use]
+    pub fn genesis_after(closing: &Digested<Self>) -> Self {
+        let (parent, closing) = (closing.digest(), closing.inner());
+        Self {
+            set: closing.set.saturating_add(1),
+            base: closing.height,
+            height: closing.height,
+            parent,
+            anchor: closing.anchor,
+            number: closing.number.saturating_add(closing.cut.into()),
+            first: 0,
+            filled: 0,
+            cut: false,
+            closes: false,
+            transactions: Vec::new(),
+        }
     }
 
     /// Bytes that the batch has with this block.
@@ -74,6 +115,8 @@ impl Block {
 
 impl Write for Block {
     fn write(&self, to: &mut impl BufMut) {
+        to.put_u32_le(self.set);
+        to.put_u64_le(self.base);
         to.put_u64_le(self.height);
         to.put_slice(&self.parent);
         to.put_u32_le(self.anchor.height);
@@ -82,6 +125,7 @@ impl Write for Block {
         to.put_u32_le(self.first);
         to.put_u32_le(self.filled);
         to.put_u8(self.cut.into());
+        to.put_u8(self.closes.into());
         to.put_u32_le(u32::try_from(self.transactions.len()).unwrap_or(u32::MAX));
         to.put_slice(&self.transactions);
     }
@@ -101,15 +145,11 @@ impl Read for Block {
         if from.remaining() < HEADER_BYTES {
             return Err(CodecError::EndOfBuffer);
         }
-        let height = from.get_u64_le();
+        let (set, base, height) = (from.get_u32_le(), from.get_u64_le(), from.get_u64_le());
         let parent = sha256::Digest(take(from));
         let anchor = Anchor { height: from.get_u32_le(), hash: take(from) };
         let (number, first, filled) = (from.get_u64_le(), from.get_u32_le(), from.get_u32_le());
-        let cut = match from.get_u8() {
-            0 => false,
-            1 => true,
-            _ => return Err(CodecError::InvalidBool),
-        };
+        let (cut, closes) = (flag(from.get_u8())?, flag(from.get_u8())?);
         let length = usize::try_from(from.get_u32_le()).unwrap_or(usize::MAX);
         if length > *limit {
             return Err(CodecError::InvalidLength(length));
@@ -119,7 +159,15 @@ impl Read for Block {
         }
         let mut transactions = vec![0; length];
         from.copy_to_slice(&mut transactions);
-        Ok(Self { height, parent, anchor, number, first, filled, cut, transactions })
+        Ok(Self { set, base, height, parent, anchor, number, first, filled, cut, closes, transactions })
+    }
+}
+
+fn flag(byte: u8) -> Result<bool, CodecError> {
+    match byte {
+        0 => Ok(false),
+        1 => Ok(true),
+        _ => Err(CodecError::InvalidBool),
     }
 }
 
@@ -140,9 +188,10 @@ impl Digestible for Block {
     }
 }
 
+/// The engine, of which each set has its own, counts from its genesis on.
 impl Heightable for Block {
     fn height(&self) -> Height {
-        Height::new(self.height)
+        Height::new(self.height.saturating_sub(self.base))
     }
 }
 
@@ -162,7 +211,7 @@ mod tests {
     #[test]
     fn a_block_is_read_as_it_was_written_within_its_limit() {
         let anchor = Anchor { height: 3, hash: [4; 32] };
-        let genesis = Block::genesis(&[1; 32], anchor, 5);
+        let genesis = Block { number: 5, ..Block::genesis(&[1; 32], anchor) };
         let block = Block { height: 1, parent: genesis.digest(), transactions: vec![7; 10], ..genesis.clone() };
         let bytes = block.encode();
         assert_eq!(bytes.len(), HEADER_BYTES + 10);
@@ -177,15 +226,20 @@ mod tests {
             Block { first: 6, ..block.clone() },
             Block { filled: 6, ..block.clone() },
             Block { cut: true, ..block.clone() },
+            Block { closes: true, ..block.clone() },
+            Block { set: 6, ..block.clone() },
+            Block { base: 6, ..block.clone() },
         ];
         for other in others {
             assert_eq!(Block::decode_cfg(other.encode(), &10).unwrap(), other);
             assert_ne!(block.digest(), other.digest());
         }
-        assert_ne!(genesis.parent, Block::genesis(&[2; 32], anchor, 5).parent, "another bridge");
+        assert_ne!(genesis.parent, Block::genesis(&[2; 32], anchor).parent, "another bridge");
         assert_eq!((genesis.decoded(), block.decoded()), (Some(Vec::new()), None), "nothing, and no transactions");
-        let mut strange = bytes.to_vec();
-        strange[HEADER_BYTES - 5] = 2;
-        assert!(Block::decode_cfg(Bytes::from(strange), &10).is_err(), "neither a cut nor none");
+        for flag in [5, 6] {
+            let mut strange = bytes.to_vec();
+            strange[HEADER_BYTES - flag] = 2;
+            assert!(Block::decode_cfg(Bytes::from(strange), &10).is_err(), "neither yes nor no");
+        }
     }
 }

@@ -8,11 +8,13 @@ use trestle_rollup::{
 /// executed in this batch, at this place.
 ///
 /// ```text
-/// number u64 ‖ first u32 ‖ count u8 ‖ count × (sequencer index u8 ‖ signature[64]) ‖ signed transactions
+/// set u32 ‖ number u64 ‖ first u32 ‖ count u8 ‖ count × (sequencer index u8 ‖ signature[64]) ‖ signed transactions
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(into = "Vec<u8>", try_from = "Vec<u8>")]
 pub struct Part {
+    /// Number of the set of sequencers that promises it.
+    pub set: u32,
     /// The batch.
     pub number: u64,
     /// How many transactions the batch has before these.
@@ -25,11 +27,11 @@ pub struct Part {
 
 impl Part {
     /// What a sequencer signs: BIP 340's tagged hash, with the tag `Trestle/part`, of
-    /// instance ‖ number ‖ first ‖ transactions.
+    /// instance ‖ set ‖ number ‖ first ‖ transactions.
     #[must_use]
     pub fn digest(&self, instance: &Digest) -> Digest {
-        let (number, first) = (self.number.to_le_bytes(), self.first.to_le_bytes());
-        tagged_hash("Trestle/part", &[instance, &number, &first, &self.transactions])
+        let (set, number, first) = (self.set.to_le_bytes(), self.number.to_le_bytes(), self.first.to_le_bytes());
+        tagged_hash("Trestle/part", &[instance, &set, &number, &first, &self.transactions])
     }
 
     /// The transactions, in order; none if the bytes are not exactly some.
@@ -41,7 +43,8 @@ impl Part {
     /// As bytes.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
-        let mut bytes = self.number.to_le_bytes().to_vec();
+        let mut bytes = self.set.to_le_bytes().to_vec();
+        bytes.extend(self.number.to_le_bytes());
         bytes.extend(self.first.to_le_bytes());
         bytes.push(u8::try_from(self.certificate.len()).unwrap_or(u8::MAX));
         for (index, signature) in &self.certificate {
@@ -55,12 +58,14 @@ impl Part {
     /// From all of the bytes. The signatures may be worth nothing.
     #[must_use]
     pub fn decode(bytes: &[u8]) -> Option<Self> {
-        let (number, rest) = bytes.split_first_chunk()?;
+        let (set, rest) = bytes.split_first_chunk()?;
+        let (number, rest) = rest.split_first_chunk()?;
         let (first, rest) = rest.split_first_chunk()?;
         let (count, rest) = rest.split_first()?;
         let (signatures, transactions) = rest.split_at_checked(usize::from(*count) * 65)?;
         let entry = |entry: &[u8; 65]| Some((entry[0], *entry.last_chunk()?));
         Some(Self {
+            set: u32::from_le_bytes(*set),
             number: u64::from_le_bytes(*number),
             first: u32::from_le_bytes(*first),
             transactions: transactions.to_vec(),
@@ -84,7 +89,7 @@ impl TryFrom<Vec<u8>> for Part {
 }
 
 /// Whether a quorum of the sequencers, whose keys are in the order of their indices, signed the message.
-fn is_signed(message: Digest, certificate: &[(u8, [u8; 64])], keys: &[[u8; 32]]) -> bool {
+pub(crate) fn is_signed(message: Digest, certificate: &[(u8, [u8; 64])], keys: &[[u8; 32]]) -> bool {
     let needed = u8::try_from(keys.len()).ok().and_then(quorum).map(usize::from);
     let ascends = certificate.is_sorted_by(|(one, _), (next, _)| one < next);
     let is_valid = |(index, signature): &(u8, [u8; 64])| {
@@ -225,7 +230,7 @@ mod tests {
     fn part(number: u64, first: u32, amounts: &[u64], signers: &[u8]) -> Promise {
         let encode = |amount| SignedTransaction { transaction: payment(amount), signature: [0; 64] }.encode();
         let transactions = amounts.iter().flat_map(encode).collect();
-        let mut part = Part { number, first, transactions, certificate: Vec::new() };
+        let mut part = Part { set: 0, number, first, transactions, certificate: Vec::new() };
         part.certificate = signatures(part.digest(&INSTANCE), signers);
         assert_eq!(Part::decode(&part.encode()), Some(part.clone()));
         Promise::Part(part)
@@ -281,7 +286,7 @@ mod tests {
     fn a_part_is_read_from_all_of_the_bytes() {
         let Promise::Part(part) = part(1, 2, &[3], &[0]) else { unreachable!() };
         let bytes = part.encode();
-        for length in 0..13 + 65 {
+        for length in 0..17 + 65 {
             assert_eq!(Part::decode(&bytes[..length]), None, "{length} bytes are no part");
         }
         let cut = Part::decode(&bytes[..bytes.len() - 1]).unwrap();

@@ -20,11 +20,10 @@ pub(crate) struct Signed {
     pub certificate: Signatures,
 }
 
-/// The sequencers' keys, the own one among them.
+/// The keys of a set of sequencers, the own one among them.
 pub(crate) struct Certifier {
     key: Keypair,
     own: u8,
-    instance: Digest,
     keys: Vec<[u8; 32]>,
     needed: usize,
     /// Signed by fewer than a quorum.
@@ -37,20 +36,12 @@ pub(crate) struct Certifier {
 
 impl Certifier {
     /// `None` if the own key is not in the set, or the set has more than 255 members.
-    pub fn new(key: Keypair, instance: Digest, keys: Vec<[u8; 32]>) -> Option<Self> {
+    pub fn new(key: Keypair, keys: Vec<[u8; 32]>) -> Option<Self> {
         let me = key.x_only_public_key().0.serialize();
         let own = u8::try_from(keys.iter().position(|key| *key == me)?).ok()?;
         let needed = usize::from(quorum(u8::try_from(keys.len()).ok()?)?);
         let (open, early) = (BTreeMap::new(), BTreeMap::new());
-        Some(Self { key, own, instance, keys, needed, open, early, seen: Vec::new() })
-    }
-
-    pub fn instance(&self) -> &Digest {
-        &self.instance
-    }
-
-    pub fn keys(&self) -> &[[u8; 32]] {
-        &self.keys
+        Some(Self { key, own, keys, needed, open, early, seen: Vec::new() })
     }
 
     pub fn own(&self) -> u8 {

@@ -31,7 +31,6 @@ pub enum Verdict {
 pub(crate) struct Chain {
     ledger: Ledger,
     confirmations: u32,
-    genesis: Digested<Block>,
     head: Head,
     /// The state after a block, with its anchor, by its digest.
     drafts: HashMap<sha256::Digest, Draft>,
@@ -40,15 +39,15 @@ pub(crate) struct Chain {
 impl Chain {
     /// Goes on after the head, or begins at the genesis.
     pub fn new(ledger: Ledger, confirmations: u32, head: Option<Head>) -> Result<Self, Error> {
-        let (height, instance) = (ledger.parameters().genesis_height, ledger.parameters().instance());
-        let hash = ledger.state(height)?.entry().block_hash;
-        let genesis = digested(Block::genesis(&instance, Anchor { height, hash }, 0));
-        let head = head.unwrap_or_else(|| Head::of(&genesis));
-        Ok(Self { ledger, confirmations, genesis, head, drafts: HashMap::new() })
+        let head = match head {
+            Some(head) => head,
+            None => Head::of(&first_genesis(&ledger)?),
+        };
+        Ok(Self { ledger, confirmations, head, drafts: HashMap::new() })
     }
 
-    pub fn genesis(&self) -> &Digested<Block> {
-        &self.genesis
+    pub fn ledger(&self) -> &Ledger {
+        &self.ledger
     }
 
     pub fn confirmations(&self) -> u32 {
@@ -75,10 +74,12 @@ impl Chain {
         Ok(())
     }
 
-    /// A block is final; its siblings are nothing any more.
-    pub fn advance(&mut self, head: Head) {
+    /// A block is final, and this the head after it; its siblings are nothing any more.
+    pub fn advance(&mut self, block: &Digested<Block>, head: Head) {
         self.head = head;
-        self.drafts.retain(|kept, _| *kept == head.digest);
+        let state = self.drafts.remove(&block.digest());
+        self.drafts.clear();
+        self.drafts.extend(state.map(|state| (head.digest, state)));
     }
 
     /// Balance and nonce of an account after the last final block.
@@ -121,17 +122,20 @@ impl Chain {
             return Ok(Verdict::Valid);
         }
         let (digest, block) = (block.digest(), block.inner());
+        let is_empty = block.batch_bytes() == 0;
         let fits = block.transactions.len() <= block_bytes
             && block.batch_bytes() <= batch_bytes
-            && !(block.cut && block.batch_bytes() == 0);
+            && !(block.cut && is_empty)
+            && (block.cut || is_empty || !block.closes);
         let fits = fits && follows(block, &parent) && block.anchor.height >= parent.anchor.height;
         let Some(transactions) = block.decoded().filter(|_| fits) else { return Ok(Verdict::Invalid) };
         if !self.is_deep(block.anchor.height) {
             return Ok(Verdict::Unknown);
         }
         let Some(view) = self.view(block.anchor)? else { return Ok(Verdict::Unknown) };
-        let executed = view.meta()?.batches;
-        if executed > block.number || (block.cut && !Self::may_cut(executed, &parent)) {
+        let (executed, closes) = (view.meta()?.batches, view.sequencers()?.announced() > block.set);
+        let may_cut = closes || !block.cut || Self::may_cut(executed, &parent);
+        if executed > block.number || block.closes != closes || !may_cut {
             return Ok(Verdict::Invalid);
         }
         let Some(mut draft) = self.state_after(store, chain, block.anchor)? else { return Ok(Verdict::Unknown) };
@@ -148,14 +152,16 @@ impl Chain {
         Ok(Verdict::Valid)
     }
 
-    /// What of `chain` is not final, and what a block after it follows; `None` if it does not go on from what is final.
+    /// What of `chain` is not final, and what a block after it follows; `None` if it does not go on from what is final, or
+    /// ends with the block that closes its set.
     pub fn place<'a>(&self, chain: &'a [Digested<Block>]) -> Option<(&'a [Digested<Block>], Head)> {
         let last = chain.last()?;
         if last.digest() == self.head.digest {
             return Some((&[], self.head));
         }
         let first = chain.iter().position(|block| block.inner().parent == self.head.digest)?;
-        Some((chain.get(first..)?, Head::of(last)))
+        let parent = Head::of(last);
+        Some((chain.get(first..).filter(|_| parent.set == self.head.set)?, parent))
     }
 
     pub fn keep(&mut self, digest: sha256::Digest, draft: Draft) {
@@ -167,7 +173,7 @@ impl Chain {
     }
 
     fn is_deep(&self, height: u32) -> bool {
-        let (tip, genesis) = (self.ledger.tip().0, self.genesis.inner().anchor.height);
+        let (tip, genesis) = (self.ledger.tip().0, self.ledger.parameters().genesis_height);
         height == genesis || height.saturating_add(self.confirmations) <= tip
     }
 
@@ -183,7 +189,7 @@ impl Chain {
     /// last block yet can follow.
     pub fn newest_anchor(&self) -> Result<Option<Anchor>, Error> {
         let deepest = self.ledger.tip().0.saturating_sub(self.confirmations.saturating_add(1));
-        let height = deepest.max(self.genesis.inner().anchor.height);
+        let height = deepest.max(self.ledger.parameters().genesis_height);
         Ok(self.ledger.entry(height)?.map(|entry| Anchor { height, hash: entry.block_hash }))
     }
 
@@ -220,7 +226,7 @@ impl Chain {
             let mut draft = view.draft()?;
             for part in store.parts_from(store.first_height(first.min(self.head.number))?) {
                 // A quorum has verified what is final.
-                for signed in part?.decoded() {
+                for signed in part?.1.decoded() {
                     let _ = draft.execute_checked(&signed.transaction)?;
                 }
             }
@@ -235,10 +241,19 @@ impl Chain {
         Ok(Some(draft))
     }
 
-    /// How many batches are executed at an anchor, if it is in the chain that the ledger follows.
-    pub fn executed_at(&self, anchor: Anchor) -> Result<Option<u64>, Error> {
-        Ok(self.view(anchor)?.map(|view| view.meta()).transpose()?.map(|meta| meta.batches))
+    /// How many batches are executed at an anchor, and which the last set is that was announced there; nothing if the
+    /// anchor is not in the chain that the ledger follows.
+    pub fn facts_at(&self, anchor: Anchor) -> Result<Option<(u64, u32)>, Error> {
+        let Some(view) = self.view(anchor)? else { return Ok(None) };
+        Ok(Some((view.meta()?.batches, view.sequencers()?.announced())))
     }
+}
+
+/// What the first set begins with.
+pub(crate) fn first_genesis(ledger: &Ledger) -> Result<Digested<Block>, Error> {
+    let (height, instance) = (ledger.parameters().genesis_height, ledger.parameters().instance());
+    let hash = ledger.state(height)?.entry().block_hash;
+    Ok(digested(Block::genesis(&instance, Anchor { height, hash })))
 }
 
 /// A block with its digest.
@@ -251,5 +266,6 @@ pub(crate) fn digested(block: Block) -> Digested<Block> {
 fn follows(block: &Block, parent: &Head) -> bool {
     block.parent == parent.digest
         && parent.height.checked_add(1) == Some(block.height)
+        && (block.set, block.base) == (parent.set, parent.base)
         && (block.number, block.first, block.filled) == (parent.number, parent.first, parent.filled)
 }

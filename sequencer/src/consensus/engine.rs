@@ -34,7 +34,6 @@ use commonware_runtime::buffer::paged::CacheRef;
 use commonware_runtime::{Clock, Handle, Metrics, Spawner, Storage};
 use commonware_storage::archive::prunable;
 use commonware_storage::translator::EightCap;
-use commonware_utils::channel::mpsc;
 use commonware_utils::ordered::Set;
 use commonware_utils::{NZU16, NZU64, NZUsize, NonZeroDuration};
 use rand_core::CryptoRng;
@@ -42,8 +41,6 @@ use rand_core::CryptoRng;
 use super::application::Shared;
 use super::block::Block;
 use super::gossip;
-use super::message::Subject;
-use super::orderer::Duty;
 
 const MAILBOX: NonZeroUsize = NZUsize!(1024);
 const BUFFER: NonZeroUsize = NZUsize!(64 << 10);
@@ -88,8 +85,10 @@ impl Default for Timings {
     }
 }
 
-/// One sequencer's place among the others.
+/// One sequencer's place among the others of a set.
 pub struct Config<B, P> {
+    /// The set's number.
+    pub set: u32,
     /// Its key on the network, by which it also votes. Not the key that certifies batches.
     pub key: PrivateKey,
     /// All network keys, in the order of the sequencers' indices.
@@ -120,17 +119,15 @@ pub struct Channels<S, R> {
     pub gossip: (S, R),
 }
 
-/// Starts a sequencer. The handle ends when the sequencer stops, and stops it when it is aborted.
+/// Starts a sequencer's part in the agreement of a set. The handle ends when that stops, and stops it when it is aborted.
 ///
-/// `duties` are what the orderer of `shared` wants done; `application` is `shared`, or what stands before it in a test.
-/// What has its certificate goes to `certified`.
+/// `application` is `shared`, or what stands before it in a test.
 pub async fn start<E, A, B, P, S, R>(
     context: E,
     config: Config<B, P>,
-    (shared, duties): (Shared, mpsc::UnboundedReceiver<Duty>),
+    shared: Shared,
     application: A,
     channels: Channels<S, R>,
-    certified: mpsc::UnboundedSender<Subject>,
 ) -> Handle<()>
 where
     E: Clock + CryptoRng + Spawner + Storage + Metrics,
@@ -140,18 +137,15 @@ where
     S: Sender<PublicKey = PublicKey>,
     R: Receiver<PublicKey = PublicKey>,
 {
-    context.spawn(move |context| run(context, config, shared, duties, application, channels, certified))
+    context.spawn(move |context| run(context, config, shared, application, channels))
 }
 
-#[allow(clippy::too_many_arguments, reason = "called once, by `start`")]
 async fn run<E, A, B, P, S, R>(
     context: E,
     config: Config<B, P>,
     shared: Shared,
-    duties: mpsc::UnboundedReceiver<Duty>,
     application: A,
     channels: Channels<S, R>,
-    certified: mpsc::UnboundedSender<Subject>,
 ) where
     E: Clock + CryptoRng + Spawner + Storage + Metrics,
     A: Application<E, SigningScheme = Scheme, Context = Context<sha256::Digest, PublicKey>, Block = Block, Input = ()>,
@@ -160,13 +154,17 @@ async fn run<E, A, B, P, S, R>(
     S: Sender<PublicKey = PublicKey>,
     R: Receiver<PublicKey = PublicKey>,
 {
-    let Config { key, members, partition, timings, blocker, provider } = config;
+    let Config { set, key, members, partition, timings, blocker, provider } = config;
     let (genesis, limit) = {
         let orderer = shared.orderer();
-        (orderer.genesis().clone(), orderer.policy().block_bytes)
+        (orderer.genesis(set), orderer.policy().block_bytes)
     };
-    // The parent of the genesis is a hash of the bridge's instance: votes count in one bridge only.
-    let namespace = [b"trestle/", &genesis.inner().parent.0[..]].concat();
+    let Ok(Some(genesis)) = genesis else {
+        tracing::error!(set, "this sequencer does not know what the set begins with");
+        return;
+    };
+    // The genesis hashes the bridge's instance and all sets before: votes count in one set of one bridge only.
+    let namespace = [b"trestle/", &genesis.digest().0[..]].concat();
     let participants = Set::from_iter_dedup(members.iter().cloned());
     let Some(scheme) = Scheme::signer(&namespace, participants, key.clone()) else {
         tracing::error!("this sequencer's network key is not in the set");
@@ -264,11 +262,12 @@ async fn run<E, A, B, P, S, R>(
             .await;
     let marshal = actor.start(shared.clone(), buffer, resolver);
 
-    let (pruned, own) = (mailbox.clone(), shared.clone());
+    let (pruned, own, base) = (mailbox.clone(), shared.clone(), genesis.inner().base);
     let pruner = context.child("pruner").spawn(move |context| async move {
         loop {
             context.sleep(PRUNED).await;
-            pruned.prune(Height::new(own.orderer().height().saturating_sub(KEPT)));
+            let height = own.orderer().height().saturating_sub(base);
+            pruned.prune(Height::new(height.saturating_sub(KEPT)));
         }
     });
 
@@ -301,8 +300,7 @@ async fn run<E, A, B, P, S, R>(
     let simplex = Engine::new(context.child("simplex"), simplex);
     let simplex = simplex.start(channels.votes, channels.certificates, channels.resolver);
 
-    let gossip =
-        gossip::run(context.child("gossip_clock"), shared, duties, members, certified, timings.tick, channels.gossip);
+    let gossip = gossip::run(context.child("gossip_clock"), shared, set, members, timings.tick, channels.gossip);
     let gossip = context.child("gossip").spawn(move |_| gossip);
     // None of them ends while the sequencer is well.
     let ended = futures::future::select_all([broadcast, marshal, simplex, gossip, pruner]).await;

@@ -7,9 +7,10 @@
 //! 3 ‖ subject ‖ count × (index u8 ‖ signature[64])
 //! ```
 //!
-//! A subject is `0 ‖ height u64` or `1 ‖ number u64`.
+//! A subject is `0 ‖ height u64`, `1 ‖ number u64` or `2 ‖ set u64`.
 //!
-//! The network authenticates the sender; nothing else in a message is to be believed unchecked.
+//! The network, of which each set has its own, authenticates the sender; nothing else in a message is to be believed
+//! unchecked.
 
 use trestle_rollup::{Signatures, SignedTransaction};
 
@@ -23,6 +24,8 @@ pub enum Subject {
     Part(u64),
     /// The batch of this number.
     Batch(u64),
+    /// What the set of this number begins with; the set before certifies it.
+    Handover(u64),
 }
 
 impl Subject {
@@ -30,6 +33,7 @@ impl Subject {
         let (kind, number) = match self {
             Self::Part(height) => (0, height),
             Self::Batch(number) => (1, number),
+            Self::Handover(set) => (2, set),
         };
         let [a, b, c, d, e, f, g, h] = number.to_le_bytes();
         [kind, a, b, c, d, e, f, g, h]
@@ -40,6 +44,7 @@ impl Subject {
         match kind {
             0 => Some(Self::Part(number)),
             1 => Some(Self::Batch(number)),
+            2 => Some(Self::Handover(number)),
             _ => None,
         }
     }
@@ -140,6 +145,7 @@ mod tests {
             Message::Transactions(vec![1, 2, 3]),
             Message::Signature { subject: Subject::Part(7), signature: [3; 64] },
             Message::Ask { subject: Subject::Batch(u64::MAX) },
+            Message::Ask { subject: Subject::Handover(1) },
             Message::Certificate { subject: Subject::Batch(1), signatures: vec![(0, [1; 64]), (3, [2; 64])] },
         ];
         for message in messages {
@@ -152,7 +158,7 @@ mod tests {
         }
         assert_eq!(Message::decode(&[]), None);
         assert_eq!(Message::decode(&[4; 80]), None);
-        assert_eq!(Message::decode(&[2; 10]), None, "no subject");
+        assert_eq!(Message::decode(&[&[2], &[3; 9][..]].concat()), None, "no subject");
         assert_eq!(Message::decode(&vec![0; TRANSACTIONS_BYTES + 2]), None);
     }
 }

@@ -10,14 +10,14 @@ use std::time::Duration;
 use bitcoin::secp256k1::Keypair;
 use commonware_codec::DecodeExt as _;
 use commonware_cryptography::ed25519::{PrivateKey, PublicKey};
-use commonware_cryptography::{ChaCha20Poly1305, Signer as _};
+use commonware_cryptography::{ChaCha20Poly1305, Digestible as _, Signer as _};
 use commonware_macros::select;
 use commonware_p2p::authenticated::lookup::{self, Network};
 use commonware_p2p::{Address, AddressableManager as _};
 use commonware_runtime::{Metrics as _, Quota, Runner as _, Supervisor as _, tokio};
 use commonware_stream::cups::{self, Cups};
 use commonware_stream::sake::{self, Sake};
-use commonware_utils::channel::{mpsc, oneshot};
+use commonware_utils::channel::oneshot;
 use commonware_utils::ordered::Map;
 use commonware_utils::{NZU32, NZUsize};
 use trestle_rollup::tagged_hash;
@@ -25,8 +25,6 @@ use trestle_rollup::tagged_hash;
 use super::application::Shared;
 use super::block::HEADER_BYTES;
 use super::engine::{Channels, Config, Timings, start};
-use super::message::Subject;
-use super::orderer::Orderer;
 
 /// Bytes that a message may have beside a block: certificates of votes, or transactions from users.
 const BESIDE: usize = 128 << 10;
@@ -34,9 +32,11 @@ const BESIDE: usize = 128 << 10;
 /// Where a sequencer finds the others.
 #[derive(Clone, Debug)]
 pub struct Sockets {
+    /// The set's number.
+    pub set: u32,
     /// Its key for certificates.
     pub key: Keypair,
-    /// All sequencers' [network keys](network_key) and addresses, in the order of their indices.
+    /// All the set's [network keys](network_key) and addresses, in the order of their indices.
     pub members: Vec<([u8; 32], SocketAddr)>,
     /// Where it listens.
     pub listen: SocketAddr,
@@ -46,16 +46,10 @@ pub struct Sockets {
     pub local: bool,
     /// How long things may take.
     pub timings: Timings,
-    /// How long a leader waits for transactions before it proposes an empty block.
-    pub patience: Duration,
 }
 
-/// A sequencer that runs. It stops when this is dropped.
+/// A sequencer's part in the agreement of a set. It stops when this is dropped.
 pub struct Running {
-    /// Its state machine.
-    pub shared: Shared,
-    /// Parts and batches, as they get their certificates.
-    pub certified: mpsc::UnboundedReceiver<Subject>,
     metrics: Arc<OnceLock<tokio::Context>>,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
@@ -109,46 +103,47 @@ fn secret_key(key: &Keypair) -> PrivateKey {
     PrivateKey::decode(bytes::Bytes::copy_from_slice(&seed)).expect("every 32 bytes are an Ed25519 seed")
 }
 
-/// Runs a sequencer in a thread of its own.
+/// Takes part in the agreement of a set, in a thread of its own.
 ///
 /// # Errors
 /// If there can be no thread, or one of the members' keys is none.
-pub fn serve(sockets: Sockets, orderer: Orderer) -> io::Result<Running> {
+pub fn serve(sockets: Sockets, shared: Shared) -> io::Result<Running> {
     let member = |(key, address): &([u8; 32], SocketAddr)| {
         Some((PublicKey::decode(bytes::Bytes::copy_from_slice(key)).ok()?, *address))
     };
     let members = sockets.members.iter().map(member).collect::<Option<Vec<_>>>();
     let members = members.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "a network key is not valid"))?;
-    let (shared, duties) = Shared::new(orderer, sockets.patience);
-    let (certified, heard) = mpsc::unbounded_channel();
     let (stop, stopped) = oneshot::channel();
     let runtime = tokio::Config::new().with_storage_directory(&sockets.directory).with_tcp_nodelay(Some(true));
-    let (runner, own) = (tokio::Runner::new(runtime), shared.clone());
+    let runner = tokio::Runner::new(runtime);
     let metrics = Arc::new(OnceLock::new());
     let counted = Arc::clone(&metrics);
     let thread = std::thread::Builder::new().name("sequencer".into()).spawn(move || {
         runner.start(|context| {
             // Set once: here.
             let _ = counted.set(context.child("metrics"));
-            run(context, sockets, members, (own, duties), certified, stopped)
+            run(context, sockets, members, shared, stopped)
         });
     })?;
-    Ok(Running { shared, certified: heard, metrics, stop: Some(stop), thread: Some(thread) })
+    Ok(Running { metrics, stop: Some(stop), thread: Some(thread) })
 }
 
 async fn run(
     context: tokio::Context,
     sockets: Sockets,
     members: Vec<(PublicKey, SocketAddr)>,
-    (shared, duties): (Shared, mpsc::UnboundedReceiver<super::Duty>),
-    certified: mpsc::UnboundedSender<Subject>,
+    shared: Shared,
     stopped: oneshot::Receiver<()>,
 ) {
-    let Sockets { key, listen, local, timings, .. } = sockets;
+    let Sockets { set, key, listen, local, timings, .. } = sockets;
     let key = secret_key(&key);
     let (genesis, limit) = {
         let orderer = shared.orderer();
-        (orderer.genesis().clone(), orderer.policy().block_bytes)
+        (orderer.genesis(set), orderer.policy().block_bytes)
+    };
+    let Ok(Some(genesis)) = genesis else {
+        tracing::error!(set, "this sequencer does not know what the set begins with");
+        return;
     };
     let handshake = Cups::<_, ChaCha20Poly1305>::new(
         Sake {
@@ -159,7 +154,7 @@ async fn run(
         },
         cups::Version::V1,
     );
-    let namespace = [b"trestle/network/", &genesis.inner().parent.0[..]].concat();
+    let namespace = [b"trestle/network/", &genesis.digest().0[..]].concat();
     let largest = u32::try_from(HEADER_BYTES + limit + BESIDE).unwrap_or(u32::MAX >> 1);
     let Some(count) = std::num::NonZeroUsize::new(members.len()) else { return };
     let create = if local { lookup::Config::local } else { lookup::Config::recommended };
@@ -178,10 +173,10 @@ async fn run(
         gossip: network.register(5, often),
     };
     let members = members.into_iter().map(|(key, _)| key).collect();
-    let config =
-        Config { key, members, partition: "sequencer".into(), timings, blocker: oracle.clone(), provider: oracle };
+    let (partition, blocker) = ("sequencer".into(), oracle.clone());
+    let config = Config { set, key, members, partition, timings, blocker, provider: oracle };
     let application = shared.clone();
-    let engine = start(context.child("engine"), config, (shared, duties), application, channels, certified).await;
+    let engine = start(context.child("engine"), config, shared, application, channels).await;
     let network = network.start();
     select! {
         _ = stopped => {},

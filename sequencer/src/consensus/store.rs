@@ -4,10 +4,11 @@
 //! parts and batches with the signatures that left, and the transactions that users were promised.
 
 use commonware_cryptography::{Digested, Digestible as _, sha256};
-use trestle_rollup::{Batch, Digest};
+use trestle_rollup::{Batch, Digest, Signatures};
 
 use super::block::{Anchor, Block};
 use super::certificate::{Conflict, Part};
+use super::handover::Handover;
 use super::message::Subject;
 use crate::store::{Changes, StoreError, identified, numbered};
 
@@ -24,8 +25,14 @@ mod kind {
     pub const BATCH: u8 = b'b';
     /// `number` → height of the block that cut the batch.
     pub const CUT: u8 = b'c';
-    /// `subject` → nothing: a part or a batch without a quorum's signatures.
+    /// `set` (4 bytes, big-endian) `subject` → nothing: what lacks a quorum of the set's signatures.
     pub const OPEN: u8 = b'o';
+    /// `set` `number` → signatures of a batch that an earlier set cut.
+    pub const ADOPTED: u8 = b'a';
+    /// `set` → an encoded handover with the signatures known: what the set begins with.
+    pub const HANDOVER: u8 = b'g';
+    /// → the first set whose agreement may still go on here.
+    pub const LIVING: u8 = b's';
     /// `transaction id` (32 bytes) → height of its block.
     pub const PLACE: u8 = b'i';
     /// `transaction id` → an encoded transaction that a user was promised, not in a block yet.
@@ -37,6 +44,10 @@ mod kind {
 /// The last finalized block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Head {
+    /// The set whose agreement goes on after it.
+    pub set: u32,
+    /// Height of the set's genesis.
+    pub base: u64,
     pub height: u64,
     pub digest: sha256::Digest,
     pub anchor: Anchor,
@@ -49,7 +60,13 @@ pub(crate) struct Head {
 }
 
 impl Head {
+    /// After a block that closes a set, this is the next set's genesis.
     pub fn of(block: &Digested<Block>) -> Self {
+        if block.inner().closes {
+            let genesis = Block::genesis_after(block);
+            let digest = genesis.digest();
+            return Self::of(&Digested::precomputed(genesis, digest));
+        }
         let (digest, block) = (block.digest(), block.inner());
         let count = block.decoded().map_or(0, |transactions| transactions.len());
         let count = u32::try_from(count).unwrap_or(u32::MAX);
@@ -58,11 +75,14 @@ impl Head {
             true => (block.number.saturating_add(1), 0, 0),
             false => (block.number, block.first.saturating_add(count), filled),
         };
-        Self { height: block.height, digest, anchor: block.anchor, number, first, filled }
+        let Block { set, base, height, anchor, .. } = *block;
+        Self { set, base, height, digest, anchor, number, first, filled }
     }
 
     fn encode(&self) -> Vec<u8> {
-        let mut bytes = self.height.to_le_bytes().to_vec();
+        let mut bytes = self.set.to_le_bytes().to_vec();
+        bytes.extend(self.base.to_le_bytes());
+        bytes.extend(self.height.to_le_bytes());
         bytes.extend(self.digest.0);
         bytes.extend(self.anchor.height.to_le_bytes());
         bytes.extend(self.anchor.hash);
@@ -73,13 +93,17 @@ impl Head {
     }
 
     fn decode(bytes: &[u8]) -> Option<Self> {
-        let (height, rest) = bytes.split_first_chunk()?;
+        let (set, rest) = bytes.split_first_chunk()?;
+        let (base, rest) = rest.split_first_chunk()?;
+        let (height, rest) = rest.split_first_chunk()?;
         let (digest, rest) = rest.split_first_chunk()?;
         let (anchor, rest) = rest.split_first_chunk()?;
         let (hash, rest) = rest.split_first_chunk()?;
         let (number, rest) = rest.split_first_chunk()?;
         let (first, filled) = rest.split_first_chunk()?;
         Some(Self {
+            set: u32::from_le_bytes(*set),
+            base: u64::from_le_bytes(*base),
             height: u64::from_le_bytes(*height),
             digest: sha256::Digest(*digest),
             anchor: Anchor { height: u32::from_le_bytes(*anchor), hash: *hash },
@@ -107,13 +131,31 @@ impl Changes {
         self.put(numbered(kind::CUT, number), &height.to_le_bytes());
     }
 
-    /// Notes whether something lacks signatures.
-    pub fn put_open(&mut self, subject: Subject, is_open: bool) {
-        let key = [&[kind::OPEN][..], &subject.encode()].concat();
+    /// Notes whether something lacks signatures of a set.
+    pub fn put_open(&mut self, set: u32, subject: Subject, is_open: bool) {
+        let key = [&of_set(kind::OPEN, set)[..], &subject.encode()].concat();
         match is_open {
             true => self.put(key, &[]),
             false => self.remove(key),
         }
+    }
+
+    pub fn put_adopted(&mut self, set: u32, number: u64, signatures: &Signatures) {
+        let mut value = Vec::new();
+        for (index, signature) in signatures {
+            value.push(*index);
+            value.extend(signature);
+        }
+        self.put(adopted(set, number), &value);
+    }
+
+    pub fn put_handover(&mut self, handover: &Handover) {
+        self.put(of_set(kind::HANDOVER, handover.genesis.set), &handover.encode());
+    }
+
+    /// Notes the first set whose agreement may still go on.
+    pub fn put_living(&mut self, set: u32) {
+        self.put(vec![kind::LIVING], &set.to_le_bytes());
     }
 
     pub fn put_conflict(&mut self, number: u64, conflict: &Conflict) {
@@ -132,6 +174,14 @@ impl Changes {
     pub fn remove_live(&mut self, id: &Digest) {
         self.remove(identified(kind::LIVE, id));
     }
+}
+
+fn of_set(kind: u8, set: u32) -> Vec<u8> {
+    [&[kind][..], &set.to_be_bytes()].concat()
+}
+
+fn adopted(set: u32, number: u64) -> Vec<u8> {
+    [&of_set(kind::ADOPTED, set)[..], &number.to_be_bytes()].concat()
 }
 
 /// The store.
@@ -157,10 +207,15 @@ impl Store {
         bytes.map(|bytes| Part::decode(&bytes).ok_or(StoreError::Damaged("a part"))).transpose()
     }
 
-    /// The parts of the final blocks from this height on, in order.
-    pub fn parts_from(&self, height: u64) -> impl Iterator<Item = Result<Part, StoreError>> {
+    /// The parts of the final blocks from this height on, in order, with their heights.
+    pub fn parts_from(&self, height: u64) -> impl Iterator<Item = Result<(u64, Part), StoreError>> {
+        const DAMAGED: StoreError = StoreError::Damaged("a part");
         let range = numbered(kind::PART, height)..=numbered(kind::PART, u64::MAX);
-        self.0.range(range).map(|item| Part::decode(&item?.1).ok_or(StoreError::Damaged("a part")))
+        self.0.range(range).map(|item| {
+            let (key, value) = item?;
+            let height = key.last_chunk().copied().map(u64::from_be_bytes);
+            height.zip(Part::decode(&value)).ok_or(DAMAGED)
+        })
     }
 
     /// Height of the first block whose transactions go to this batch, which is not beyond the one being filled.
@@ -176,13 +231,34 @@ impl Store {
         bytes.map(|bytes| Batch::decode(&bytes).ok_or(StoreError::Damaged("a batch"))).transpose()
     }
 
-    /// What has no certificate.
-    pub fn open_subjects(&self) -> Result<Vec<Subject>, StoreError> {
+    /// What has no certificate of a set.
+    pub fn open_subjects(&self, set: u32) -> Result<Vec<Subject>, StoreError> {
         let subject = |item: sled::Result<(sled::IVec, _)>| {
-            let key = item?.0[1..].try_into().map_err(|_| StoreError::Damaged("a key"))?;
+            let key = item?.0.last_chunk().copied().ok_or(StoreError::Damaged("a key"))?;
             Subject::decode(key).ok_or(StoreError::Damaged("a key"))
         };
-        self.0.scan_prefix([kind::OPEN]).map(subject).collect()
+        self.0.scan_prefix(of_set(kind::OPEN, set)).map(subject).collect()
+    }
+
+    /// A set's signatures of a batch that an earlier set cut.
+    pub fn adopted(&self, set: u32, number: u64) -> Result<Option<Signatures>, StoreError> {
+        const DAMAGED: StoreError = StoreError::Damaged("signatures");
+        let Some(bytes) = self.0.get(adopted(set, number))? else { return Ok(None) };
+        let (entries, []) = bytes.as_chunks::<65>() else { return Err(DAMAGED) };
+        let entry = |entry: &[u8; 65]| Some((entry[0], *entry.last_chunk()?));
+        entries.iter().map(entry).collect::<Option<_>>().ok_or(DAMAGED).map(Some)
+    }
+
+    /// What a set begins with.
+    pub fn handover(&self, set: u32) -> Result<Option<Handover>, StoreError> {
+        let bytes = self.0.get(of_set(kind::HANDOVER, set))?;
+        bytes.map(|bytes| Handover::decode(&bytes).ok_or(StoreError::Damaged("a handover"))).transpose()
+    }
+
+    /// The first set whose agreement may still go on.
+    pub fn living(&self) -> Result<u32, StoreError> {
+        let set = |bytes: sled::IVec| (*bytes).try_into().map_err(|_| StoreError::Damaged("a set"));
+        Ok(self.0.get([kind::LIVING])?.map(set).transpose()?.map_or(0, u32::from_le_bytes))
     }
 
     /// The evidence against quorums, by the batches' numbers.

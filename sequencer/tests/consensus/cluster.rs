@@ -108,7 +108,7 @@ impl Cluster {
             let batch = orderer.batch(number).unwrap().unwrap();
             let first = self.batches.entry(number).or_insert_with(|| batch.transactions.clone());
             assert_eq!(*first, batch.transactions, "two contents of batch {number} are signed");
-            let batch = orderer.certified(number).unwrap();
+            let batch = orderer.certified(0, number).unwrap();
             let batch = batch.map(|batch| batch.to_certificate(&instance));
             assert!(batch.is_none_or(|batch| certified(Promise::Batch(batch))), "batch {number} is badly certified");
         }
@@ -197,6 +197,7 @@ impl Run {
         self.starts += 1;
         let context = self.context.child("sequencer").with_attribute("start", self.starts);
         let config = Config {
+            set: 0,
             key: network_key(index),
             members: self.members.clone(),
             partition: format!("disk{disk}"),
@@ -204,10 +205,9 @@ impl Run {
             blocker: self.oracle.control(network_key(index).public_key()),
             provider: self.oracle.manager(),
         };
-        let (shared, duties) = Shared::new(open(cluster, index, disk), PATIENCE);
+        let (shared, certified) = Shared::new(open(cluster, index, disk), PATIENCE);
         let player = Player { shared: shared.clone(), character, eye: cluster.eye.clone() };
-        let (sender, certified) = mpsc::unbounded_channel();
-        let handle = consensus::start(context, config, (shared.clone(), duties), player, channels, sender).await;
+        let handle = consensus::start(context, config, shared.clone(), player, channels).await;
         self.nodes.insert(disk, Node { shared, handle, certified });
     }
 
@@ -254,7 +254,8 @@ impl Run {
                 let orderer = node.shared.orderer();
                 let certified = match subject {
                     Subject::Part(height) => orderer.certified_part(height).unwrap().is_some(),
-                    Subject::Batch(number) => orderer.certified(number).unwrap().is_some(),
+                    Subject::Batch(number) => orderer.certified(0, number).unwrap().is_some(),
+                    Subject::Handover(set) => orderer.handover(set as u32).unwrap().is_some(),
                 };
                 assert!(certified, "sequencer {index} has no certificate of {subject:?}");
             }

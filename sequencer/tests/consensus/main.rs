@@ -4,6 +4,7 @@
 mod cluster;
 mod faults;
 mod process;
+mod sets;
 mod simulation;
 mod sockets;
 #[allow(dead_code, reason = "shared with the tests of posting")]

@@ -7,9 +7,10 @@ use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use commonware_utils::channel::mpsc;
 use trestle_rollup::{Digest, Ledger, tagged_hash};
 use trestle_sequencer::Policy;
-use trestle_sequencer::consensus::{Orderer, Running, Sockets, Subject, Timings, network_key, serve};
+use trestle_sequencer::consensus::{Orderer, Running, Shared, Sockets, Subject, Timings, network_key, serve};
 
 use crate::support::{CONFIRMATIONS, World, account, key, parameters};
 
@@ -94,23 +95,31 @@ fn a_process_of_its_own() {
     };
     let members: Vec<_> = ports.split(',').enumerate().map(member).collect();
     let sockets = Sockets {
+        set: 0,
         key: key("sequencer", index),
         listen: members[index].1,
         members,
         directory: Path::new(directory).join("engine"),
         local: true,
         timings: Timings::default(),
-        patience: Duration::from_millis(200),
     };
-    let mut running = serve(sockets, orderer).unwrap();
+    let (shared, certified) = Shared::new(orderer, Duration::from_millis(200));
+    let running = serve(sockets, shared.clone()).unwrap();
+    let mut sequencer = Sequencer { shared, certified, running };
     for line in std::io::stdin().lines() {
-        let answer = obey(&world, &mut running, &line.unwrap());
+        let answer = obey(&world, &mut sequencer, &line.unwrap());
         println!("{ANSWER} {answer}");
     }
 }
 
-fn obey(world: &World, running: &mut Running, command: &str) -> String {
-    assert!(running.is_alive());
+struct Sequencer {
+    shared: Shared,
+    certified: mpsc::UnboundedReceiver<Subject>,
+    running: Running,
+}
+
+fn obey(world: &World, running: &mut Sequencer, command: &str) -> String {
+    assert!(running.running.is_alive());
     let words: Vec<_> = command.split_whitespace().collect();
     let number = |at: usize| words[at].parse::<usize>().unwrap();
     match words[0] {
@@ -142,7 +151,7 @@ fn obey(world: &World, running: &mut Running, command: &str) -> String {
 
 /// Submits transfers of these users at a rate a second, whatever becomes of them, and says how many were sent, how many
 /// were certified in the end, and how long that took in milliseconds: median, 99th percentile, longest, and all.
-fn load(world: &World, running: &mut Running, users: std::ops::Range<usize>, rate: f64, time: Duration) -> String {
+fn load(world: &World, running: &mut Sequencer, users: std::ops::Range<usize>, rate: f64, time: Duration) -> String {
     let mut nonces: BTreeMap<_, _> =
         users.clone().map(|user| (user, running.shared.orderer().account(&account(user)).unwrap().nonce)).collect();
     let total = (rate * time.as_secs_f64()) as usize;

@@ -130,7 +130,7 @@ impl Simulation {
     fn post(&mut self, run: &Run) {
         let next = self.cluster.world.ledger.state_at_tip().meta().unwrap().batches;
         let mut honest = run.nodes.range(..self.cluster.honest()).map(|(_, node)| node.shared.orderer());
-        let Some(batch) = honest.find_map(|orderer| orderer.certified(next).unwrap()) else { return };
+        let Some(batch) = honest.find_map(|orderer| orderer.certified(0, next).unwrap()) else { return };
         let (commit, reveal) = {
             let payload = self.cluster.world.payload(&batch);
             self.cluster.world.posting(payload)
@@ -214,7 +214,7 @@ impl Simulation {
         self.lost().is_none()
             && honest().all(|orderer| {
                 let has_part = |height: &u64| orderer.certified_part(*height).unwrap().is_some();
-                let has_batch = |number: &u64| orderer.certified(*number).unwrap().is_some();
+                let has_batch = |number: &u64| orderer.certified(0, *number).unwrap().is_some();
                 let is_there = orderer.height() >= last && orderer.next_number() == count;
                 is_there && self.cluster.contents.keys().all(has_part) && self.cluster.batches.keys().all(has_batch)
             })
@@ -244,7 +244,7 @@ impl Simulation {
         let mut places = BTreeMap::new();
         for (height, (number, content)) in &self.cluster.contents {
             let (number, transactions, certificate) = (*number, content.clone(), Vec::new());
-            for signed in (Part { number, first: 0, transactions, certificate }).decoded() {
+            for signed in (Part { set: 0, number, first: 0, transactions, certificate }).decoded() {
                 let turn = (signed.transaction.from(), signed.transaction.nonce());
                 let first = places.insert(turn, (self.cluster.world.id(&signed), *height));
                 assert_eq!(first, None, "seed {}: nonce {} is used twice", self.seed, turn.1);

@@ -2,7 +2,7 @@
 
 use bitcoin::Amount;
 use commonware_cryptography::{Digested, Digestible as _};
-use trestle_rollup::{Batch, Refusal, SignedTransaction, schnorr};
+use trestle_rollup::{Batch, Certificate, Refusal, SignedTransaction, schnorr};
 use trestle_sequencer::consensus::{Block, Duty, Error, Fate, Message, Orderer, Part, Promise, Subject, Verdict};
 use trestle_sequencer::{Policy, Rejection};
 
@@ -30,7 +30,7 @@ fn bench() -> Bench {
     world.mine(vec![mint]);
     (0..4).for_each(|_| world.mine(Vec::new()));
     let mut orderer = open(&world, &world.db, 0);
-    let genesis = orderer.genesis().clone();
+    let genesis = orderer.genesis(0).unwrap().unwrap();
     let head = orderer.propose(&[genesis]).unwrap().unwrap();
     assert_eq!(orderer.finalized(&head).unwrap(), [], "an empty block is no batch");
     Bench { world, orderer, head }
@@ -75,7 +75,7 @@ fn a_block_is_judged_by_its_place_its_anchor_and_its_transactions() {
     let many: Vec<_> = (0..6).map(|nonce| transfer(5, nonce)).collect();
     let tip = bench.world.ledger.tip().0;
     type Change<'a> = &'a dyn Fn(&mut Block);
-    let rows: [(&str, &[SignedTransaction], Change, Verdict); 18] = [
+    let rows: [(&str, &[SignedTransaction], Change, Verdict); 21] = [
         ("empty", &[], &|_| (), Verdict::Valid),
         ("good", &[good, next], &|_| (), Verdict::Valid),
         ("wrong order", &[next, good], &|_| (), Verdict::Invalid),
@@ -89,6 +89,9 @@ fn a_block_is_judged_by_its_place_its_anchor_and_its_transactions() {
         ("bytes of the batch forgotten", &[good], &|block| block.filled += 1, Verdict::Invalid),
         ("a batch", &[good], &|block| block.cut = true, Verdict::Valid),
         ("a batch of nothing", &[], &|block| block.cut = true, Verdict::Invalid),
+        ("of another set", &[good], &|block| block.set += 1, Verdict::Invalid),
+        ("of another beginning", &[good], &|block| block.base += 1, Verdict::Invalid),
+        ("closes for no reason", &[], &|block| block.closes = true, Verdict::Invalid),
         ("height skipped", &[good], &|block| block.height += 1, Verdict::Invalid),
         ("other parent", &[good], &|block| block.parent.0[0] ^= 1, Verdict::Invalid),
         ("anchor nobody knows", &[good], &|block| block.anchor.hash[0] ^= 1, Verdict::Unknown),
@@ -187,26 +190,27 @@ fn what_is_final_is_signed_once_and_certified_by_a_quorum() {
     assert!(block.inner().cut, "nothing is on its way to Bitcoin");
     let height = block.inner().height;
     let transactions = block.inner().transactions.clone();
-    let part = Part { number: 0, first: 0, transactions, certificate: Vec::new() };
+    let part = Part { set: 0, number: 0, first: 0, transactions, certificate: Vec::new() };
     let batch = Batch::new(0, &[transfer]);
     let instance = bench.instance();
     let subjects = [(Subject::Part(height), part.digest(&instance)), (Subject::Batch(0), batch.digest(&instance))];
     for (subject, digest) in subjects {
         let signature = |index: usize| schnorr::sign(&digest, &key("sequencer", index));
         let say = |index: usize| Message::Signature { subject, signature: signature(index) };
-        let told = |message: &Message| Duty::Tell { to: None, message: message.clone() };
+        let told = |message: &Message| Duty::Tell { set: 0, to: None, message: message.clone() };
         let has_certificate = |orderer: &Orderer| match subject {
             Subject::Part(height) => orderer.certified_part(height).unwrap().map(|part| part.certificate),
-            Subject::Batch(number) => orderer.certified(number).unwrap().map(|batch| batch.certificate),
+            Subject::Batch(number) => orderer.certified(0, number).unwrap().map(|batch| batch.certificate),
+            Subject::Handover(_) => unreachable!(),
         };
         let db = sled::Config::new().temporary(true).open().unwrap();
         let mut orderer = open(&bench.world, &db, 0);
         orderer.finalized(&bench.head).unwrap();
         // One that comes early waits; a bad one and one in another's name count for nothing.
-        assert_eq!(orderer.hear(1, say(1)).unwrap(), []);
+        assert_eq!(orderer.hear(0, 1, say(1)).unwrap(), []);
         assert!(orderer.finalized(&block).unwrap().contains(&told(&say(0))));
         assert_eq!(orderer.finalized(&block).unwrap(), [], "nothing is signed again");
-        assert_eq!(orderer.hear(2, say(3)).unwrap(), []);
+        assert_eq!(orderer.hear(0, 2, say(3)).unwrap(), []);
         assert_eq!(has_certificate(&orderer), None);
         assert_eq!(orderer.fate(&bench.world.id(&transfer)).unwrap(), Some(Fate::Final { height }));
 
@@ -216,28 +220,30 @@ fn what_is_final_is_signed_once_and_certified_by_a_quorum() {
         assert_eq!(orderer.tick(), []);
         let again = orderer.tick();
         assert!(again.contains(&told(&say(0))) && again.contains(&told(&Message::Ask { subject })));
-        let answer = orderer.hear(2, Message::Ask { subject }).unwrap();
-        assert_eq!(answer, [Duty::Tell { to: Some(2), message: say(0) }]);
+        let answer = orderer.hear(0, 2, Message::Ask { subject }).unwrap();
+        assert_eq!(answer, [Duty::Tell { set: 0, to: Some(2), message: say(0) }]);
 
-        assert_eq!(orderer.hear(3, say(3)).unwrap(), [Duty::Certified(subject)]);
+        assert_eq!(orderer.hear(0, 3, say(3)).unwrap(), [Duty::Certified(subject)]);
         let signatures = has_certificate(&orderer).unwrap();
         assert_eq!(signatures.iter().map(|(index, _)| *index).collect::<Vec<_>>(), [0, 1, 3]);
         let message = Message::Certificate { subject, signatures };
-        let answer = orderer.hear(2, Message::Ask { subject }).unwrap();
-        assert_eq!(answer, [Duty::Tell { to: Some(2), message: message.clone() }]);
+        let answer = orderer.hear(0, 2, Message::Ask { subject }).unwrap();
+        assert_eq!(answer, [Duty::Tell { set: 0, to: Some(2), message: message.clone() }]);
 
         // Another sequencer, which missed all of it, needs nothing but the block and the answer.
         let db = sled::Config::new().temporary(true).open().unwrap();
         let mut other = open(&bench.world, &db, 2);
         other.finalized(&bench.head).unwrap();
         other.finalized(&block).unwrap();
-        assert_eq!(other.hear(0, message).unwrap(), [Duty::Certified(subject)]);
+        assert_eq!(other.hear(0, 0, message).unwrap(), [Duty::Certified(subject)]);
 
         // Bitcoin shows another batch with this number and a certificate: that is evidence, and stays.
         let transfer = bench.world.transfer(0, 2, 6, 20, 0);
         let rival = |signers| bench.world.certified(0, &[transfer], signers).to_certificate(&instance);
-        assert_eq!(orderer.compare(&rival(&[1, 2])).unwrap(), None);
-        let conflict = orderer.compare(&rival(&[1, 2, 3])).unwrap().unwrap();
+        let keys = &bench.world.ledger.parameters().sequencers;
+        let compare = |orderer: &Orderer, rival: &Certificate| orderer.compare(rival, 0, keys);
+        assert_eq!(compare(&orderer, &rival(&[1, 2])).unwrap(), None);
+        let conflict = compare(&orderer, &rival(&[1, 2, 3])).unwrap().unwrap();
         let parameters = bench.world.ledger.parameters();
         assert!(conflict.verify(&parameters.instance(), &parameters.sequencers));
         assert_eq!(matches!(conflict.one, Promise::Part(_)), matches!(subject, Subject::Part(_)));

@@ -3,7 +3,7 @@
 use trestle_rollup::Batch;
 use trestle_sequencer::Poster;
 use trestle_sequencer::consensus::Error;
-use trestle_sequencer::poster::{Duty, Event, Turns};
+use trestle_sequencer::poster::{Duty, Event, Pace, Seat};
 
 use crate::support::{CONFIRMATIONS, World, parameters};
 
@@ -20,9 +20,9 @@ pub struct Posters {
     pub made: Vec<(usize, u64)>,
 }
 
-fn open(db: &sled::Db, index: usize) -> Poster {
-    let turns = Turns { index: index as u8, sequencers: SEQUENCERS, patience: PATIENCE, confirmations: CONFIRMATIONS };
-    Poster::open(db, turns).unwrap()
+fn open(db: &sled::Db) -> Poster {
+    let pace = Pace { patience: PATIENCE, confirmations: CONFIRMATIONS };
+    Poster::open(db, pace).unwrap()
 }
 
 impl Posters {
@@ -33,7 +33,7 @@ impl Posters {
         world.mine(vec![mint]);
         (0..4).for_each(|_| world.mine(Vec::new()));
         let dbs: Vec<_> = (0..SEQUENCERS).map(|_| sled::Config::new().temporary(true).open().unwrap()).collect();
-        let posters = (0..).zip(&dbs).map(|(index, db)| open(db, index)).collect();
+        let posters = dbs.iter().map(open).collect();
         Self { world, batches: Vec::new(), dbs, posters, made: Vec::new() }
     }
 
@@ -45,13 +45,14 @@ impl Posters {
     }
 
     pub fn restart(&mut self, index: usize) {
-        self.posters[index] = open(&self.dbs[index], index);
+        self.posters[index] = open(&self.dbs[index]);
     }
 
     pub fn process(&mut self, index: usize, event: Event) -> Vec<Duty> {
         let batches = &self.batches;
         let certified = |number: u64| Ok::<_, Error>(batches.get(number as usize).cloned());
-        self.posters[index].process(event, &self.world.ledger, &certified).unwrap()
+        let seat = Seat { set: 0, index: index as u8, sequencers: SEQUENCERS };
+        self.posters[index].process(event, Some(seat), &self.world.ledger, &certified).unwrap()
     }
 
     /// Does what a caller does about duties, until nothing new comes of it.

@@ -14,12 +14,12 @@ use tempfile::TempDir;
 use tokio::runtime::Runtime;
 use trestle_rollup::SignedTransaction;
 use trestle_sequencer::Policy;
-use trestle_sequencer::consensus::{Orderer, Running, Sockets, Timings, network_key, serve};
+use trestle_sequencer::consensus::{Orderer, Running, Shared, Sockets, Timings, network_key, serve};
 
 use self::support::{CONFIRMATIONS, World, key, parameters};
 use super::super::rpc::{ApiClient as _, BlockStatus};
 use super::super::server::{BEHIND, Server, Wake};
-use super::super::{closed, openrpc, pass_on};
+use super::super::{openrpc, pass_on};
 use crate::rpc::{Offer, Serving, listen};
 
 #[allow(dead_code, reason = "shared with the tests of the agreement")]
@@ -36,6 +36,7 @@ struct Alone {
     world: World,
     server: Server,
     serving: Serving,
+    shared: Shared,
     running: Running,
     woken: Receiver<Wake>,
     _directory: TempDir,
@@ -53,22 +54,24 @@ impl Alone {
         let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port();
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         let sockets = Sockets {
+            set: 0,
             key,
             members: vec![(network_key(&key), address)],
             listen: address,
             directory: directory.path().into(),
             local: true,
             timings: Timings::default(),
-            patience: Duration::from_millis(50),
         };
-        let mut running = serve(sockets, orderer).unwrap();
+        let (shared, certified) = Shared::new(orderer, Duration::from_millis(50));
+        let running = serve(sockets, shared.clone()).unwrap();
         let (wake, woken) = std::sync::mpsc::channel();
         let name = key.x_only_public_key().0;
-        let server = Server::new(world.ledger.clone(), &running, name, false, wake.clone());
+        let server = Server::new(world.ledger.clone(), &shared, name, false, wake.clone());
         let offer = Offer { methods: server.methods().unwrap(), subscriptions: true, metrics: Some(server.metrics()) };
         let serving = listen(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), offer).unwrap();
-        pass_on(std::mem::replace(&mut running.certified, closed()), server.blocks(), wake);
-        Self { world, server, serving, running, woken, _directory: directory }
+        server.count(Some(running.metrics()));
+        pass_on(certified, server.blocks(), wake);
+        Self { world, server, serving, shared, running, woken, _directory: directory }
     }
 
     async fn client(&self, buffer: usize) -> WsClient {
@@ -168,7 +171,7 @@ fn who_is_too_slow_misses_blocks_and_holds_up_nobody() {
     let transfers: Vec<_> = transfers.map(|(user, nonce)| alone.world.transfer(user, 0, 1, 20, nonce)).collect();
     let bytes: Vec<_> = transfers.iter().map(SignedTransaction::encode).collect();
     let mut fast = driven.block_on(client.subscribe_blocks()).unwrap();
-    alone.running.shared.submit(&bytes).unwrap().iter().for_each(|answer| assert!(answer.is_ok()));
+    alone.shared.submit(&bytes).unwrap().iter().for_each(|answer| assert!(answer.is_ok()));
     let mut known: Vec<BlockStatus> = Vec::new();
     while known.iter().map(|block| block.transactions.len()).sum::<usize>() < transfers.len() {
         known.push(driven.block_on(next(&mut fast)));
@@ -217,7 +220,7 @@ fn a_set_of_one_says_what_it_serves_and_how_it_stands() {
         }
         assert!(matches!(alone.woken.recv_timeout(PATIENCE), Ok(Wake::Work)));
         let status = client.status().await.unwrap();
-        assert_eq!((status.index, status.batch, status.waiting), (0, 1, 0));
+        assert_eq!((status.index, status.batch, status.waiting), (Some(0), 1, 0));
 
         let answer = alone.get("/metrics");
         assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");

@@ -1,22 +1,15 @@
 //! What a sequencer's state machine answers without changing.
 
-use commonware_cryptography::Digested;
-use trestle_rollup::{Account, AccountState, Batch, Digest, Signatures};
+use trestle_rollup::{Account, AccountState, Batch, Certificate, Digest};
 
-use super::super::block::Block;
-use super::super::certificate::{Conflict, Part};
-use super::super::certifier::Signed;
+use super::super::certificate::{Conflict, Part, Promise};
+use super::super::certifier::Certifier;
 use super::super::message::Subject;
 use super::{Error, Fate, Orderer};
 use crate::policy::Policy;
+use crate::store::Changes;
 
 impl Orderer {
-    /// The block before the first.
-    #[must_use]
-    pub fn genesis(&self) -> &Digested<Block> {
-        self.chain.genesis()
-    }
-
     /// Height of the last final block.
     #[must_use]
     pub fn height(&self) -> u64 {
@@ -33,12 +26,6 @@ impl Orderer {
     #[must_use]
     pub fn count(&self) -> u32 {
         self.chain.head().first
-    }
-
-    /// The sequencer's index.
-    #[must_use]
-    pub fn index(&self) -> u8 {
-        self.certifier.own()
     }
 
     /// What it takes.
@@ -60,7 +47,10 @@ impl Orderer {
     pub fn is_busy(&mut self) -> Result<bool, Error> {
         let head = *self.chain.head();
         let behind = self.chain.newest_anchor()?.is_some_and(|newest| newest.height > head.anchor.height);
-        if behind || self.certifier.has_open() || (head.first > 0 && self.chain.is_bitcoin_free(&head)?) {
+        if behind
+            || self.certifiers.values().any(Certifier::has_open)
+            || (head.first > 0 && self.chain.is_bitcoin_free(&head)?)
+        {
             return Ok(true);
         }
         let next: Vec<_> = self.pool.next_nonces().collect();
@@ -85,7 +75,7 @@ impl Orderer {
     /// # Errors
     /// If the store fails.
     pub fn certified_part(&self, height: u64) -> Result<Option<Part>, Error> {
-        Ok(self.part(height)?.filter(|part| self.certifier.is_complete(&part.certificate)))
+        Ok(self.part(height)?.filter(|part| self.is_complete(part.set, &part.certificate)))
     }
 
     /// A batch that was cut, with the signatures known.
@@ -96,12 +86,49 @@ impl Orderer {
         Ok(self.store.batch(number)?)
     }
 
-    /// A batch with its certificate: what goes to Bitcoin.
+    /// A batch with a set's certificate: what goes to Bitcoin while that set counts there.
     ///
     /// # Errors
     /// If the store fails.
-    pub fn certified(&self, number: u64) -> Result<Option<Batch>, Error> {
-        Ok(self.batch(number)?.filter(|batch| self.certifier.is_complete(&batch.certificate)))
+    pub fn certified(&self, set: u32, number: u64) -> Result<Option<Batch>, Error> {
+        let certificate = self.certificate(set, Subject::Batch(number))?;
+        let Some(certificate) = certificate.filter(|certificate| self.is_complete(set, certificate)) else {
+            return Ok(None);
+        };
+        Ok(self.batch(number)?.map(|batch| Batch { certificate, ..batch }))
+    }
+
+    /// Looks for a broken promise in the certificate of a batch from anywhere, Bitcoin say, by a set with these keys: one
+    /// that is not what the same set certified here. What it finds is on disk.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub fn compare(&self, other: &Certificate, set: u32, keys: &[[u8; 32]]) -> Result<Option<Conflict>, Error> {
+        let (number, instance) = (other.number, &self.instance);
+        let own = self.batch(number)?.map(|own| own.to_certificate(instance));
+        let is_same = own.is_some_and(|own| own.transactions == other.transactions);
+        if number > self.chain.head().number || is_same {
+            return Ok(None);
+        }
+        let own = self.certified(set, number)?.map(|own| Promise::Batch(own.to_certificate(instance)));
+        let mut own: Vec<_> = own.into_iter().collect();
+        for part in self.store.parts_from(self.store.first_height(number)?) {
+            let (_, part) = part?;
+            if part.number != number {
+                break;
+            }
+            if part.set == set && self.is_complete(set, &part.certificate) {
+                own.push(Promise::Part(part));
+            }
+        }
+        let conflict = |own| Conflict::between(own, Promise::Batch(other.clone()), instance, keys);
+        let conflict = own.into_iter().find_map(conflict);
+        if let Some(conflict) = &conflict {
+            let mut changes = Changes::default();
+            changes.put_conflict(number, conflict);
+            self.store.commit(changes)?;
+        }
+        Ok(conflict)
     }
 
     /// Evidence that quorums broke their promises.
@@ -110,23 +137,6 @@ impl Orderer {
     /// If the store fails.
     pub fn conflicts(&self) -> Result<Vec<Conflict>, Error> {
         Ok(self.store.conflicts()?)
-    }
-
-    pub(super) fn certificate(&self, subject: Subject) -> Result<Option<Signatures>, Error> {
-        Ok(match subject {
-            Subject::Part(height) => self.part(height)?.map(|part| part.certificate),
-            Subject::Batch(number) => self.batch(number)?.map(|batch| batch.certificate),
-        })
-    }
-
-    pub(super) fn signed(&self, subject: Subject) -> Result<Option<Signed>, Error> {
-        let instance = self.certifier.instance();
-        let digest = match subject {
-            Subject::Part(height) => self.part(height)?.map(|part| part.digest(instance)),
-            Subject::Batch(number) => self.batch(number)?.map(|batch| batch.digest(instance)),
-        };
-        let certificate = self.certificate(subject)?;
-        Ok(digest.zip(certificate).map(|(digest, certificate)| Signed { digest, certificate }))
     }
 
     /// What became of a transaction; `None` if it was never heard of, or forgotten.

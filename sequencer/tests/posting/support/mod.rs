@@ -12,7 +12,8 @@ use bitcoin::{
 use trestle_rollup::envelope::Kind;
 use trestle_rollup::tag::mint_message;
 use trestle_rollup::{
-    Account, Batch, Destination, Digest, Envelope, Ledger, Parameters, SignedTransaction, Tag, schnorr, tagged_hash,
+    Account, Batch, Destination, Digest, Envelope, Ledger, Membership, Parameters, SignedTransaction, Tag, schnorr,
+    tagged_hash,
 };
 
 pub const CONFIRMATIONS: u32 = 3;
@@ -42,7 +43,7 @@ pub fn parameters(sequencers: usize) -> Parameters {
         grace: 4,
         operators: vec![x_only(&key("operator", 0))],
         sequencers: (0..sequencers).map(|index| x_only(&key("sequencer", index))).collect(),
-        signers: vec![],
+        signers: (0..3).map(|index| x_only(&key("signer", index))).collect(),
         membership_delay: 12,
         genesis_height: 100,
         genesis_hash: [0x11; 32],
@@ -144,6 +145,18 @@ impl World {
 
     pub fn forced(&mut self, transaction: &SignedTransaction) -> (Transaction, Transaction) {
         self.envelope(Kind::Forced, transaction.encode())
+    }
+
+    /// A change to these sequencers, signed by three of the first set and all of the committee.
+    pub fn change(&mut self, sequencers: &[usize]) -> (Transaction, Transaction) {
+        let sequencers = sequencers.iter().map(|index| x_only(&key("sequencer", *index))).collect();
+        let mut change = Membership { set: 1, sequencers, certificate: Vec::new(), consent: Vec::new() };
+        let message = change.message(&self.ledger.parameters().instance());
+        for index in 0..3 {
+            change.certify(index, schnorr::sign(&message, &key("sequencer", usize::from(index))));
+            change.agree(index, schnorr::sign(&message, &key("signer", usize::from(index))));
+        }
+        self.envelope(Kind::Membership, change.encode())
     }
 
     /// A batch that these sequencers certified.

@@ -1,0 +1,204 @@
+//! From one set of sequencers to the next: one state machine at a time.
+
+use commonware_cryptography::{Digested, Digestible as _};
+use trestle_rollup::schnorr;
+use trestle_sequencer::consensus::{Block, Duty, Error, Handover, Message, Orderer, Part, Subject, Verdict};
+use trestle_sequencer::{Policy, Rejection};
+
+use crate::support::{CONFIRMATIONS, World, key, parameters};
+
+/// Who is in the second set, in its order: sequencer 0 leaves, sequencer 4 joins.
+const NEXT: [usize; 4] = [4, 1, 2, 3];
+
+struct Change {
+    world: World,
+    dbs: Vec<sled::Db>,
+    /// Those of the first set, just before its last block.
+    orderers: Vec<Orderer>,
+    last: Digested<Block>,
+}
+
+fn open(world: &World, db: &sled::Db, index: usize) -> Result<Orderer, Error> {
+    Orderer::open(db, key("sequencer", index), world.ledger.clone(), CONFIRMATIONS, Policy::default())
+}
+
+fn join(world: &World, db: &sled::Db, handover: &Handover, parts: &[Part]) -> Result<Orderer, Error> {
+    let (key, ledger) = (key("sequencer", 4), world.ledger.clone());
+    Orderer::join(db, key, ledger, CONFIRMATIONS, Policy::default(), (handover, parts))
+}
+
+/// Batch 0 was cut and is not executed; the first block that sees the change has a transaction for batch 1.
+fn change() -> Change {
+    let mut world = World::new(&parameters(4));
+    let mint = world.mint(0);
+    world.mine(vec![mint]);
+    (0..4).for_each(|_| world.mine(Vec::new()));
+    let dbs: Vec<_> = (0..4).map(|_| sled::Config::new().temporary(true).open().unwrap()).collect();
+    let mut orderers: Vec<_> = dbs.iter().enumerate().map(|(index, db)| open(&world, db, index).unwrap()).collect();
+    let genesis = orderers[0].genesis(0).unwrap().unwrap();
+    let empty = orderers[0].propose(&[genesis]).unwrap().unwrap();
+    finalize(&mut orderers, &empty);
+    orderers[0].submit(&[world.transfer(0, 1, 5, 20, 0).encode()]).unwrap();
+    let first = orderers[0].propose(&[empty]).unwrap().unwrap();
+    assert!(first.inner().cut && !first.inner().closes);
+    finalize(&mut orderers, &first);
+    let (commit, reveal) = world.change(&NEXT);
+    world.mine(vec![commit, reveal]);
+    (0..CONFIRMATIONS).for_each(|_| world.mine(Vec::new()));
+    assert!(!orderers[0].propose(&[first.clone()]).unwrap().unwrap().inner().closes, "the change is not deep");
+    world.mine(Vec::new());
+    orderers[0].submit(&[world.transfer(0, 2, 6, 20, 1).encode()]).unwrap();
+    let last = orderers[0].propose(&[first.clone()]).unwrap().unwrap();
+    Change { world, dbs, orderers, last }
+}
+
+fn finalize(orderers: &mut [Orderer], block: &Digested<Block>) -> Vec<Vec<Duty>> {
+    orderers.iter_mut().map(|orderer| orderer.finalized(block).unwrap()).collect()
+}
+
+/// Everything that everybody wants to tell the others is told, until there is nothing more to say.
+fn deliver(orderers: &mut [(usize, Orderer)], mut told: Vec<(usize, Duty)>) {
+    while let Some((from, duty)) = told.pop() {
+        let Duty::Tell { set, message, .. } = duty else { continue };
+        let seats: Vec<_> = orderers.iter().map(|(_, orderer)| orderer.seats()).collect();
+        let index = |seats: &[(u32, u8)]| seats.iter().find(|(of, _)| *of == set).map(|(_, index)| *index);
+        let Some(sender) = index(&seats[from]) else { continue };
+        for (to, (_, orderer)) in orderers.iter_mut().enumerate().filter(|(to, _)| *to != from) {
+            if index(&seats[to]).is_some() {
+                told.extend(orderer.hear(set, sender, message.clone()).unwrap().into_iter().map(|duty| (to, duty)));
+            }
+        }
+    }
+}
+
+#[test]
+fn the_first_block_that_sees_a_change_closes_the_set_and_the_next_one_goes_on_from_it() {
+    let Change { world, mut orderers, last, .. } = change();
+    let block = last.inner();
+    assert!(block.closes && block.cut, "the last block, and with it the last batch");
+    let parent = vec![orderers[1].propose(&[last.clone()]).unwrap()];
+    assert_eq!(parent, [None], "what does not follow the head cannot be extended");
+    let digested = |block: Block| Digested::precomputed(block.clone(), block.digest());
+    let previous = {
+        let genesis = orderers[0].genesis(0).unwrap().unwrap();
+        Block { height: 2, parent: block.parent, ..genesis.inner().clone() }
+    };
+    let chain = [Digested::precomputed(previous, block.parent)];
+    let rows = [
+        ("as proposed", block.clone(), Verdict::Valid),
+        ("does not close", Block { closes: false, ..block.clone() }, Verdict::Invalid),
+        ("leaves a batch uncut", Block { cut: false, ..block.clone() }, Verdict::Invalid),
+    ];
+    for (name, block, expected) in rows {
+        assert_eq!(orderers[1].verify(&chain, &digested(block)).unwrap(), expected, "{name}");
+    }
+    let follower = Block { height: block.height + 1, parent: last.digest(), number: 2, ..block.clone() };
+    let follower = digested(Block { transactions: Vec::new(), cut: false, first: 0, filled: 0, ..follower });
+    let chain = [chain[0].clone(), last.clone()];
+    assert_ne!(orderers[1].verify(&chain, &follower).unwrap(), Verdict::Valid, "nothing follows in the old set");
+    assert_eq!(orderers[1].propose(&chain).unwrap(), None);
+
+    finalize(&mut orderers, &last);
+    assert_eq!(orderers[1].propose(&[last.clone()]).unwrap(), None);
+    let rejected = orderers[0].submit(&[world.transfer(0, 1, 5, 20, 2).encode()]).unwrap().0;
+    assert_eq!(rejected, [Err(Rejection::LeftTheSet)]);
+    assert_eq!(orderers.iter().map(Orderer::set).collect::<Vec<_>>(), [1; 4]);
+    assert_eq!(orderers[0].seats(), [(0, 0)]);
+    assert_eq!(orderers[2].seats(), [(0, 2), (1, 2)]);
+    let genesis = orderers[1].genesis(1).unwrap().unwrap();
+    assert_eq!(genesis, orderers[2].genesis(1).unwrap().unwrap());
+    orderers[1].submit(&[world.transfer(0, 1, 5, 20, 2).encode()]).unwrap();
+    let next = orderers[1].propose(&[genesis.clone()]).unwrap().unwrap();
+    let Block { set, height, number, .. } = *next.inner();
+    assert_eq!((set, height, number), (1, block.height + 1, 2));
+    assert_eq!(orderers[2].verify(&[genesis], &next).unwrap(), Verdict::Valid);
+    orderers[1].finalized(&next).unwrap();
+    assert_eq!(orderers[1].part(height).unwrap().unwrap().set, 1);
+    assert_eq!(orderers[1].finalized(&last).unwrap(), [], "the old set's engine may say it again");
+}
+
+#[test]
+fn who_joins_takes_over_what_a_quorum_of_the_old_set_handed_over_and_nothing_else() {
+    let Change { world, dbs, mut orderers, last } = change();
+    let duties = finalize(&mut orderers, &last);
+    assert_eq!(orderers[1].handover(1).unwrap(), None, "one signature is no quorum");
+    let mut told: Vec<_> = duties
+        .into_iter()
+        .enumerate()
+        .flat_map(|(from, duties)| duties.into_iter().map(move |duty| (from, duty)))
+        .collect();
+    let subject = Subject::Handover(1);
+    told.retain(|(_, duty)| matches!(duty, Duty::Tell { message: Message::Signature { subject: of, .. }, .. } if *of == subject));
+    assert_eq!(told.len(), 4);
+    let mut orderers: Vec<_> = orderers.into_iter().enumerate().collect();
+    deliver(&mut orderers, std::mem::take(&mut told));
+    let handover = orderers[1].1.handover(1).unwrap().unwrap();
+    assert_eq!(Handover::decode(&handover.encode()), Some(handover.clone()));
+    assert_eq!(handover.pending, [2, 3]);
+    let parts: Vec<_> = handover.pending.iter().map(|height| orderers[1].1.part(*height).unwrap().unwrap()).collect();
+
+    let db = sled::Config::new().temporary(true).open().unwrap();
+    assert!(matches!(open(&world, &db, 4), Err(Error::NotAMember)), "it is not in the first set");
+    let mut forged = parts.clone();
+    forged[1].transactions[40] ^= 1;
+    let unsigned = Handover { signatures: handover.signatures[1..].to_vec(), ..handover.clone() };
+    let other = Handover { genesis: Block { number: 9, ..handover.genesis.clone() }, ..handover.clone() };
+    let rows: [(&str, &Handover, &[Part]); 4] = [
+        ("another part", &handover, &forged),
+        ("a part is missing", &handover, &parts[..1]),
+        ("no quorum", &unsigned, &parts),
+        ("another beginning", &other, &parts),
+    ];
+    for (name, handover, parts) in rows {
+        assert!(matches!(join(&world, &db, handover, parts), Err(Error::Handover(1))), "{name}");
+        assert!(matches!(open(&world, &db, 4), Err(Error::NotAMember)), "{name} leaves nothing behind");
+    }
+    drop(join(&world, &db, &handover, &parts).unwrap());
+    assert!(matches!(join(&world, &db, &handover, &parts), Err(Error::Handover(1))), "it joined already");
+    let mut joined = open(&world, &db, 4).unwrap();
+    assert_eq!((joined.set(), joined.seats(), joined.next_number()), (1, vec![(1, 0)], 2));
+    assert_eq!(joined.handover(1).unwrap(), Some(handover), "the next one may ask it");
+    let payer = crate::support::account(0);
+    assert_eq!(joined.account(&payer).unwrap(), orderers[1].1.account(&payer).unwrap());
+
+    // Both batches that the first set left behind get certificates of the second one: here, and after restarts.
+    orderers[2].1 = open(&world, &dbs[2], 2).unwrap();
+    orderers.push((4, joined));
+    assert_eq!(orderers[1].1.certified(1, 0).unwrap(), None);
+    for _ in 0..3 {
+        for (from, (_, orderer)) in orderers.iter_mut().enumerate() {
+            told.extend(orderer.tick().into_iter().map(|duty| (from, duty)));
+        }
+        deliver(&mut orderers, std::mem::take(&mut told));
+    }
+    let instance = world.ledger.parameters().instance();
+    let keys: Vec<_> = NEXT.iter().map(|index| key("sequencer", *index).x_only_public_key().0.serialize()).collect();
+    for (index, orderer) in orderers.iter().filter(|(index, _)| *index != 0) {
+        for number in 0..2 {
+            let batch = orderer.certified(1, number).unwrap().unwrap_or_else(|| panic!("{index} has batch {number}"));
+            assert!(batch.to_certificate(&instance).verify(&instance, &keys), "{index}, batch {number}");
+        }
+    }
+    assert_eq!(orderers[4].1.certified(0, 0).unwrap(), None, "who joined has no certificate of the first set");
+    assert!(orderers[3].1.certified(0, 1).unwrap().is_some());
+}
+
+#[test]
+fn who_leaves_a_set_asks_for_nothing_of_it_any_more() {
+    let Change { world, dbs, mut orderers, last } = change();
+    finalize(&mut orderers, &last);
+    for orderer in &mut orderers {
+        orderer.leave(0).unwrap();
+        assert!(orderer.tick().iter().chain(&orderer.tick()).all(|duty| matches!(duty, Duty::Tell { set: 1, .. })));
+        orderer.leave(1).unwrap();
+    }
+    assert_eq!(orderers[1].seats(), [(1, 1)], "the set that goes on is not left");
+    drop(orderers);
+    assert!(matches!(open(&world, &dbs[0], 0), Err(Error::NotAMember)), "it has no seat any more");
+    let reopened = open(&world, &dbs[1], 1).unwrap();
+    assert_eq!(reopened.seats(), [(1, 1)]);
+    let signature = |index: usize| (index as u8, schnorr::sign(&[7; 32], &key("sequencer", index)));
+    let message = Message::Certificate { subject: Subject::Handover(1), signatures: (0..3).map(signature).collect() };
+    let mut reopened = reopened;
+    assert_eq!(reopened.hear(0, 2, message).unwrap(), [], "nobody is heard there");
+}
