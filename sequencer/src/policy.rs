@@ -28,7 +28,7 @@ impl Default for Policy {
             replacement_step: Amount::from_sat(10),
             account_limit: 100,
             mempool_bytes: 16 << 20,
-            block_bytes: 100_000,
+            block_bytes: 250_000,
             batch_bytes: 300_000,
             patience: 3,
         }

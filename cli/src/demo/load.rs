@@ -18,13 +18,15 @@ use jsonrpsee::ws_client::{WsClient, WsClientBuilder};
 use trestle_rollup::{Account, Digest, SignedTransaction, Transaction, tagged_hash};
 
 use super::{DENOMINATION, Error, Stage, TENTH};
-use crate::figures::{Figure, FiguresError};
+use crate::figures::{Figure, FiguresError, apply_rate};
 use crate::output::Output;
 use crate::rpc::MAX_BATCH;
 use crate::rpc::types::Hex32;
 use crate::sequencer::rpc::ApiClient as _;
 use crate::user::address::Layer2Address;
 
+/// How many sequencers a devnet has.
+const SEQUENCERS: usize = 4;
 /// Accounts that pay each other.
 const USERS: usize = 128;
 /// What each begins with, in satoshis, and what a transfer pays.
@@ -37,7 +39,7 @@ const SLACK: Duration = Duration::from_secs(1);
 /// The longest that anything is waited for.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// Transfers a second: each is tried while the one before was sustained.
-const RATES: [usize; 8] = [250, 500, 750, 1_000, 1_500, 2_000, 3_000, 4_000];
+const RATES: [usize; 9] = [1_000, 2_000, 3_000, 4_000, 5_000, 6_000, 8_000, 10_000, 12_000];
 /// How often transfers are sent.
 const TICK: Duration = Duration::from_millis(10);
 
@@ -50,13 +52,24 @@ fn check(error: impl std::fmt::Display) -> Error {
 /// # Errors
 /// They do not do what they should.
 pub fn measure(progress: &dyn Fn(&str)) -> Result<Vec<Figure>, FiguresError> {
+    progress("what one ledger applies alone, and four at once");
+    let (one, four) = (apply_rate(1)?, apply_rate(SEQUENCERS)?);
     progress("four sequencers under load");
     let directory = tempfile::tempdir()?;
-    let figures = play(directory.path(), progress);
-    figures.map_err(|error| FiguresError::Unexpected(error.to_string()))
+    let measured = play(directory.path(), progress);
+    let measured = measured.map_err(|error| FiguresError::Unexpected(error.to_string()))?;
+    let Measured { sustained, outcome, recovery } = measured;
+    Ok(vec![
+        Figure::count("sequencer.tps_to_one_ledger", sustained, "tx/s").against(one),
+        Figure::count("sequencer.tps_to_four_ledgers", sustained, "tx/s").against(four),
+        Figure::count("sequencer.tps", sustained, "tx/s"),
+        Figure::count("sequencer.finality_ms.p50", outcome.at(50), "ms"),
+        Figure::count("sequencer.finality_ms.p99", outcome.at(99), "ms"),
+        Figure::seconds("sequencer.recovery_seconds", recovery),
+    ])
 }
 
-fn play(directory: &std::path::Path, progress: &dyn Fn(&str)) -> Result<Vec<Figure>, Error> {
+fn play(directory: &std::path::Path, progress: &dyn Fn(&str)) -> Result<Measured, Error> {
     let mut stage = Stage::open(directory, Output::new(true))?;
     stage.world().open_runs(&[DENOMINATION], 1)?;
     stage.user("alice", &["wallet", "new"])?;
@@ -90,13 +103,17 @@ fn play(directory: &std::path::Path, progress: &dyn Fn(&str)) -> Result<Vec<Figu
     stage.mine(1)?;
     played.restart(&mut stage, 1)?;
     let recovery = played.recovery_seconds.first().copied().unwrap_or_default();
-    let (p50, p99) = (outcome.at(50), outcome.at(99));
-    Ok(vec![
-        Figure::count("sequencer.tps", sustained, "tx/s"),
-        Figure::count("sequencer.finality_ms.p50", p50, "ms"),
-        Figure::count("sequencer.finality_ms.p99", p99, "ms"),
-        Figure::seconds("sequencer.recovery_seconds", recovery),
-    ])
+    Ok(Measured { sustained, outcome, recovery })
+}
+
+/// What was seen of the sequencers.
+struct Measured {
+    /// The highest rate that was sustained, in transfers a second.
+    sustained: usize,
+    /// What came of it.
+    outcome: Tried,
+    /// Seconds that a killed one took to catch up.
+    recovery: f64,
 }
 
 /// Who pays whom, and what their next nonces are.

@@ -33,6 +33,7 @@ use trestle_zkvm_adapter::guest::BlockError;
 
 pub use lane::LaneCosts;
 pub use machine::{Anchor, Run};
+pub(crate) use rollup::apply_rate;
 pub use script::{CONFIRMATIONS, Sizes};
 
 /// One figure. As JSON it is one object, in which `baseline` and `ratio` are left out if there is no anchor to compare with.

@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::convert::Infallible;
+use std::thread;
 use std::time::Instant;
 
 use bitcoin::absolute::LockTime;
@@ -38,9 +39,7 @@ pub(super) const MAINNET_BLOCK: &[u8] = include_bytes!(
 
 pub fn measure(progress: &dyn Fn(&str)) -> Result<Vec<Figure>, FiguresError> {
     progress(&format!("a block with {TRANSFERS} signed transfers"));
-    let seconds = transfers()?;
-    #[allow(clippy::cast_precision_loss, reason = "far below 2^52")]
-    let rate = TRANSFERS as f64 / seconds;
+    let rate = apply_rate(1)?;
     progress("a block of Bitcoin's main chain");
     let mainnet = mainnet_block()?;
     Ok(vec![Figure::new("rollup.apply", rate, "tx/s"), Figure::new("rollup.mainnet_block_seconds", mainnet, "s")])
@@ -65,8 +64,15 @@ pub(super) fn parameters(genesis_hash: [u8; 32]) -> Parameters {
     }
 }
 
-/// Seconds for a block of [`BATCHES`] batches, in which each of [`ACCOUNTS`] accounts pays ten others.
-fn transfers() -> Result<f64, FiguresError> {
+/// Transfers a second that so many ledgers apply at once, each of them all, on all cores together.
+pub fn apply_rate(ledgers: usize) -> Result<f64, FiguresError> {
+    #[allow(clippy::cast_precision_loss, reason = "far below 2^52")]
+    Ok(TRANSFERS as f64 / transfers(ledgers)?)
+}
+
+/// Seconds for a block of [`BATCHES`] batches, in which each of [`ACCOUNTS`] accounts pays ten others: until the last of
+/// so many ledgers, each of which applies all of it, is done.
+fn transfers(ledgers: usize) -> Result<f64, FiguresError> {
     let parameters = parameters([0x11; 32]);
     let instance = parameters.instance();
     let users: Vec<Keypair> = (0..ACCOUNTS).map(|user| key(&format!("user {user}"))).collect();
@@ -90,13 +96,23 @@ fn transfers() -> Result<f64, FiguresError> {
 
     let (funding, full) = (serialize(&funding), serialize(&full));
     median(RUNS, || {
-        let (_directory, ledger) = ledger(&parameters)?;
-        ledger.extend(&funding)?;
+        let ledgers = (0..ledgers).map(|_| ledger(&parameters)).collect::<Result<Vec<_>, _>>()?;
+        for (_, ledger) in &ledgers {
+            ledger.extend(&funding)?;
+        }
         let start = Instant::now();
-        let events = ledger.extend(&full)?;
+        let applied: Vec<_> = thread::scope(|scope| {
+            let threads = ledgers.iter().map(|(_, ledger)| scope.spawn(|| ledger.extend(&full)));
+            // All are begun before the first is waited for.
+            let threads: Vec<_> = threads.collect();
+            threads.into_iter().map(thread::ScopedJoinHandle::join).collect()
+        });
         let seconds = start.elapsed().as_secs_f64();
-        let done = events.iter().filter(|event| matches!(event, Event::Transferred { .. })).count();
-        expect(done == TRANSFERS, || format!("{done} of {TRANSFERS} transfers were done"))?;
+        for events in applied {
+            let events = events.map_err(|_| FiguresError::Unexpected("a ledger panicked".into()))??;
+            let done = events.iter().filter(|event| matches!(event, Event::Transferred { .. })).count();
+            expect(done == TRANSFERS, || format!("{done} of {TRANSFERS} transfers were done"))?;
+        }
         Ok(seconds)
     })
 }

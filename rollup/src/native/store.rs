@@ -232,8 +232,13 @@ fn constant(leaf: bool) -> &'static Digest {
 
 /// How many of so many signatures one thread checks, so that all cores are busy.
 fn share(signatures: usize) -> usize {
+    const LEAST: usize = 16; // below that a thread costs more than it saves
+    if signatures <= LEAST {
+        return LEAST;
+    }
+    // It is asked of the system each time, which reads files.
     let cores = thread::available_parallelism().map_or(1, usize::from);
-    signatures.div_ceil(cores).max(16) // below that a thread costs more than it saves
+    signatures.div_ceil(cores).max(LEAST)
 }
 
 impl Host for Store {

@@ -6,6 +6,7 @@ use commonware_cryptography::{Digested, Digestible as _, sha256};
 use trestle_rollup::{Account, AccountState, Draft, Ledger, SignedTransaction, View};
 
 use super::block::{Anchor, Block};
+use super::checked::Checked;
 use super::orderer::Error;
 use super::store::{Head, Store};
 
@@ -66,10 +67,14 @@ impl Chain {
 
     /// Works out the state after a block that is final, if nobody did.
     pub fn prepare(&mut self, store: &Store, block: &Digested<Block>) -> Result<(), Error> {
-        if !self.drafts.contains_key(&block.digest())
-            && let Some(draft) = self.state_after(store, std::slice::from_ref(block), block.inner().anchor)?
+        let (digest, anchor) = (block.digest(), block.inner().anchor);
+        if !self.drafts.contains_key(&digest)
+            && let Some(view) = self.view(anchor)?
+            && let Some(mut draft) = self.final_state(store, anchor)?
         {
-            self.keep(block.digest(), draft);
+            // A quorum has verified what is final.
+            execute(&mut draft, block.inner(), view.meta()?.batches, |_| true)?;
+            self.keep(digest, draft);
         }
         Ok(())
     }
@@ -86,7 +91,7 @@ impl Chain {
     pub fn account(&mut self, store: &Store, account: &Account) -> Result<AccountState, Error> {
         let (digest, anchor) = (self.head.digest, self.head.anchor);
         if !self.drafts.contains_key(&digest)
-            && let Some(draft) = self.state_after(store, &[], anchor)?
+            && let Some(draft) = self.final_state(store, anchor)?
         {
             self.drafts.insert(digest, draft);
         }
@@ -107,15 +112,14 @@ impl Chain {
         parent.number.saturating_sub(executed) < AHEAD
     }
 
-    /// Judges a block that follows the last one of `chain`: of at most `block_bytes`, in a batch of `batch_bytes`. Signatures
-    /// that `is_checked` knows are not verified again.
+    /// Judges a block that follows the last one of `chain`: of at most `block_bytes`, in a batch of `batch_bytes`.
     pub fn judge(
         &mut self,
         store: &Store,
         (block_bytes, batch_bytes): (usize, usize),
         chain: &[Digested<Block>],
         block: &Digested<Block>,
-        is_checked: impl Fn(&SignedTransaction) -> bool,
+        checked: &mut Checked,
     ) -> Result<Verdict, Error> {
         let Some((chain, parent)) = self.place(chain) else { return Ok(Verdict::Unknown) };
         if self.drafts.contains_key(&block.digest()) {
@@ -138,13 +142,11 @@ impl Chain {
         if executed > block.number || block.closes != closes || !may_cut {
             return Ok(Verdict::Invalid);
         }
-        let Some(mut draft) = self.state_after(store, chain, block.anchor)? else { return Ok(Verdict::Unknown) };
+        let Some(mut draft) = self.state_after(store, chain, block.anchor, checked)? else {
+            return Ok(Verdict::Unknown);
+        };
         for signed in &transactions {
-            let outcome = match is_checked(signed) {
-                true => draft.execute_checked(&signed.transaction)?,
-                false => draft.execute(signed)?,
-            };
-            if outcome.is_err() {
+            if !checked.is_signed(signed) || draft.execute_checked(&signed.transaction)?.is_err() {
                 return Ok(Verdict::Invalid);
             }
         }
@@ -199,12 +201,13 @@ impl Chain {
         store: &Store,
         chain: &[Digested<Block>],
         parent: &Head,
+        checked: &mut Checked,
     ) -> Result<Option<(Anchor, Draft)>, Error> {
         let newest = self.newest_anchor()?;
         for anchor in newest.into_iter().filter(|newest| newest.height >= parent.anchor.height).chain([parent.anchor]) {
             let Some(view) = self.view(anchor)? else { continue };
             if view.meta()?.batches <= parent.number
-                && let Some(draft) = self.state_after(store, chain, anchor)?
+                && let Some(draft) = self.state_after(store, chain, anchor, checked)?
             {
                 return Ok(Some((anchor, draft)));
             }
@@ -212,32 +215,37 @@ impl Chain {
         Ok(None)
     }
 
-    /// The state at an anchor after all blocks that it does not have, those of `chain` included.
-    fn state_after(&self, store: &Store, chain: &[Digested<Block>], anchor: Anchor) -> Result<Option<Draft>, Error> {
-        let (digest, known) =
-            chain.last().map_or((self.head.digest, self.head.anchor), |last| (last.digest(), last.inner().anchor));
-        if let Some(draft) = self.drafts.get(&digest).filter(|_| known == anchor) {
+    /// The state at an anchor after all final blocks that it does not have.
+    fn final_state(&self, store: &Store, anchor: Anchor) -> Result<Option<Draft>, Error> {
+        if let Some(draft) = self.drafts.get(&self.head.digest).filter(|_| self.head.anchor == anchor) {
             return Ok(Some(draft.clone()));
         }
         let Some(view) = self.view(anchor)? else { return Ok(None) };
-        // A transaction that cannot be executed is skipped alone, as the Layer 2 will skip it.
-        let first = view.meta()?.batches;
-        let Some((last, before)) = chain.split_last() else {
-            let mut draft = view.draft()?;
-            for part in store.parts_from(store.first_height(first.min(self.head.number))?) {
-                // A quorum has verified what is final.
-                for signed in part?.1.decoded() {
-                    let _ = draft.execute_checked(&signed.transaction)?;
-                }
-            }
-            return Ok(Some(draft));
-        };
-        let Some(mut draft) = self.state_after(store, before, anchor)? else { return Ok(None) };
-        if last.inner().number >= first {
-            for signed in last.inner().decoded().unwrap_or_default() {
-                let _ = draft.execute(&signed)?;
+        let mut draft = view.draft()?;
+        for part in store.parts_from(store.first_height(view.meta()?.batches.min(self.head.number))?) {
+            for signed in part?.1.decoded() {
+                // A quorum has verified what is final. What cannot be executed is skipped alone, as the Layer 2 will skip it.
+                let _ = draft.execute_checked(&signed.transaction)?;
             }
         }
+        Ok(Some(draft))
+    }
+
+    /// The state at an anchor after all blocks that it does not have, those of `chain` included.
+    fn state_after(
+        &self,
+        store: &Store,
+        chain: &[Digested<Block>],
+        anchor: Anchor,
+        checked: &mut Checked,
+    ) -> Result<Option<Draft>, Error> {
+        let Some((last, before)) = chain.split_last() else { return self.final_state(store, anchor) };
+        if let Some(draft) = self.drafts.get(&last.digest()).filter(|_| last.inner().anchor == anchor) {
+            return Ok(Some(draft.clone()));
+        }
+        let Some(view) = self.view(anchor)? else { return Ok(None) };
+        let Some(mut draft) = self.state_after(store, before, anchor, checked)? else { return Ok(None) };
+        execute(&mut draft, last.inner(), view.meta()?.batches, |signed| checked.is_signed(signed))?;
         Ok(Some(draft))
     }
 
@@ -247,6 +255,25 @@ impl Chain {
         let Some(view) = self.view(anchor)? else { return Ok(None) };
         Ok(Some((view.meta()?.batches, view.sequencers()?.announced())))
     }
+}
+
+/// Executes a block on a draft whose anchor has `executed` batches, unless the block's is one of them. What is not signed,
+/// or cannot be executed, is skipped alone, as the Layer 2 will skip it.
+fn execute(
+    draft: &mut Draft,
+    block: &Block,
+    executed: u64,
+    mut is_signed: impl FnMut(&SignedTransaction) -> bool,
+) -> Result<(), Error> {
+    if block.number < executed {
+        return Ok(());
+    }
+    for signed in block.decoded().unwrap_or_default() {
+        if is_signed(&signed) {
+            let _ = draft.execute_checked(&signed.transaction)?;
+        }
+    }
+    Ok(())
 }
 
 /// What the first set begins with.

@@ -32,6 +32,7 @@ mod block;
 mod certificate;
 mod certifier;
 mod chain;
+mod checked;
 mod engine;
 mod gossip;
 mod handover;

@@ -7,7 +7,7 @@ mod finality;
 mod questions;
 mod sets;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use bitcoin::secp256k1::Keypair;
 use commonware_cryptography::{Digested, Digestible as _};
@@ -16,6 +16,7 @@ use trestle_rollup::{Account, Digest, Ledger, Refusal, SignedTransaction};
 use super::block::Block;
 use super::certifier::Certifier;
 use super::chain::{Chain, Verdict, digested};
+use super::checked::Checked;
 use super::message::{Message, Subject};
 use super::pool::Pool;
 use super::store::{Head, Store};
@@ -89,6 +90,9 @@ pub struct Orderer {
     certifiers: BTreeMap<u32, Certifier>,
     /// All sets of which it has anything.
     sets: BTreeMap<u32, Set>,
+    checked: Checked,
+    /// Ids of what users were promised and the store therefore has.
+    live: HashSet<Digest>,
 }
 
 /// What there is to know of a set without its keys.
@@ -117,14 +121,16 @@ impl Orderer {
     ) -> Result<Self, Error> {
         let store = Store::open(db)?;
         let instance = ledger.parameters().instance();
-        let pool = Pool::new(policy, instance, ledger.parameters().denominations.clone());
+        let pool = Pool::new(policy, ledger.parameters().denominations.clone());
         let chain = Chain::new(ledger, confirmations, store.head()?)?;
         let (certifiers, sets) = (BTreeMap::new(), BTreeMap::new());
-        let mut orderer = Self { store, chain, pool, key, instance, certifiers, sets };
+        let (checked, live) = (Checked::new(instance), HashSet::new());
+        let mut orderer = Self { store, chain, pool, key, instance, certifiers, sets, checked, live };
         orderer.open_sets()?;
         let live: Vec<_> = orderer.store.live().collect::<Result<_, _>>()?;
         for bytes in live {
             let signed = SignedTransaction::decode(&bytes).ok_or(StoreError::Damaged("a transaction"))?;
+            orderer.live.insert(signed.transaction.sighash(&instance));
             // One that is refused now was valid before a reorganization, and may be again: it stays in the store.
             let _ = orderer.admit(&signed)?;
         }
@@ -148,6 +154,7 @@ impl Orderer {
             let answer = self.admit(&signed)?;
             if let Ok((id, true)) = &answer {
                 changes.put_live(id, bytes);
+                self.live.insert(*id);
                 taken.push(signed);
             }
             answers.push(answer.map(|(id, _)| id));
@@ -164,10 +171,10 @@ impl Orderer {
             return Ok(Ok((id, false)));
         }
         let state = self.account(&signed.transaction.from())?;
-        let admitted = self.pool.admit(id, *signed, state, self.chain.head().height);
+        let admitted = self.pool.admit(id, *signed, state, self.chain.head().height, &mut self.checked);
         if let Ok(Some(replaced)) = &admitted {
             let mut changes = Changes::default();
-            changes.remove_live(replaced);
+            self.forget_live(&[*replaced], &mut changes);
             self.store.commit(changes)?;
         }
         Ok(admitted.map(|_| (id, true)))
@@ -230,7 +237,9 @@ impl Orderer {
     /// If a store fails.
     pub fn propose(&mut self, chain: &[Digested<Block>]) -> Result<Option<Digested<Block>>, Error> {
         let Some((chain, parent)) = self.chain.place(chain) else { return Ok(None) };
-        let Some((anchor, mut draft)) = self.chain.newest_state(&self.store, chain, &parent)? else { return Ok(None) };
+        let Some((anchor, mut draft)) = self.chain.newest_state(&self.store, chain, &parent, &mut self.checked)? else {
+            return Ok(None);
+        };
         let policy = *self.pool.policy();
         let filled = usize::try_from(parent.filled).unwrap_or(usize::MAX);
         let room = policy.batch_bytes.saturating_sub(filled);
@@ -271,7 +280,8 @@ impl Orderer {
         let mut changes = Changes::default();
         for account in accounts {
             let next = self.account(account)?.nonce;
-            self.pool.pass(account, next).iter().for_each(|id| changes.remove_live(id));
+            let passed = self.pool.pass(account, next);
+            self.forget_live(&passed, &mut changes);
         }
         Ok(self.store.commit(changes)?)
     }
@@ -283,8 +293,11 @@ impl Orderer {
     pub fn verify(&mut self, chain: &[Digested<Block>], block: &Digested<Block>) -> Result<Verdict, Error> {
         let policy = self.pool.policy();
         let limits = (policy.block_bytes, policy.batch_bytes);
-        let instance = &self.instance;
-        let is_checked = |signed: &SignedTransaction| self.pool.holds(&signed.transaction.sighash(instance), signed);
-        self.chain.judge(&self.store, limits, chain, block, is_checked)
+        self.chain.judge(&self.store, limits, chain, block, &mut self.checked)
+    }
+
+    /// Lets go of promises that are kept, or cannot be.
+    pub(super) fn forget_live(&mut self, ids: &[Digest], changes: &mut Changes) {
+        ids.iter().filter(|id| self.live.remove(*id)).for_each(|id| changes.remove_live(id));
     }
 }

@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, HashMap};
 use bitcoin::Amount;
 use trestle_rollup::{Account, AccountState, Digest, Refusal, SignedTransaction, Transaction};
 
+use super::checked::Checked;
 use crate::policy::Policy;
 use crate::receipt::Rejection;
 
@@ -29,7 +30,6 @@ struct Entry {
 /// See the [module](self).
 pub(crate) struct Pool {
     policy: Policy,
-    instance: Digest,
     denominations: Vec<u64>,
     accounts: HashMap<Account, BTreeMap<u64, Entry>>,
     turns: BTreeMap<u64, Account>,
@@ -39,10 +39,9 @@ pub(crate) struct Pool {
 }
 
 impl Pool {
-    pub fn new(policy: Policy, instance: Digest, denominations: Vec<u64>) -> Self {
+    pub fn new(policy: Policy, denominations: Vec<u64>) -> Self {
         Self {
             policy,
-            instance,
             denominations,
             accounts: HashMap::new(),
             turns: BTreeMap::new(),
@@ -82,13 +81,6 @@ impl Pool {
         self.ids.contains_key(id)
     }
 
-    /// Whether just this transaction waits, with this signature, which was verified when it came.
-    pub fn holds(&self, id: &Digest, signed: &SignedTransaction) -> bool {
-        let place = self.ids.get(id);
-        let entry = place.and_then(|(account, nonce)| self.accounts.get(account)?.get(nonce));
-        entry.is_some_and(|entry| entry.signed == *signed)
-    }
-
     /// Takes a transaction of an account that is in this state, and returns which one it replaces.
     pub fn admit(
         &mut self,
@@ -96,6 +88,7 @@ impl Pool {
         signed: SignedTransaction,
         state: AccountState,
         height: u64,
+        checked: &mut Checked,
     ) -> Result<Option<Digest>, Rejection> {
         let transaction = &signed.transaction;
         let (from, nonce, size) = (transaction.from(), transaction.nonce(), signed.encode().len());
@@ -126,7 +119,7 @@ impl Pool {
         if self.bytes - freed + size > self.policy.mempool_bytes {
             return Err(Rejection::MempoolFull { limit: self.policy.mempool_bytes });
         }
-        if !signed.is_signed(&self.instance) {
+        if !checked.is_signed(&signed) {
             return Err(Rejection::Refused(Refusal::Signature));
         }
         let replaced = self.remove(&from, nonce);

@@ -39,7 +39,8 @@ impl Orderer {
         changes.put_head(&head);
         let mut signed = self.sign(inner, &mut changes)?.ok_or(fork)?;
         self.settle(inner, &mut changes);
-        self.pool.expire(head.height).iter().for_each(|id| changes.remove_live(id));
+        let expired = self.pool.expire(head.height);
+        self.forget_live(&expired, &mut changes);
         if inner.closes {
             self.close(block, &mut signed, &mut changes)?;
         }
@@ -142,9 +143,9 @@ impl Orderer {
             let transaction = &signed.transaction;
             let id = transaction.sighash(&self.instance);
             changes.put_place(&id, block.height);
-            changes.remove_live(&id);
             let passed = self.pool.pass(&transaction.from(), transaction.nonce().saturating_add(1));
-            passed.iter().for_each(|id| changes.remove_live(id));
+            self.forget_live(&passed, changes);
+            self.forget_live(&[id], changes);
         }
     }
 }
