@@ -45,10 +45,13 @@ fn change() -> Change {
     let (commit, reveal) = world.change(&NEXT);
     world.mine(vec![commit, reveal]);
     (0..CONFIRMATIONS).for_each(|_| world.mine(Vec::new()));
-    assert!(!orderers[0].propose(&[first.clone()]).unwrap().unwrap().inner().closes, "the change is not deep");
+    assert!(
+        !orderers[0].propose(std::slice::from_ref(&first)).unwrap().unwrap().inner().closes,
+        "the change is not deep"
+    );
     world.mine(Vec::new());
     orderers[0].submit(&[world.transfer(0, 2, 6, 20, 1).encode()]).unwrap();
-    let last = orderers[0].propose(&[first.clone()]).unwrap().unwrap();
+    let last = orderers[0].propose(std::slice::from_ref(&first)).unwrap().unwrap();
     Change { world, dbs, orderers, last }
 }
 
@@ -76,7 +79,7 @@ fn the_first_block_that_sees_a_change_closes_the_set_and_the_next_one_goes_on_fr
     let Change { world, mut orderers, last, .. } = change();
     let block = last.inner();
     assert!(block.closes && block.cut, "the last block, and with it the last batch");
-    let parent = vec![orderers[1].propose(&[last.clone()]).unwrap()];
+    let parent = vec![orderers[1].propose(std::slice::from_ref(&last)).unwrap()];
     assert_eq!(parent, [None], "what does not follow the head cannot be extended");
     let digested = |block: Block| Digested::precomputed(block.clone(), block.digest());
     let previous = {
@@ -99,7 +102,7 @@ fn the_first_block_that_sees_a_change_closes_the_set_and_the_next_one_goes_on_fr
     assert_eq!(orderers[1].propose(&chain).unwrap(), None);
 
     finalize(&mut orderers, &last);
-    assert_eq!(orderers[1].propose(&[last.clone()]).unwrap(), None);
+    assert_eq!(orderers[1].propose(std::slice::from_ref(&last)).unwrap(), None);
     let rejected = orderers[0].submit(&[world.transfer(0, 1, 5, 20, 2).encode()]).unwrap().0;
     assert_eq!(rejected, [Err(Rejection::LeftTheSet)]);
     assert_eq!(orderers.iter().map(Orderer::set).collect::<Vec<_>>(), [1; 4]);
@@ -108,7 +111,7 @@ fn the_first_block_that_sees_a_change_closes_the_set_and_the_next_one_goes_on_fr
     let genesis = orderers[1].genesis(1).unwrap().unwrap();
     assert_eq!(genesis, orderers[2].genesis(1).unwrap().unwrap());
     orderers[1].submit(&[world.transfer(0, 1, 5, 20, 2).encode()]).unwrap();
-    let next = orderers[1].propose(&[genesis.clone()]).unwrap().unwrap();
+    let next = orderers[1].propose(std::slice::from_ref(&genesis)).unwrap().unwrap();
     let Block { set, height, number, .. } = *next.inner();
     assert_eq!((set, height, number), (1, block.height + 1, 2));
     assert_eq!(orderers[2].verify(&[genesis], &next).unwrap(), Verdict::Valid);
