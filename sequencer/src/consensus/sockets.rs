@@ -29,6 +29,9 @@ use super::engine::{Channels, Config, Timings, start};
 /// Bytes that a message may have beside a block: certificates of votes, or transactions from users.
 const BESIDE: usize = 128 << 10;
 
+/// How often who is not connected is called, among sequencers on one machine.
+const REDIAL: Duration = Duration::from_millis(100);
+
 /// Where a sequencer finds the others.
 #[derive(Clone, Debug)]
 pub struct Sockets {
@@ -158,7 +161,11 @@ async fn run(
     let largest = u32::try_from(HEADER_BYTES + limit + BESIDE).unwrap_or(u32::MAX >> 1);
     let Some(count) = std::num::NonZeroUsize::new(members.len()) else { return };
     let create = if local { lookup::Config::local } else { lookup::Config::recommended };
-    let network = create(handshake, &namespace, listen, count, largest, NZUsize!(1024));
+    let mut network = create(handshake, &namespace, listen, count, largest, NZUsize!(1024));
+    if local {
+        // On one machine a refused connection costs nothing: whoever is back is found at once.
+        (network.dial_frequency, network.peer_connection_cooldown) = (REDIAL, REDIAL);
+    }
     let (mut network, mut oracle) = Network::new(context.child("network"), network);
     let peers = members.iter().map(|(key, address)| (key.clone(), Address::from(*address)));
     oracle.track(0, Map::from_iter_dedup(peers));
