@@ -11,8 +11,9 @@ setup:
 demo: setup
 	@$(env) $(CARGO) run --locked --release -p trestle-cli --bin trestle -- demo $(ARGS)
 
+# Two tests for each core at a time: those with processes of their own mostly wait for them.
 test: setup
-	@$(env) $(CARGO) test --locked --workspace
+	@$(env) RUST_TEST_THREADS=$${RUST_TEST_THREADS:-$$((2 * $$(nproc)))} $(CARGO) test --locked --workspace
 
 # One JSON object a line on stdout; everything else on stderr.
 bench: setup
