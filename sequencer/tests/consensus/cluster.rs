@@ -1,6 +1,6 @@
 //! Sequencers in one simulated network, what they have on disk, and what was ever seen of them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use commonware_p2p::simulated::{Config as NetworkConfig, Control, Link, Network,
 use commonware_runtime::{Clock, Handle, Quota, Supervisor as _, deterministic};
 use commonware_utils::channel::mpsc;
 use commonware_utils::{NZU32, NZUsize, Probability};
-use trestle_rollup::{Ledger, SignedTransaction};
+use trestle_rollup::{Ledger, Signatures, SignedTransaction};
 use trestle_sequencer::Policy;
 use trestle_sequencer::consensus::{self, Channels, Config, Orderer, Promise, Shared, Subject, Timings};
 
@@ -35,10 +35,16 @@ impl Disk {
         Self { db, ledger }
     }
 
-    /// Follows the chain of the world up to `height`.
+    /// Follows the chain of the world up to `height`, also if it has left the blocks that this one knows.
     pub fn follow(&self, world: &World, height: usize) {
-        let known = self.ledger.tip().0 as usize - 100;
-        world.raw.iter().take(height).skip(known).for_each(|raw| {
+        let tip = self.ledger.tip().0;
+        let known = tip.min(world.ledger.tip().0);
+        let is_shared = |at: &u32| self.ledger.entry(*at).unwrap() == world.ledger.entry(*at).unwrap();
+        let shared = (100..=known).rev().find(is_shared).unwrap();
+        if shared < tip {
+            self.ledger.rollback(shared).unwrap();
+        }
+        world.raw.iter().take(height).skip(shared as usize - 100).for_each(|raw| {
             self.ledger.extend(raw).unwrap();
         });
     }
@@ -73,14 +79,26 @@ pub struct Cluster {
     pub contents: BTreeMap<u64, (u64, Vec<u8>)>,
     /// Which were seen in each batch that was cut.
     pub batches: BTreeMap<u64, Vec<SignedTransaction>>,
+    /// Certificates that were verified, of what is seen above.
+    verified: BTreeSet<(Subject, u32, Signatures)>,
 }
 
 impl Cluster {
     pub fn new(policy: Policy, sequencers: usize, faults: &[Fault]) -> Self {
         let world = World::new(&parameters(sequencers));
         let disks = (0..sequencers + faults.len()).map(|_| Disk::new(sequencers)).collect();
-        let (contents, batches) = (BTreeMap::new(), BTreeMap::new());
-        Self { world, policy, sequencers, disks, faults: faults.into(), eye: Eye::default(), contents, batches }
+        let (contents, batches, verified) = (BTreeMap::new(), BTreeMap::new(), BTreeSet::new());
+        Self {
+            world,
+            policy,
+            sequencers,
+            disks,
+            faults: faults.into(),
+            eye: Eye::default(),
+            contents,
+            batches,
+            verified,
+        }
     }
 
     pub fn honest(&self) -> usize {
@@ -92,7 +110,11 @@ impl Cluster {
         let mut orderer = shared.orderer();
         let keys = &self.world.ledger.parameters().sequencers;
         let instance = self.world.ledger.parameters().instance();
-        let certified = |promise: Promise| promise.is_certified(&instance, keys);
+        // Most are looked at many times.
+        let mut certified = |subject: Subject, first: u32, certificate: Signatures, promise: Promise| {
+            let known = (subject, first, certificate);
+            self.verified.contains(&known) || (promise.is_certified(&instance, keys) && self.verified.insert(known))
+        };
         for height in orderer.height().saturating_sub(40)..=orderer.height() {
             let Some(part) = orderer.part(height).unwrap() else {
                 assert_eq!(self.contents.get(&height), None, "block {height} has transactions and has none");
@@ -101,16 +123,19 @@ impl Cluster {
             let content = (part.number, part.transactions);
             let first = self.contents.entry(height).or_insert_with(|| content.clone());
             assert_eq!(*first, content, "two contents of block {height} are final");
-            let part = orderer.certified_part(height).unwrap();
-            assert!(part.is_none_or(|part| certified(Promise::Part(part))), "block {height} is badly certified");
+            let Some(part) = orderer.certified_part(height).unwrap() else { continue };
+            let (first, certificate) = (part.first, part.certificate.clone());
+            let certified = certified(Subject::Part(height), first, certificate, Promise::Part(part));
+            assert!(certified, "block {height} is badly certified");
         }
         for number in orderer.next_number().saturating_sub(5)..orderer.next_number() {
             let batch = orderer.batch(number).unwrap().unwrap();
             let first = self.batches.entry(number).or_insert_with(|| batch.transactions.clone());
             assert_eq!(*first, batch.transactions, "two contents of batch {number} are signed");
-            let batch = orderer.certified(0, number).unwrap();
-            let batch = batch.map(|batch| batch.to_certificate(&instance));
-            assert!(batch.is_none_or(|batch| certified(Promise::Batch(batch))), "batch {number} is badly certified");
+            let Some(batch) = orderer.certified(0, number).unwrap() else { continue };
+            let promise = Promise::Batch(batch.to_certificate(&instance));
+            let certified = certified(Subject::Batch(number), 0, batch.certificate, promise);
+            assert!(certified, "batch {number} is badly certified");
         }
         let _ = orderer.account(&crate::support::account(0)).unwrap();
     }

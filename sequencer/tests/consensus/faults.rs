@@ -50,6 +50,8 @@ pub struct Seen {
     pub slow: u64,
     /// Messages were lost.
     pub lossy: u64,
+    /// Blocks of Bitcoin gave way to others.
+    pub reorganizations: u64,
     /// Something was proposed that is not what an honest leader would propose.
     pub lies: u64,
     /// An honest sequencer refused to vote for a block.
@@ -82,7 +84,7 @@ impl Seen {
     }
 
     /// All of it, by name.
-    pub fn figures(&self) -> [(&'static str, u64); 11] {
+    pub fn figures(&self) -> [(&'static str, u64); 12] {
         [
             ("kills", self.kills),
             ("restarts", self.restarts),
@@ -90,6 +92,7 @@ impl Seen {
             ("partitions", self.partitions),
             ("times of slow links", self.slow),
             ("times of lossy links", self.lossy),
+            ("reorganizations", self.reorganizations),
             ("equivocations", self.equivocations()),
             ("lies", self.lies),
             ("refusals", self.refusals),

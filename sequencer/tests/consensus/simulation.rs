@@ -14,7 +14,7 @@ use trestle_sequencer::consensus::{Fate, Part};
 
 use crate::cluster::{Cluster, Node, Run, open_disk};
 use crate::faults::{Eye, Fault};
-use crate::support::account;
+use crate::support::{CONFIRMATIONS, account};
 
 const USERS: usize = 4;
 
@@ -110,7 +110,19 @@ impl Simulation {
                 seen.slow += u64::from(latency > Duration::from_millis(100));
                 seen.lossy += u64::from(bad != probability!(1.0));
             }
-            73..83 => self.heal(run).await,
+            73..80 => self.heal(run).await,
+            80..83 => {
+                // What the blocks held comes again, or others do without it.
+                let world = &mut self.cluster.world;
+                let depth = self.rng.gen_range(1..=CONFIRMATIONS as usize);
+                world.disconnect(depth);
+                if self.rng.gen_bool(0.3) {
+                    world.pool.clear();
+                }
+                world.mine_pool();
+                (0..depth).for_each(|_| world.mine(Vec::new()));
+                self.cluster.eye.seen().reorganizations += 1;
+            }
             83..91 => {
                 // Blocks, which some see later than others.
                 let mint = self.cluster.world.mint(self.amounts as usize % USERS);
