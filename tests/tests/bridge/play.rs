@@ -10,9 +10,11 @@ use tempfile::TempDir;
 use trestle_bridge::chain::Chain;
 use trestle_challenger::operator::SlotStage;
 use trestle_cli::demo::{Stage, checks};
+use trestle_cli::devnet::CAST;
 use trestle_cli::output::Output;
 use trestle_cli::rpc::Backend;
 use trestle_cli::rpc::types::{Turn, WithdrawalQuery, WithdrawalState, WithdrawalStatus};
+use trestle_cli::runtime::Cast;
 use trestle_rollup::{Account, Event, SlotId, WithdrawalId};
 
 /// Index of the denomination that is played with.
@@ -49,8 +51,13 @@ pub struct Play {
 impl Play {
     /// A bridge with runs of this many slots, and these users, who have a wallet and 1 BTC.
     pub fn new(slots: u32, users: &[&str]) -> Self {
+        Self::with_cast(CAST, slots, users)
+    }
+
+    /// The same, with others taking part.
+    pub fn with_cast(cast: Cast, slots: u32, users: &[&str]) -> Self {
         let directory = TempDir::with_prefix("trestle-bridge-").unwrap();
-        let stage = Stage::open(directory.path(), Output::new(true)).unwrap();
+        let stage = Stage::with_cast(directory.path(), Output::new(true), cast).unwrap();
         stage.world().open_runs(&[DENOMINATION], slots).unwrap();
         for user in users {
             stage.user(user, &["wallet", "new"]).unwrap();
