@@ -41,6 +41,49 @@ const FEE: u8 = 1 << 2;
 const EXPONENT: u32 = 3;
 const MAX_EXPONENT: u8 = 15;
 
+/// Most bytes of a posted batch beside its entries: number, certificate of 255 sequencers, fee and sum.
+#[cfg(feature = "std")]
+pub const MOST_BESIDE: usize = 10 + 33 + 255 * 64 + 10 + 32;
+
+/// Most bytes that a transaction's entry takes, in whatever batch, posted by whomever; `index` says by which indices
+/// accounts can be named for sure. An entry has at least 38.
+///
+/// # Errors
+/// If `index` fails.
+#[cfg(feature = "std")]
+pub fn most_bytes<E>(
+    transaction: &Transaction,
+    mut index: impl FnMut(&Account) -> Result<Option<u32>, E>,
+) -> Result<usize, E> {
+    use crate::wire::put_varint;
+
+    let mut bytes = Vec::with_capacity(128);
+    put_name(&mut bytes, &transaction.from(), index(&transaction.from())?);
+    match transaction {
+        Transaction::Transfer { to, amount, .. } => {
+            put_name(&mut bytes, to, index(to)?);
+            put_varint(&mut bytes, decimal(*amount).0);
+        }
+        Transaction::Withdraw { denomination, destination, .. } => {
+            bytes.push(*denomination);
+            destination.encode(&mut bytes);
+        }
+    }
+    put_varint(&mut bytes, transaction.nonce());
+    put_varint(&mut bytes, transaction.fee());
+    // Head and half a signature.
+    Ok(bytes.len().saturating_add(1 + 32))
+}
+
+/// Appends how an account is named, by its index if it has one that serves.
+#[cfg(feature = "std")]
+fn put_name(to: &mut Vec<u8>, account: &Account, index: Option<u32>) {
+    match index {
+        Some(index) => crate::wire::put_varint(to, u64::from(index).saturating_add(1)),
+        None => to.extend([0].into_iter().chain(account.0)),
+    }
+}
+
 /// The part of a posted batch that says which it is and who certified it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Posted<'a> {
@@ -212,10 +255,7 @@ impl Batch {
                 head |= FEE;
             }
             let mut name = |bytes: &mut Vec<u8>, account: &Account| {
-                match index(account)? {
-                    Some(index) => put_varint(bytes, u64::from(index).saturating_add(1)),
-                    None => bytes.extend([0].into_iter().chain(account.0)),
-                }
+                put_name(bytes, account, index(account)?);
                 Ok(())
             };
             let half = signed.signature.first_chunk::<32>().copied().unwrap_or_default();

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;
-use trestle_rollup::compact::Posted;
+use trestle_rollup::compact::{MOST_BESIDE, Posted, most_bytes};
 use trestle_rollup::envelope::Kind;
 use trestle_rollup::state::ReadState as _;
 use trestle_rollup::{Account, Batch, Event, SignedTransaction, Skip, Transaction, schnorr};
@@ -158,6 +158,16 @@ proptest! {
         certificate.into_iter().for_each(|(index, byte)| batch.certify(index, [byte; 64]));
         let index = |account: &Account| (0..known).find(|index| crate::support::account(*index as usize) == *account);
         let payload = batch.compact(&bridge.instance, |account| Ok::<_, ()>(index(account))).unwrap();
+        // Whoever posts it may know fewer indices than there are, but not than there were.
+        for old in 0..=known {
+            let sure = |account: &Account| Ok::<_, ()>(index(account).filter(|index| *index < old));
+            let most: usize = transactions.iter().map(|transaction| most_bytes(transaction, sure).unwrap()).sum();
+            prop_assert!(payload.len() <= MOST_BESIDE + most);
+            let entries = payload.len() - Batch { transactions: Vec::new(), ..batch.clone() }.compact(&bridge.instance, |_| Err(())).unwrap().len();
+            // The empty batch's fee is 0, which takes a byte.
+            prop_assert!(entries <= most + 9, "{} of {}", entries, most);
+            prop_assert!(most >= 38 * transactions.len());
+        }
         let posted = Posted::decode(&payload).unwrap();
         let account = |index: u32| Ok::<_, ()>((index < known).then(|| account(index as usize)));
         let opened = posted.open(&bridge.instance, account).unwrap().unwrap();

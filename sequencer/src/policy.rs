@@ -15,7 +15,8 @@ pub struct Policy {
     pub mempool_bytes: usize,
     /// Most bytes of transactions in one block.
     pub block_bytes: usize,
-    /// Most bytes of transactions in one batch. The transaction that reveals it must stay below 400,000 weight units.
+    /// Most bytes that the transactions of one batch take on Bitcoin, wherever and by whomever it is posted. The one that
+    /// reveals it must stay below 400,000 weight units, of which certificate and envelope take up to 20,000.
     pub batch_bytes: usize,
     /// Bitcoin blocks after which an unconfirmed posting is bumped, and the next sequencer posts too.
     pub patience: u32,
@@ -29,7 +30,7 @@ impl Default for Policy {
             account_limit: 100,
             mempool_bytes: 16 << 20,
             block_bytes: 250_000,
-            batch_bytes: 300_000,
+            batch_bytes: 380_000,
             patience: 3,
         }
     }

@@ -7,7 +7,7 @@ mod members;
 mod setup;
 
 use bitcoin::hashes::Hash;
-use bitcoin::{Address, Amount, FeeRate, Network, ScriptBuf, Transaction, Witness};
+use bitcoin::{Address, Amount, FeeRate, Network, ScriptBuf, Transaction, Weight, Witness};
 use members::{key, sign};
 use setup::{SCRIPT_FAILED, Setup, TARGET};
 use trestle_bridge::chain::Chain;
@@ -17,7 +17,8 @@ use trestle_bridge::transactions::envelope::Posting;
 use trestle_bridge::transactions::refund::refund;
 use trestle_bridge::transactions::{Burn, CooperativeTerms, FinalizeKind, Reveal, challenger_bond, contest, payout};
 use trestle_bridge::wallet::Funding;
-use trestle_rollup::{Envelope, SlotId, WithdrawalId, envelope};
+use trestle_rollup::{Envelope, SlotId, WithdrawalId, compact, envelope};
+use trestle_sequencer::Policy;
 
 fn destination() -> ScriptBuf {
     OperatorConnector(key("destination").x_only_public_key().0).script_pubkey()
@@ -225,6 +226,38 @@ fn an_envelope_is_committed_to_and_revealed_and_the_reveal_replaced() {
     }
     let heavy = Envelope { kind: envelope::Kind::Batch, payload: vec![0; 400_000] };
     assert!(Posting::new(&s.secrets.bridge, &heavy, poster.x_only_public_key().0, destination(), TARGET).is_err());
+}
+
+#[test]
+fn the_largest_batch_is_relayed_with_its_commit_and_a_child() {
+    let mut s = Setup::new();
+    let poster = key("poster");
+    // With the certificate of the largest set that there can be.
+    let bytes = Policy::default().batch_bytes + compact::MOST_BESIDE;
+    let envelope = Envelope { kind: envelope::Kind::Batch, payload: (0..bytes).map(|i| i as u8).collect() };
+    let posting = Posting::new(
+        &s.secrets.bridge,
+        &envelope,
+        poster.x_only_public_key().0,
+        destination(),
+        FeeRate::from_sat_per_vb_u32(2),
+    );
+    let posting = posting.unwrap();
+    let output = posting.commit_output();
+    let (outpoint, commit) = s.miner.pay(output.script_pubkey, output.value).unwrap();
+    let reveal = posting.reveal(outpoint, commit.output[0].value).unwrap();
+    let fee = commit.output[0].value - reveal.tx.output[0].value;
+    let signature = sign(&poster, reveal.message());
+    let reveal = reveal.complete(&signature);
+    assert!(reveal.weight() > Weight::from_wu(395_000), "{}", reveal.weight());
+    assert_eq!(s.refusal(&reveal), None);
+    let rate = FeeRate::from_sat_per_vb_u32(10);
+    let child = s.miner.wallet().bump_child(&reveal, 0, fee, rate, Some(&key("destination"))).unwrap();
+    s.node.chain().broadcast(&[&reveal, &child]).unwrap();
+    s.mine(1);
+    for tx in [&commit, &reveal, &child] {
+        assert!(s.node.chain().transaction(&tx.compute_txid()).unwrap().unwrap().height.is_some());
+    }
 }
 
 /// The claim's witness with `change` made to its items: signature, 14 indices, 14 pairs of link and upper (the last digit's

@@ -183,7 +183,8 @@ impl View {
         let root = self.entry.state_root;
         let (rules, mut meta) = self.read(|state| Ok((Rules::read(state, &root)?, state.meta()?)))?;
         meta.height = meta.height.saturating_add(1);
-        Ok(Draft { store: self.store.clone(), tree: Tree::new(root), rules, meta })
+        let known = meta.accounts;
+        Ok(Draft { store: self.store.clone(), tree: Tree::new(root), rules, meta, known })
     }
 }
 
@@ -195,6 +196,8 @@ pub struct Draft {
     tree: Tree,
     rules: Rules,
     meta: Meta,
+    /// How many accounts there were when it began.
+    known: u32,
 }
 
 impl Draft {
@@ -222,6 +225,18 @@ impl Draft {
         let outcome = execute(&mut state, rules, meta, transaction, signed, transaction.fee());
         self.tree = state.into_tree();
         Ok(outcome?)
+    }
+
+    /// Most bytes that a transaction takes in a posted batch, if the poster names accounts by the indices of the view that
+    /// the draft began with, or of a later one of the same chain.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub fn posted_bytes(&mut self, transaction: &Transaction) -> Result<usize, LedgerError> {
+        let known = self.known;
+        // Indices are given in order: those that the draft gave are not the accounts' for sure.
+        let index = |account: &Account| Ok(self.account(account)?.index.filter(|index| *index < known));
+        crate::compact::most_bytes(transaction, index)
     }
 
     /// Balance and nonce of an account after what was executed.

@@ -51,7 +51,7 @@ pub struct Block {
     pub number: u64,
     /// How many transactions the batch has before them.
     pub first: u32,
-    /// How many bytes they have.
+    /// Most bytes that the batch takes on Bitcoin with this block, its certificate apart.
     pub filled: u32,
     /// Whether the batch ends with this block.
     pub cut: bool,
@@ -98,12 +98,6 @@ impl Block {
             closes: false,
             transactions: Vec::new(),
         }
-    }
-
-    /// Bytes that the batch has with this block.
-    #[must_use]
-    pub fn batch_bytes(&self) -> usize {
-        self.transactions.len().saturating_add(usize::try_from(self.filled).unwrap_or(usize::MAX))
     }
 
     /// The transactions; `None` unless the bytes are exactly some.

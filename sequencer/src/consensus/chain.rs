@@ -13,9 +13,9 @@ use super::store::{Head, Store};
 /// Most states kept of blocks that are not final. More come only from leaders that fail; then they are worked out anew.
 const DRAFTS: usize = 64;
 
-/// Most batches that may be cut and not executed at the anchor: Bitcoin takes about one a block, and what is not
-/// executed is worked out again at every anchor. Once there are so many, users wait.
-const AHEAD: u64 = 64;
+/// Most batches that may be cut and not executed at the anchor, of at most 10,000 transactions each: Bitcoin takes about
+/// one a block, and what is not executed is worked out again at every anchor. Once there are so many, users wait.
+const AHEAD: u64 = 16;
 
 /// What a block is worth.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -112,7 +112,8 @@ impl Chain {
         parent.number.saturating_sub(executed) < AHEAD
     }
 
-    /// Judges a block that follows the last one of `chain`: of at most `block_bytes`, in a batch of `batch_bytes`.
+    /// Judges a block that follows the last one of `chain`: of at most `block_bytes`, in a batch that takes at most
+    /// `batch_bytes` on Bitcoin.
     pub fn judge(
         &mut self,
         store: &Store,
@@ -126,9 +127,9 @@ impl Chain {
             return Ok(Verdict::Valid);
         }
         let (digest, block) = (block.digest(), block.inner());
-        let is_empty = block.batch_bytes() == 0;
+        let is_empty = block.filled == 0;
         let fits = block.transactions.len() <= block_bytes
-            && block.batch_bytes() <= batch_bytes
+            && usize::try_from(block.filled).is_ok_and(|filled| filled <= batch_bytes)
             && !(block.cut && is_empty)
             && (block.cut || is_empty || !block.closes);
         let fits = fits && follows(block, &parent) && block.anchor.height >= parent.anchor.height;
@@ -145,10 +146,15 @@ impl Chain {
         let Some(mut draft) = self.state_after(store, chain, block.anchor, checked)? else {
             return Ok(Verdict::Unknown);
         };
+        let mut filled = usize::try_from(parent.filled).unwrap_or(usize::MAX);
         for signed in &transactions {
+            filled = filled.saturating_add(draft.posted_bytes(&signed.transaction)?);
             if !checked.is_signed(signed) || draft.execute_checked(&signed.transaction)?.is_err() {
                 return Ok(Verdict::Invalid);
             }
+        }
+        if usize::try_from(block.filled) != Ok(filled) {
+            return Ok(Verdict::Invalid);
         }
         self.keep(digest, draft);
         Ok(Verdict::Valid)
@@ -294,5 +300,5 @@ fn follows(block: &Block, parent: &Head) -> bool {
     block.parent == parent.digest
         && parent.height.checked_add(1) == Some(block.height)
         && (block.set, block.base) == (parent.set, parent.base)
-        && (block.number, block.first, block.filled) == (parent.number, parent.first, parent.filled)
+        && (block.number, block.first) == (parent.number, parent.first)
 }

@@ -241,18 +241,20 @@ impl Orderer {
             return Ok(None);
         };
         let policy = *self.pool.policy();
-        let filled = usize::try_from(parent.filled).unwrap_or(usize::MAX);
-        let room = policy.batch_bytes.saturating_sub(filled);
+        let mut filled = usize::try_from(parent.filled).unwrap_or(usize::MAX);
         let (mut transactions, mut is_full, mut refused) = (Vec::new(), false, Vec::new());
         for signed in self.pool.in_turn() {
             let encoded = signed.encode();
-            let bytes = transactions.len() + encoded.len();
-            is_full = bytes > room;
-            if is_full || bytes > policy.block_bytes {
+            let posted = filled.saturating_add(draft.posted_bytes(&signed.transaction)?);
+            is_full = posted > policy.batch_bytes;
+            if is_full || transactions.len() + encoded.len() > policy.block_bytes {
                 break;
             }
             match draft.execute_checked(&signed.transaction)? {
-                Ok(_) => transactions.extend(encoded),
+                Ok(_) => {
+                    transactions.extend(encoded);
+                    filled = posted;
+                }
                 Err(Refusal::Nonce { expected }) if expected > signed.transaction.nonce() => {
                     refused.push(signed.transaction.from());
                 }
@@ -265,9 +267,9 @@ impl Orderer {
             let is_due = is_full || self.chain.is_bitcoin_free(&parent)?;
             Ok::<_, Error>(is_due && Chain::may_cut(executed, &parent))
         };
-        let cut = filled + transactions.len() > 0 && (closes || may_cut()?);
-        let Head { set, base, height, digest: parent, number, first, filled, .. } = parent;
-        let height = height + 1;
+        let cut = filled > 0 && (closes || may_cut()?);
+        let Head { set, base, height, digest: parent, number, first, .. } = parent;
+        let (height, filled) = (height + 1, u32::try_from(filled).unwrap_or(u32::MAX));
         let block = Block { set, base, height, parent, anchor, number, first, filled, cut, closes, transactions };
         let block = digested(block);
         self.chain.keep(block.digest(), draft);

@@ -55,7 +55,7 @@ pub(crate) struct Head {
     pub number: u64,
     /// Transactions that it has.
     pub first: u32,
-    /// Their bytes.
+    /// Most bytes that they take on Bitcoin.
     pub filled: u32,
 }
 
@@ -70,10 +70,9 @@ impl Head {
         let (digest, block) = (block.digest(), block.inner());
         let count = block.decoded().map_or(0, |transactions| transactions.len());
         let count = u32::try_from(count).unwrap_or(u32::MAX);
-        let filled = u32::try_from(block.batch_bytes()).unwrap_or(u32::MAX);
         let (number, first, filled) = match block.cut {
             true => (block.number.saturating_add(1), 0, 0),
-            false => (block.number, block.first.saturating_add(count), filled),
+            false => (block.number, block.first.saturating_add(count), block.filled),
         };
         let Block { set, base, height, anchor, .. } = *block;
         Self { set, base, height, digest, anchor, number, first, filled }

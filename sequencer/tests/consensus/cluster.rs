@@ -231,7 +231,12 @@ impl Run {
             provider: self.oracle.manager(),
         };
         let (shared, certified) = Shared::new(open(cluster, index, disk), PATIENCE);
-        let player = Player { shared: shared.clone(), character, eye: cluster.eye.clone() };
+        let player = Player {
+            shared: shared.clone(),
+            character,
+            eye: cluster.eye.clone(),
+            ledger: cluster.disks[disk].ledger.clone(),
+        };
         let handle = consensus::start(context, config, shared.clone(), player, channels).await;
         self.nodes.insert(disk, Node { shared, handle, certified });
     }

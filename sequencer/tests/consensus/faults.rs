@@ -15,7 +15,8 @@ use commonware_macros::select;
 use commonware_p2p::simulated::{Receiver, Sender, SplitForwarder, SplitOrigin, SplitSender, SplitTarget};
 use commonware_p2p::{Receiver as _, Recipients, Sender as _};
 use commonware_runtime::{Clock as _, IoBuf, Spawner as _, Supervisor as _};
-use trestle_rollup::SignedTransaction;
+use trestle_rollup::compact::most_bytes;
+use trestle_rollup::{Ledger, LedgerError, SignedTransaction};
 use trestle_sequencer::consensus::{Block, Channels, Message, Shared, Subject};
 
 use crate::cluster::Context;
@@ -130,6 +131,7 @@ pub struct Player {
     pub shared: Shared,
     pub character: Character,
     pub eye: Eye,
+    pub ledger: Ledger,
 }
 
 impl Application<Context> for Player {
@@ -150,7 +152,7 @@ impl Application<Context> for Player {
             Character::Honest => return Some(honest),
             Character::Liar => lie(honest.inner()),
             Character::Twin { index, disk } if index == disk => honest.inner().clone(),
-            Character::Twin { .. } => other(honest.inner()),
+            Character::Twin { .. } => other(honest.inner(), &self.ledger),
         };
         let digest = block.digest();
         let mut seen = self.eye.seen();
@@ -199,12 +201,17 @@ fn lie(honest: &Block) -> Block {
 }
 
 /// What is valid too, and not the same: without the last transaction, or not cut. There is nothing else to an empty block.
-fn other(honest: &Block) -> Block {
+fn other(honest: &Block, ledger: &Ledger) -> Block {
     let mut transactions = honest.decoded().unwrap_or_default();
-    let shorter = transactions.pop().is_some();
+    let last = transactions.pop();
+    let shorter = last.is_some();
+    let state = ledger.state(honest.anchor.height).unwrap();
+    let index = |account: &_| Ok::<_, LedgerError>(state.account(account)?.index);
+    let bytes = last.map_or(0, |last| most_bytes(&last.transaction, index).unwrap());
+    let filled = honest.filled - u32::try_from(bytes).unwrap();
     let transactions = transactions.iter().flat_map(SignedTransaction::encode).collect();
-    let block = Block { transactions, ..honest.clone() };
-    Block { cut: block.cut && shorter && block.batch_bytes() > 0, ..block }
+    let block = Block { transactions, filled, ..honest.clone() };
+    Block { cut: block.cut && shorter && block.filled > 0, ..block }
 }
 
 type Half<F> = (SplitSender<PublicKey, Context, F>, Receiver<PublicKey>);

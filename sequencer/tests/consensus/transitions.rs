@@ -2,7 +2,8 @@
 
 use bitcoin::Amount;
 use commonware_cryptography::{Digested, Digestible as _};
-use trestle_rollup::{Batch, Certificate, Refusal, SignedTransaction, schnorr};
+use trestle_rollup::compact::most_bytes;
+use trestle_rollup::{Batch, Certificate, LedgerError, Refusal, SignedTransaction, schnorr};
 use trestle_sequencer::consensus::{Block, Duty, Error, Fate, Message, Orderer, Part, Promise, Subject, Verdict};
 use trestle_sequencer::{Policy, Rejection};
 
@@ -16,7 +17,7 @@ struct Bench {
 }
 
 fn policy() -> Policy {
-    Policy { block_bytes: 700, batch_bytes: 1_000, account_limit: 3, ..Policy::default() }
+    Policy { block_bytes: 700, batch_bytes: 450, account_limit: 3, ..Policy::default() }
 }
 
 fn open(world: &World, db: &sled::Db, index: usize) -> Orderer {
@@ -57,7 +58,12 @@ impl Bench {
     /// A block after the head, at the deepest anchor, with these transactions.
     fn block(&mut self, transactions: &[SignedTransaction]) -> Block {
         let empty = self.orderer.propose(&self.chain()).unwrap().unwrap();
-        Block { transactions: encoded(transactions), cut: false, ..empty.inner().clone() }
+        let state = self.world.ledger.state(empty.inner().anchor.height).unwrap();
+        let bytes = transactions.iter().map(|signed| {
+            most_bytes(&signed.transaction, |account| Ok::<_, LedgerError>(state.account(account)?.index)).unwrap()
+        });
+        let filled = u32::try_from(bytes.sum::<usize>()).unwrap();
+        Block { transactions: encoded(transactions), cut: false, filled, ..empty.inner().clone() }
     }
 
     fn instance(&self) -> [u8; 32] {
@@ -292,6 +298,30 @@ fn a_batch_is_cut_when_bitcoin_is_free_or_it_is_full_and_has_all_in_order() {
     bench.world.mine(vec![commit, reveal]);
     assert_eq!(finalize(&mut bench, 9..9), (2, 2, 0, true), "Bitcoin is free again: even an empty block cuts");
     assert_eq!(bench.orderer.batch(2).unwrap().unwrap().transactions.len(), 2);
+}
+
+#[test]
+fn a_block_that_overfills_its_batch_is_refused() {
+    let mut bench = bench();
+    let transfers: Vec<_> = (0..7).map(|nonce| bench.world.transfer(0, 1, 5, 20, nonce)).collect();
+    // Of each, 70 bytes go to Bitcoin as long as the payee has no index.
+    let first = digested(bench.block(&transfers[..4]));
+    let chain = bench.chain();
+    assert_eq!(bench.orderer.verify(&chain, &first).unwrap(), Verdict::Valid);
+    assert_eq!(first.inner().filled, 280);
+    bench.orderer.finalized(&first).unwrap();
+    let empty = bench.orderer.propose(std::slice::from_ref(&first)).unwrap().unwrap();
+    for (count, filled, expected) in [
+        (2, 280 + 140, Verdict::Valid),
+        (2, 140, Verdict::Invalid),
+        (2, 280 + 139, Verdict::Invalid),
+        (3, 280 + 210, Verdict::Invalid),
+        (3, 280 + 140, Verdict::Invalid),
+    ] {
+        let transactions = encoded(&transfers[4..4 + count]);
+        let block = digested(Block { transactions, filled, cut: false, ..empty.inner().clone() });
+        assert_eq!(bench.orderer.verify(std::slice::from_ref(&first), &block).unwrap(), expected, "{count}, {filled}");
+    }
 }
 
 #[test]
