@@ -18,6 +18,9 @@ pub struct Policy {
     /// Most bytes that the transactions of one batch take on Bitcoin, wherever and by whomever it is posted. The one that
     /// reveals it must stay below 400,000 weight units, of which certificate and envelope take up to 20,000.
     pub batch_bytes: usize,
+    /// Bitcoin blocks after which a batch that was executed is forgotten, with the certificates of its parts and where its
+    /// transactions are; no fewer than the bridge's confirmations.
+    pub history: u32,
     /// Bitcoin blocks after which an unconfirmed posting is bumped, and the next sequencer posts too.
     pub patience: u32,
 }
@@ -31,6 +34,7 @@ impl Default for Policy {
             mempool_bytes: 16 << 20,
             block_bytes: 250_000,
             batch_bytes: 380_000,
+            history: 4_032,
             patience: 3,
         }
     }

@@ -25,18 +25,18 @@ const METHODS: [Method; 13] = [
     ),
     (
         "sequencer_receipt",
-        "What became of a transaction, with the certificate of its block; null if it was never accepted, or was dropped.",
+        "What became of a transaction, with the certificate of its block; null if it was never accepted, or was dropped or forgotten.",
         &[("id", HEX32)],
         "receipt",
     ),
     ("sequencer_account", "What an account can still spend, and its next nonce.", &[("account", KEY)], "account"),
     (
         "sequencer_block",
-        "The final Layer 2 block at a height; null if it has no transactions, or is not final.",
+        "The final Layer 2 block at a height; null if it has no transactions, is not final, or is forgotten.",
         &[("height", NUMBER)],
         "block",
     ),
-    ("sequencer_batch", "A batch that was cut; null if it was not.", &[("number", NUMBER)], "batch"),
+    ("sequencer_batch", "A batch that was cut; null if it was not, or is forgotten.", &[("number", NUMBER)], "batch"),
     (
         "sequencer_handover",
         "What a set of sequencers begins with, certified by the set before; null if that has not closed.",

@@ -28,16 +28,16 @@ pub trait Api {
     /// Takes a signed Layer 2 transaction, in hexadecimal, and gives its id, or says why it is refused.
     #[method(name = "submit")]
     async fn submit(&self, transaction: String) -> Result<Hex32, RpcError>;
-    /// What became of a transaction; null if it was never accepted, or was dropped.
+    /// What became of a transaction; null if it was never accepted, or was dropped or forgotten.
     #[method(name = "receipt", blocking)]
     fn receipt(&self, id: Hex32) -> Result<Option<ReceiptStatus>, RpcError>;
     /// An account.
     #[method(name = "account", blocking)]
     fn account(&self, account: XOnlyPublicKey) -> Result<SequencerAccount, RpcError>;
-    /// The final Layer 2 block at a height; null if it has no transactions, or is not final.
+    /// The final Layer 2 block at a height; null if it has no transactions, is not final, or is forgotten.
     #[method(name = "block", blocking)]
     fn block(&self, height: u64) -> Result<Option<BlockStatus>, RpcError>;
-    /// A batch that was cut; null if it was not.
+    /// A batch that was cut; null if it was not, or is forgotten.
     #[method(name = "batch", blocking)]
     fn batch(&self, number: u64) -> Result<Option<BatchStatus>, RpcError>;
     /// What a set of sequencers begins with, certified by the set before; null if that has not closed.

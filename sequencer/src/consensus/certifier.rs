@@ -94,6 +94,11 @@ impl Certifier {
         self.early.retain(|subject, _| !is_past(subject));
     }
 
+    /// Forgets what lacks signatures; whether it did.
+    pub fn forget(&mut self, subject: &Subject) -> bool {
+        self.open.remove(subject).is_some()
+    }
+
     /// Takes signatures of something that is final here; the certificate if they completed it.
     pub fn hear(&mut self, subject: Subject, signatures: &Signatures) -> Option<Signatures> {
         let mut signed = self.open.remove(&subject)?;

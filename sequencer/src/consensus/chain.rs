@@ -255,6 +255,15 @@ impl Chain {
         Ok(Some(draft))
     }
 
+    /// How many batches were executed in blocks that have so many others on top, and are as deep as an anchor in any case.
+    pub fn executed_long_ago(&self, blocks: u32) -> Result<u64, Error> {
+        let height = self.ledger.tip().0.checked_sub(blocks.max(self.confirmations));
+        match height.filter(|height| *height >= self.ledger.parameters().genesis_height) {
+            Some(height) => Ok(self.ledger.state(height)?.meta()?.batches),
+            None => Ok(0),
+        }
+    }
+
     /// How many batches are executed at an anchor, and which the last set is that was announced there; nothing if the
     /// anchor is not in the chain that the ledger follows.
     pub fn facts_at(&self, anchor: Anchor) -> Result<Option<(u64, u32)>, Error> {

@@ -4,6 +4,7 @@
 //! judge one, and tells it which one is final.
 
 mod finality;
+mod forget;
 mod questions;
 mod sets;
 

@@ -126,6 +126,17 @@ impl Changes {
         self.put(numbered(kind::BATCH, batch.number), &batch.encode());
     }
 
+    pub fn remove_part(&mut self, height: u64) {
+        self.remove(numbered(kind::PART, height));
+    }
+
+    /// Removes all of a batch but its parts, with a set's signatures, and where it begins. It leaves where it ends.
+    pub fn remove_batch(&mut self, set: u32, number: u64) {
+        self.remove(numbered(kind::BATCH, number));
+        self.remove(adopted(set, number));
+        number.checked_sub(1).into_iter().for_each(|before| self.remove(numbered(kind::CUT, before)));
+    }
+
     pub fn put_cut(&mut self, number: u64, height: u64) {
         self.put(numbered(kind::CUT, number), &height.to_le_bytes());
     }
@@ -164,6 +175,10 @@ impl Changes {
 
     pub fn put_place(&mut self, id: &Digest, height: u64) {
         self.put(identified(kind::PLACE, id), &height.to_le_bytes());
+    }
+
+    pub fn remove_place(&mut self, id: &Digest) {
+        self.remove(identified(kind::PLACE, id));
     }
 
     pub fn put_live(&mut self, id: &Digest, transaction: &[u8]) {
@@ -207,7 +222,7 @@ impl Store {
     }
 
     /// The parts of the final blocks from this height on, in order, with their heights.
-    pub fn parts_from(&self, height: u64) -> impl Iterator<Item = Result<(u64, Part), StoreError>> {
+    pub fn parts_from(&self, height: u64) -> impl Iterator<Item = Result<(u64, Part), StoreError>> + use<> {
         const DAMAGED: StoreError = StoreError::Damaged("a part");
         let range = numbered(kind::PART, height)..=numbered(kind::PART, u64::MAX);
         self.0.range(range).map(|item| {
@@ -217,12 +232,26 @@ impl Store {
         })
     }
 
-    /// Height of the first block whose transactions go to this batch, which is not beyond the one being filled.
+    /// Height of the first block whose transactions go to this batch, which is not beyond the one being filled, and is not
+    /// forgotten.
     pub fn first_height(&self, number: u64) -> Result<u64, StoreError> {
-        let Some(before) = number.checked_sub(1) else { return Ok(0) };
-        let cut = self.0.get(numbered(kind::CUT, before))?.ok_or(StoreError::Damaged("a cut"))?;
+        self.known_first_height(number)?.ok_or(StoreError::Damaged("a cut"))
+    }
+
+    /// The same of any batch; `None` if it is not known here, or not any more.
+    pub fn known_first_height(&self, number: u64) -> Result<Option<u64>, StoreError> {
+        let Some(before) = number.checked_sub(1) else { return Ok(Some(0)) };
+        let Some(cut) = self.0.get(numbered(kind::CUT, before))? else { return Ok(None) };
         let height = u64::from_le_bytes((*cut).try_into().map_err(|_| StoreError::Damaged("a cut"))?);
-        Ok(height.saturating_add(1))
+        Ok(Some(height.saturating_add(1)))
+    }
+
+    /// The numbers of the batches that were cut and are not forgotten, in order.
+    pub fn batches(&self) -> impl Iterator<Item = Result<u64, StoreError>> + use<> {
+        let number = |key: sled::Result<sled::IVec>| {
+            key?.last_chunk().copied().map(u64::from_be_bytes).ok_or(StoreError::Damaged("a key"))
+        };
+        self.0.scan_prefix([kind::BATCH]).keys().map(number)
     }
 
     pub fn batch(&self, number: u64) -> Result<Option<Batch>, StoreError> {

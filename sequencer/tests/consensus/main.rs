@@ -3,6 +3,7 @@
 
 mod cluster;
 mod faults;
+mod forgetting;
 mod process;
 mod sets;
 mod simulation;

@@ -38,6 +38,7 @@ impl Orderer {
         let head = Head::of(block);
         changes.put_head(&head);
         let mut signed = self.sign(inner, &mut changes)?.ok_or(fork)?;
+        self.forget_old(&mut changes)?;
         self.settle(inner, &mut changes);
         let expired = self.pool.expire(head.height);
         self.forget_live(&expired, &mut changes);

@@ -112,7 +112,8 @@ impl Orderer {
         }
         let own = self.certified(set, number)?.map(|own| Promise::Batch(own.to_certificate(instance)));
         let mut own: Vec<_> = own.into_iter().collect();
-        for part in self.store.parts_from(self.store.first_height(number)?) {
+        let Some(first) = self.store.known_first_height(number)? else { return Ok(None) };
+        for part in self.store.parts_from(first) {
             let (_, part) = part?;
             if part.number != number {
                 break;
