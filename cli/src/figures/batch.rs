@@ -8,8 +8,10 @@ use bitcoin::key::{Keypair, TapTweak as _};
 use bitcoin::transaction::Version;
 use bitcoin::{FeeRate, ScriptBuf, Sequence, Transaction, TxIn, TxOut, Witness};
 use trestle_bridge::transactions::envelope::Posting;
+use trestle_rollup::compact::most_bytes;
 use trestle_rollup::envelope::Kind;
 use trestle_rollup::{Account, Batch, Envelope, SignedTransaction, schnorr, tagged_hash};
+use trestle_sequencer::Policy;
 
 use super::secrets::{Secrets, key, outpoint, x_only};
 use super::{Figure, FiguresError};
@@ -18,6 +20,8 @@ use super::{Figure, FiguresError};
 const ACCOUNTS: u32 = 100_000;
 /// Transfers in a batch. The first is the one that is compared with the goal.
 const SIZES: [usize; 3] = [1_000, 100, 5_000];
+/// More transfers than any batch has.
+const MOST: usize = 10_000;
 /// Bytes that a transfer was to take at most, all included.
 const GOAL: f64 = 48.0;
 /// Sequencers that sign: a quorum of four.
@@ -26,7 +30,7 @@ const QUORUM: u8 = 3;
 pub fn measure(progress: &dyn Fn(&str)) -> Result<Vec<Figure>, FiguresError> {
     progress(&format!("batches of transfers among {ACCOUNTS} accounts"));
     let secrets = Secrets::new()?;
-    let (transfers, indices) = transfers(&secrets.bridge.instance, SIZES.into_iter().max().unwrap_or_default());
+    let (transfers, indices) = transfers(&secrets.bridge.instance, MOST);
     let mut figures = Vec::new();
     for (count, published) in SIZES.into_iter().zip([true, false, false]) {
         let posted = post(&secrets, transfers.get(..count).unwrap_or_default(), &indices)?;
@@ -39,7 +43,22 @@ pub fn measure(progress: &dyn Fn(&str)) -> Result<Vec<Figure>, FiguresError> {
         figures.push(each(&format!("batch.{count}.payload_per_transfer"), posted.payload, "B"));
         figures.push(each(&format!("batch.{count}.vbytes_per_transfer"), posted.vbytes, "vB"));
     }
+    let count = full(&transfers, &indices);
+    let posted = post(&secrets, transfers.get(..count).unwrap_or_default(), &indices)?;
+    figures.push(Figure::count("batch.full.transfers", count, "transfers"));
+    figures.push(Figure::count("batch.full.weight", posted.weight, "WU"));
     Ok(figures)
+}
+
+/// How many of the transfers the sequencers take into one batch.
+fn full(transfers: &[SignedTransaction], indices: &HashMap<Account, u32>) -> usize {
+    let mut filled = 0;
+    let fits = |signed: &&SignedTransaction| {
+        let Ok(bytes) = most_bytes(&signed.transaction, |who| Ok::<_, Infallible>(indices.get(who).copied()));
+        filled += bytes;
+        filled <= Policy::default().batch_bytes
+    };
+    transfers.iter().take_while(fits).count()
 }
 
 /// What posting a batch takes.
@@ -47,6 +66,8 @@ struct Posted {
     payload: usize,
     bytes: usize,
     vbytes: usize,
+    /// Weight units of the transaction that reveals it.
+    weight: usize,
 }
 
 /// Commit and reveal, as a poster makes them.
@@ -82,6 +103,7 @@ fn post(
         payload: envelope.payload.len(),
         bytes: commit.total_size() + reveal.total_size(),
         vbytes: commit.vsize() + reveal.vsize(),
+        weight: usize::try_from(reveal.weight().to_wu()).unwrap_or(usize::MAX),
     })
 }
 
