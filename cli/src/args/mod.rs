@@ -3,6 +3,7 @@
 mod dispute;
 mod machine;
 mod roles;
+mod set;
 mod wallet;
 
 use std::error::Error as _;
@@ -16,6 +17,7 @@ pub use machine::{
     ScriptSizesArgs, VerifyBlockArgs,
 };
 pub use roles::{DemoArgs, DevnetArgs, SequencerArgs};
+pub use set::{SetCommand, SetKeyArgs, SetLineArgs, SetPostArgs, SetProposeArgs, SetSignArgs};
 pub use wallet::{
     DepositArgs, FaucetArgs, ForceCommand, ForceSendArgs, ForceWithdrawArgs, RefundArgs, SendArgs, WalletCommand,
     WalletNewArgs, WithdrawArgs,
@@ -157,6 +159,22 @@ pub enum Command {
   trestle sequencer --dir sequencer-0 --parameters parameters.json --set sequencers.json \\
       --chain http://127.0.0.1:8332 --cookie ~/.bitcoin/.cookie")]
     Sequencer(SequencerArgs),
+    /// Change who the sequencers are
+    ///
+    /// A change names the whole new set. A quorum of the old one signs it and more than half of the committee's signers; it
+    /// counts on Bitcoin twice as many blocks after it was mined as a block takes to be final. The old set goes on until the
+    /// change is deep, closes, and hands over to the new one, which goes on at once with everything that was promised.
+    #[command(
+        subcommand,
+        after_help = "Example: sequencer 4 takes the place of sequencer 0
+  trestle set key --dir sequencer-4
+  trestle set propose KEY4 KEY1 KEY2 KEY3 --file change.json
+  trestle set sign --file change.json --dir sequencer-1      (and two more, and two of three signers)
+  trestle set post --file change.json
+  trestle set line --dir sequencer-4 --set 1 --address HOST:PORT --file sequencers.json     (and 1, 2, 3)
+  trestle sequencer --dir sequencer-4 --join http://127.0.0.1:PORT …"
+    )]
+    Set(SetCommand),
 }
 
 /// The command that a command line begins with, as far as there is one: `trestle wallet new`.

@@ -21,9 +21,16 @@ const PAUSE: Duration = Duration::from_millis(20);
 /// It cannot be written.
 pub fn keep(session: &Session, id: Hex32, signed: &SignedTransaction) -> Result<Option<PathBuf>, Error> {
     let start = Instant::now();
-    let keys: Vec<_> = session.parameters().sequencers.iter().map(bitcoin::XOnlyPublicKey::serialize).collect();
+    let keys = |set: u32| {
+        let keys = match set {
+            0 => &session.parameters().sequencers,
+            _ => session.status.sequencers.get(usize::try_from(set).ok()?)?,
+        };
+        Some(keys.iter().map(bitcoin::XOnlyPublicKey::serialize).collect::<Vec<_>>())
+    };
     while start.elapsed() < PATIENCE {
         if let Ok(Receipt::Batched { certificate: Some(block), .. }) = session.node.receipt(ReceiptQuery::Submitted(id))
+            && let Some(keys) = keys(block.set)
             && block.proves(signed, &session.bridge.instance, &keys)
         {
             let directory = session.home.dir().join("certificates");

@@ -71,10 +71,12 @@ fn nonce(session: &Session, account: &AccountStatus) -> u64 {
     layer2::forced_nonce(account, session.journal.forced().iter().map(|f| f.nonce))
 }
 
-/// The two Bitcoin transactions that carry a forced one.
-struct Posted {
-    commit: SignedTransaction,
-    reveal: SignedTransaction,
+/// The two Bitcoin transactions that carry an envelope.
+pub struct Posted {
+    /// Pays the output that commits to it.
+    pub commit: SignedTransaction,
+    /// Shows it.
+    pub reveal: SignedTransaction,
     fee: Amount,
 }
 
@@ -83,7 +85,8 @@ impl Posted {
         ReceiptQuery::Forced(self.reveal.0.compute_txid())
     }
 
-    fn json(&self) -> serde_json::Value {
+    /// What a report says of them.
+    pub fn json(&self) -> serde_json::Value {
         json!({
             "commit": self.commit.0.compute_txid(), "reveal": self.reveal.0.compute_txid(),
             "bitcoin_fee_sat": self.fee.to_sat(), "vsize": self.commit.0.vsize() + self.reveal.0.vsize(),
@@ -91,21 +94,26 @@ impl Posted {
     }
 }
 
-/// Writes the transaction down in its envelope and sends it.
-fn post(session: &mut Session, signed: &Layer2Transaction, withdrawal: Option<&Wanted>) -> Result<Posted, Error> {
-    let mut coins: Coins = session.coins()?;
+/// The two Bitcoin transactions that carry an envelope, paid by the wallet, not sent yet.
+pub fn envelope(session: &mut Session, coins: &mut Coins, envelope: &Envelope) -> Result<Posted, Error> {
     let key = session.keys.envelope_pair();
-    let envelope = Envelope { kind: Kind::Forced, payload: signed.encode() };
     let (rate, change) = (coins.fee_rate()?, coins.address()?.script_pubkey());
-    let posting = Posting::new(&session.bridge, &envelope, key.x_only_public_key().0, change, rate)?;
+    let posting = Posting::new(&session.bridge, envelope, key.x_only_public_key().0, change, rate)?;
     let carrier = posting.commit_output();
     let value = carrier.value;
-    let commit = session::pay(session, &mut coins, carrier)?;
+    let commit = session::pay(session, coins, carrier)?;
     let reveal = posting.reveal(OutPoint::new(commit.0.compute_txid(), 0), value)?;
     let fee = coins.fee_of(&commit.0).unwrap_or_default() + (value - reveal.tx.output[0].value);
     let signature = Secp256k1::new().sign_schnorr(&Message::from_digest(reveal.message()), key);
     let reveal = SignedTransaction(reveal.complete(&signature));
-    let posted = Posted { commit, reveal, fee };
+    Ok(Posted { commit, reveal, fee })
+}
+
+/// Writes the transaction down in its envelope and sends it.
+fn post(session: &mut Session, signed: &Layer2Transaction, withdrawal: Option<&Wanted>) -> Result<Posted, Error> {
+    let mut coins: Coins = session.coins()?;
+    let envelope = Envelope { kind: Kind::Forced, payload: signed.encode() };
+    let posted = self::envelope(session, &mut coins, &envelope)?;
     let (id, nonce) = (layer2::id(session, signed), signed.transaction.nonce());
     let forced = ForcedEntry { id, nonce, commit: posted.commit.clone(), reveal: posted.reveal.clone() };
     session.journal.record(withdrawal.map(|w| w.entry(posted.query())), Some(forced))?;

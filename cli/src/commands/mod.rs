@@ -16,6 +16,7 @@ mod refund;
 mod resume;
 mod script;
 mod session;
+mod set;
 mod status;
 mod wait;
 mod wallet;
@@ -44,6 +45,7 @@ pub fn run(cli: Cli, output: &Output) -> Result<Outcome, Error> {
         Command::Demo(args) => crate::demo::run(&args, output),
         Command::Devnet(args) => crate::devnet::run(&args, output),
         Command::Sequencer(args) => crate::sequencer::run(&args, output),
+        Command::Set(command) => set::run(global, &command),
         Command::Script(ScriptCommand::Sizes(args)) => script::sizes(&args),
         Command::Lane(LaneCommand::Cost(args)) => lane::cost(&args),
         Command::Machine(command) => return Ok(machine::run(&command, output)?),

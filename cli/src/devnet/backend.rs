@@ -50,6 +50,7 @@ impl Backend for Served {
                 pending_withdrawals: state.pending_withdrawals().map_err(internal)?.len() as u32,
             },
             minimum_fee: world.sequencers.fee_floor(),
+            sequencers: sets_of(&state)?,
             runway,
             roles: roles(&world)?.into_iter().chain(sequencers).collect(),
         })
@@ -208,7 +209,7 @@ fn roles(world: &World) -> Result<Vec<Role>, RpcError> {
 }
 
 fn sequencers(world: &mut World) -> Vec<Role> {
-    let keys = world.runtime.bridge().parameters.sequencers.clone();
+    let keys = world.sequencers.keys().to_vec();
     let running: Vec<_> = (0..keys.len()).map(|index| world.sequencers.is_running(index)).collect();
     let state = |is_running| if is_running { "ready".into() } else { "down".into() };
     let role = |((index, key), is_running): ((u32, &XOnlyPublicKey), bool)| Role {
@@ -218,6 +219,16 @@ fn sequencers(world: &mut World) -> Vec<Role> {
         state: state(is_running),
     };
     (0..).zip(&keys).zip(running).map(role).collect()
+}
+
+/// The sets of sequencers that there were.
+fn sets_of(state: &View) -> Result<Vec<Vec<XOnlyPublicKey>>, RpcError> {
+    let last = state.sequencers().map_err(internal)?.announced();
+    let keys = |set| {
+        let keys = state.keys_of_set(set).map_err(internal)?;
+        keys.iter().map(|key| XOnlyPublicKey::from_slice(key).map_err(internal)).collect()
+    };
+    (0..=last).map(keys).collect()
 }
 
 /// The last event that `wanted` answers to, and its height.

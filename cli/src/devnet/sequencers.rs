@@ -93,6 +93,7 @@ impl Drop for Background {
 /// All of them.
 pub struct Sequencers {
     directories: Vec<PathBuf>,
+    keys: Vec<XOnlyPublicKey>,
     running: Vec<Option<Running>>,
     program: PathBuf,
     arguments: Vec<String>,
@@ -132,6 +133,7 @@ impl Sequencers {
             Ok::<_, SequencersError>(Peer::new(&bridge.instance, 0, &Secrets::open(directory)?.key()?, address))
         };
         let peers = directories.iter().map(peer).collect::<Result<Vec<_>, _>>()?;
+        let keys = peers.iter().map(|peer| peer.key).collect();
         let set = directory.join("sequencers.json");
         sequencer::write(&set, &peers)?;
         let path = |path: &Path| path.display().to_string();
@@ -144,7 +146,8 @@ impl Sequencers {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime = Background(Some(runtime.map_err(system("starting a runtime"))?));
         let running = directories.iter().map(|_| None).collect();
-        let mut all = Self { directories, running, program: program()?, arguments, runtime, first: 0, busy: true };
+        let mut all =
+            Self { directories, keys, running, program: program()?, arguments, runtime, first: 0, busy: true };
         all.start_all(false)?;
         Ok(all)
     }
@@ -155,7 +158,8 @@ impl Sequencers {
     /// One does not come up.
     pub fn start_all(&mut self, refuse: bool) -> Result<(), SequencersError> {
         let missing: Vec<_> = (0..self.running.len()).filter(|index| !self.is_running(*index)).collect();
-        let children = missing.iter().map(|index| self.spawn(*index, refuse)).collect::<Result<Vec<_>, _>>()?;
+        let option: &[&str] = if refuse { &["--refuse"] } else { &[] };
+        let children = missing.iter().map(|index| self.spawn(*index, option)).collect::<Result<Vec<_>, _>>()?;
         for (index, child) in missing.into_iter().zip(children) {
             self.running[index] = Some(self.greet(index, child)?);
         }
@@ -168,10 +172,36 @@ impl Sequencers {
     /// # Errors
     /// It does not come up.
     pub fn restart(&mut self, index: usize) -> Result<(), SequencersError> {
-        let child = self.spawn(index, false)?;
+        let child = self.spawn(index, &[])?;
         self.running[index] = Some(self.greet(index, child)?);
         self.busy = true;
         Ok(())
+    }
+
+    /// Starts one more, in a directory that has its key, which joins the set that the others have handed over to.
+    ///
+    /// # Errors
+    /// It does not come up.
+    pub fn join(&mut self, directory: PathBuf) -> Result<usize, SequencersError> {
+        let url = self.urls().into_iter().next().ok_or(SequencersError::NoSuch(0))?;
+        let index = self.count();
+        self.keys.push(Secrets::open(&directory)?.key()?.x_only_public_key().0);
+        self.directories.push(directory);
+        self.running.push(None);
+        let child = self.spawn(index, &["--join", &url])?;
+        self.running[index] = Some(self.greet(index, child)?);
+        self.busy = true;
+        Ok(index)
+    }
+
+    /// Their keys.
+    pub fn keys(&self) -> &[XOnlyPublicKey] {
+        &self.keys
+    }
+
+    /// Where one keeps its files.
+    pub fn directory(&self, index: usize) -> Option<&Path> {
+        self.directories.get(index).map(PathBuf::as_path)
     }
 
     /// Kills one, as by `kill -9`.
@@ -185,14 +215,11 @@ impl Sequencers {
         Ok(self.directories.get(index).ok_or(SequencersError::NoSuch(index))?.join("log"))
     }
 
-    fn spawn(&self, index: usize, refuse: bool) -> Result<Child, SequencersError> {
+    fn spawn(&self, index: usize, options: &[&str]) -> Result<Child, SequencersError> {
         let log = self.log(index)?;
         let file = File::create(&log).map_err(system("creating a log"))?;
         let mut command = Command::new(&self.program);
-        command.args(&self.arguments).arg("--dir").arg(&self.directories[index]);
-        if refuse {
-            command.arg("--refuse");
-        }
+        command.args(&self.arguments).arg("--dir").arg(&self.directories[index]).args(options);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(file);
         // Ctrl-C in a terminal is for whoever holds this, who may have use for it until the end.
         command.process_group(0);

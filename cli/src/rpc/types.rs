@@ -60,6 +60,8 @@ pub struct Status {
     /// The least fee that the sequencers take for a transaction.
     #[serde(rename = "minimum_fee_sat", with = "bitcoin::amount::serde::as_sat")]
     pub minimum_fee: Amount,
+    /// The sets of sequencers that there were, by their numbers. The last one may not count yet.
+    pub sequencers: Vec<Vec<XOnlyPublicKey>>,
     /// What each denomination can take and give, in the order of the parameters.
     pub runway: Vec<Runway>,
     /// The roles that this node runs or knows.

@@ -141,7 +141,7 @@ impl Hands {
             self.compare(*height, block, shared)?;
         }
         followed?;
-        self.leave(shared)?;
+        shared.orderer().leave()?;
         let due = Self::due(self.role.ledger(), shared)?;
         if self.done == Some(due) {
             return Ok(());
@@ -157,22 +157,6 @@ impl Hands {
         // The leader may now cut.
         shared.wake();
         self.done = Some(due);
-        Ok(())
-    }
-
-    /// Leaves the sets of which nothing is needed any more: the next one is handed over, and counts in a deep block.
-    fn leave(&self, shared: &Shared) -> Result<(), Error> {
-        let ledger = self.role.ledger();
-        let confirmations = u32::from(self.bridge.parameters.confirmations);
-        let deep = ledger.tip().0.saturating_sub(confirmations).max(ledger.parameters().genesis_height);
-        let state = ledger.state(deep).map_err(runtime::Error::from)?;
-        let (counts, _) = state.sequencers().map_err(runtime::Error::from)?.at(deep);
-        let mut orderer = shared.orderer();
-        for (set, _) in orderer.seats() {
-            if set < counts && orderer.handover(set.saturating_add(1))?.is_some() {
-                orderer.leave(set)?;
-            }
-        }
         Ok(())
     }
 

@@ -117,6 +117,13 @@ impl Server {
         })
     }
 
+    /// Whoever has left the set does not see what the others order.
+    fn is_in_the_set(&self) -> Result<(), RpcError> {
+        let orderer = self.shared.orderer();
+        let is_in = orderer.seats().iter().any(|(set, _)| *set == orderer.set());
+        if is_in { Ok(()) } else { Err(refused(Rejection::LeftTheSet)) }
+    }
+
     fn block_at(&self, height: u64) -> Result<Option<BlockStatus>, RpcError> {
         let part = self.shared.orderer().part(height).map_err(internal)?;
         Ok(part.map(|part| BlockStatus::new(height, &part)))
@@ -239,7 +246,10 @@ impl ApiServer for Server {
         drop(orderer);
         let block = place.map(|height| self.block_at(height)).transpose()?.flatten();
         Ok(match (receipt, block) {
-            (None, _) => None,
+            (None, _) => {
+                self.is_in_the_set()?;
+                None
+            }
             (Some(Receipt::Failed { reason }), _) => Some(ReceiptStatus::Failed { why: reason.to_string() }),
             (Some(Receipt::Ordered { .. }), Some(block)) => Some(ReceiptStatus::Ordered { block }),
             (Some(Receipt::Executed { height, deep }), Some(block)) => {
@@ -250,6 +260,7 @@ impl ApiServer for Server {
     }
 
     fn account(&self, account: XOnlyPublicKey) -> Result<SequencerAccount, RpcError> {
+        self.is_in_the_set()?;
         let state = self.shared.orderer().pending(&Account::from(account)).map_err(internal)?;
         Ok(SequencerAccount { account, available: Amount::from_sat(state.balance), next_nonce: state.nonce })
     }

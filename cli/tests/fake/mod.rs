@@ -95,6 +95,7 @@ impl Backend for Fake {
             bitcoin: BitcoinTip { height: 120, hash: BlockHash::from_byte_array([8; 32]) },
             layer2: Layer2Tip { height: 120, entry: Hex32([7; 32]), supply: facts.balance, pending_withdrawals: 0 },
             minimum_fee: Amount::from_sat(10),
+            sequencers: vec![facts.parameters.sequencers.clone()],
             runway: facts.parameters.denominations.iter().map(runway).collect(),
             roles: vec![Role { role: "signer".into(), index: 0, key: key(1).to_string(), state: "ready".into() }],
             parameters: facts.parameters,

@@ -16,6 +16,7 @@ use commonware_cryptography::{Digested, ed25519, sha256};
 use commonware_macros::select;
 use commonware_runtime::Clock;
 use commonware_utils::Acknowledgement as _;
+use commonware_utils::acknowledgement::Exact;
 use commonware_utils::channel::mpsc;
 use commonware_utils::sync::Notify;
 use futures::StreamExt as _;
@@ -41,6 +42,8 @@ struct Inner {
     /// To the networks of the sets.
     outlets: Mutex<BTreeMap<u32, mpsc::UnboundedSender<Told>>>,
     certified: mpsc::UnboundedSender<Subject>,
+    /// The block that closes a set, while the ledger is behind it.
+    closing: Mutex<Option<(Digested<Block>, Exact)>>,
     /// How long a leader waits for transactions before it proposes an empty block.
     patience: Duration,
 }
@@ -53,8 +56,9 @@ impl Shared {
     #[must_use]
     pub fn new(orderer: Orderer, patience: Duration) -> (Self, mpsc::UnboundedReceiver<Subject>) {
         let (certified, receiver) = mpsc::unbounded_channel();
-        let (orderer, work, outlets) = (Mutex::new(orderer), Notify::new(), Mutex::default());
-        (Self(Arc::new(Inner { orderer, work, outlets, certified, patience })), receiver)
+        let (orderer, work) = (Mutex::new(orderer), Notify::new());
+        let (outlets, closing) = (Mutex::default(), Mutex::default());
+        (Self(Arc::new(Inner { orderer, work, outlets, certified, closing, patience })), receiver)
     }
 
     /// Where what is to be told to a set's sequencers comes out.
@@ -107,6 +111,28 @@ impl Shared {
                     let _ = self.0.certified.send(subject);
                 }
             }
+        }
+    }
+
+    /// Says again what may have been lost, and does again what had to wait.
+    pub(crate) fn tick(&self) -> Result<(), Error> {
+        let closing = self.0.closing.lock().unwrap_or_else(PoisonError::into_inner).take();
+        closing.map(|(block, delivered)| self.take(block, delivered)).transpose()?;
+        self.change(Orderer::tick)
+    }
+
+    /// Takes a final block; the engine hands it in again, after a restart too, until it is told that it was delivered.
+    fn take(&self, block: Digested<Block>, delivered: Exact) -> Result<(), Error> {
+        match self.change(|orderer| orderer.finalized(&block)) {
+            Ok(()) => {
+                delivered.acknowledge();
+                Ok(())
+            }
+            Err(Error::Behind) => {
+                *self.0.closing.lock().unwrap_or_else(PoisonError::into_inner) = Some((block, delivered));
+                Ok(())
+            }
+            Err(error) => Err(error),
         }
     }
 
@@ -188,13 +214,10 @@ impl Reporter for Shared {
 
     fn report(&mut self, update: Update<Block>) -> Feedback {
         let Update::Block(block, delivered) = update else { return Feedback::Ok };
-        match self.change(|orderer| orderer.finalized(&block)) {
-            Ok(()) => {
-                delivered.acknowledge();
-                Feedback::Ok
-            }
+        match self.take(block, delivered) {
+            Ok(()) => Feedback::Ok,
             Err(error) => {
-                // Dropping `delivered` stops the engine.
+                // `delivered` was dropped, which stops the engine.
                 tracing::error!(%error, "the sequencer stops");
                 Feedback::Closed
             }

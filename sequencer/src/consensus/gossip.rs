@@ -47,7 +47,7 @@ pub(crate) async fn run<E: Clock + Spawner>(
         },
         _ = context.sleep_until(next_tick) => {
             next_tick = context.current() + tick;
-            let ticked = shared.change(|orderer| Ok(orderer.tick()));
+            let ticked = shared.tick();
             if let Err(error) = ticked {
                 tracing::error!(%error, "the sequencer stops");
                 break;

@@ -24,6 +24,10 @@
 //! - What a user was promised is on disk, and proposed at every turn of the sequencer that promised it, until it is
 //!   final, replaced, passed by its account's nonce, or waited for 20,000 blocks.
 //!
+//! A set ends with the first block that sees, at its anchor, that the next one was announced; the next set's genesis is
+//! derived from it. A sequencer that is in both runs an engine for each, on networks of their own, until nothing of the
+//! old one is needed; one that joins begins with a [`Handover`].
+//!
 //! [`start`] wires the engine on any of commonware's runtimes: a test replays hours of faults from a seed. [`serve`]
 //! runs it on sockets and files, in a thread of its own.
 

@@ -68,6 +68,9 @@ pub enum Error {
     /// Its key is not in the set whose agreement goes on.
     #[error("this sequencer's key is not in the set")]
     NotAMember,
+    /// A set was closed at an anchor that the ledger has not reached yet: the block is to be handed in again later.
+    #[error("the ledger has not reached the anchor of the block that closes the set")]
+    Behind,
     /// What was said to be a set's beginning has no quorum of the set before.
     #[error("the sequencers before have not certified this beginning of set {0}")]
     Handover(u32),
@@ -224,11 +227,16 @@ impl Orderer {
     }
 
     /// Says again what may have been lost.
-    pub fn tick(&mut self) -> Vec<Duty> {
+    ///
+    /// # Errors
+    /// If a store fails.
+    pub fn tick(&mut self) -> Result<Vec<Duty>, Error> {
         let tick = |(set, certifier): (&u32, &mut Certifier)| {
             certifier.tick().into_iter().map(|message| Duty::Tell { set: *set, to: None, message }).collect::<Vec<_>>()
         };
-        self.certifiers.iter_mut().flat_map(tick).collect()
+        let mut duties: Vec<_> = self.certifiers.iter_mut().flat_map(tick).collect();
+        duties.extend(self.hand_on()?);
+        Ok(duties)
     }
 
     /// A block to follow the last one of `chain`: that one and its ancestors, oldest first, as far as they are not final.

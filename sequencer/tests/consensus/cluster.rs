@@ -29,7 +29,7 @@ pub struct Disk {
 }
 
 impl Disk {
-    fn new(sequencers: usize) -> Self {
+    pub fn new(sequencers: usize) -> Self {
         let db = sled::Config::new().temporary(true).open().unwrap();
         let ledger = Ledger::open(&db, &parameters(sequencers)).unwrap();
         Self { db, ledger }
@@ -57,7 +57,7 @@ pub struct Node {
     certified: mpsc::UnboundedReceiver<Subject>,
 }
 
-fn network_key(index: usize) -> PrivateKey {
+pub fn network_key(index: usize) -> PrivateKey {
     PrivateKey::from_seed(index as u64)
 }
 

@@ -1,6 +1,7 @@
 //! Many sequencers, on commonware's deterministic runtime and simulated network.
 #![allow(missing_docs, reason = "tests are named for the property they hold")]
 
+mod changes;
 mod cluster;
 mod faults;
 mod forgetting;

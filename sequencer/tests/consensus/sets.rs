@@ -1,7 +1,6 @@
 //! From one set of sequencers to the next: one state machine at a time.
 
 use commonware_cryptography::{Digested, Digestible as _};
-use trestle_rollup::schnorr;
 use trestle_sequencer::consensus::{Block, Duty, Error, Handover, Message, Orderer, Part, Subject, Verdict};
 use trestle_sequencer::{Policy, Rejection};
 
@@ -121,6 +120,22 @@ fn the_first_block_that_sees_a_change_closes_the_set_and_the_next_one_goes_on_fr
 }
 
 #[test]
+fn a_set_is_closed_only_once_the_ledger_has_reached_the_anchor() {
+    let Change { world, dbs, mut orderers, last } = change();
+    let ledger = world.ledger.clone();
+    let (tip, anchor) = (ledger.tip().0, last.inner().anchor.height);
+    ledger.rollback(anchor - 1).unwrap();
+    assert!(matches!(orderers[1].finalized(&last), Err(Error::Behind)));
+    let reopened = open(&world, &dbs[1], 1).unwrap();
+    assert_eq!((reopened.set(), reopened.seats()), (0, vec![(0, 1)]), "nothing of it is on disk");
+    for raw in &world.raw[(anchor - 101) as usize..(tip - 100) as usize] {
+        ledger.extend(raw).unwrap();
+    }
+    orderers[1].finalized(&last).unwrap();
+    assert_eq!(orderers[1].seats(), [(0, 1), (1, 1)]);
+}
+
+#[test]
 fn who_joins_takes_over_what_a_quorum_of_the_old_set_handed_over_and_nothing_else() {
     let Change { world, dbs, mut orderers, last } = change();
     let duties = finalize(&mut orderers, &last);
@@ -170,7 +185,7 @@ fn who_joins_takes_over_what_a_quorum_of_the_old_set_handed_over_and_nothing_els
     assert_eq!(orderers[1].1.certified(1, 0).unwrap(), None);
     for _ in 0..3 {
         for (from, (_, orderer)) in orderers.iter_mut().enumerate() {
-            told.extend(orderer.tick().into_iter().map(|duty| (from, duty)));
+            told.extend(orderer.tick().unwrap().into_iter().map(|duty| (from, duty)));
         }
         deliver(&mut orderers, std::mem::take(&mut told));
     }
@@ -188,20 +203,68 @@ fn who_joins_takes_over_what_a_quorum_of_the_old_set_handed_over_and_nothing_els
 
 #[test]
 fn who_leaves_a_set_asks_for_nothing_of_it_any_more() {
-    let Change { world, dbs, mut orderers, last } = change();
-    finalize(&mut orderers, &last);
-    for orderer in &mut orderers {
-        orderer.leave(0).unwrap();
-        assert!(orderer.tick().iter().chain(&orderer.tick()).all(|duty| matches!(duty, Duty::Tell { set: 1, .. })));
-        orderer.leave(1).unwrap();
+    let Change { mut world, dbs, mut orderers, last } = change();
+    let told = finalize(&mut orderers, &last);
+    // The other ones' ledgers are the first one's.
+    let leave = |orderers: &mut [Orderer]| orderers.iter_mut().for_each(|orderer| orderer.leave().unwrap());
+    let delay = u32::from(world.ledger.parameters().membership_delay);
+    let announced = world.ledger.tip().0 - CONFIRMATIONS - 1;
+    while world.ledger.tip().0 < announced + delay + CONFIRMATIONS {
+        leave(&mut orderers);
+        assert_eq!(orderers[1].seats(), [(0, 1), (1, 1)], "the second set does not count in a deep block");
+        world.mine(Vec::new());
     }
+    leave(&mut orderers);
+    assert_eq!(orderers[1].seats(), [(0, 1), (1, 1)], "it lacks signatures of the handover");
+    let signatures = told.iter().flatten().filter_map(|duty| match duty {
+        Duty::Tell { message: message @ Message::Signature { subject: Subject::Handover(1), .. }, .. } => Some(message),
+        _ => None,
+    });
+    for (from, message) in signatures.enumerate().filter(|(from, _)| *from != 1) {
+        orderers[1].hear(0, from as u8, message.clone()).unwrap();
+    }
+    leave(&mut orderers);
     assert_eq!(orderers[1].seats(), [(1, 1)], "the set that goes on is not left");
+    assert_eq!(orderers[2].seats(), [(0, 2), (1, 2)]);
+    (0..CONFIRMATIONS).for_each(|_| world.mine(Vec::new()));
+    leave(&mut orderers);
+    assert_eq!(orderers[2].seats(), [(1, 2)], "nobody is there any more who could tell it");
+    assert_eq!(orderers[0].seats(), []);
+    for orderer in &mut orderers {
+        let said: Vec<_> = (0..2).flat_map(|_| orderer.tick().unwrap()).collect();
+        assert!(said.iter().all(|duty| matches!(duty, Duty::Tell { set: 1, .. })), "{said:?}");
+    }
     drop(orderers);
     assert!(matches!(open(&world, &dbs[0], 0), Err(Error::NotAMember)), "it has no seat any more");
-    let reopened = open(&world, &dbs[1], 1).unwrap();
+    let mut reopened = open(&world, &dbs[1], 1).unwrap();
     assert_eq!(reopened.seats(), [(1, 1)]);
-    let signature = |index: usize| (index as u8, schnorr::sign(&[7; 32], &key("sequencer", index)));
-    let message = Message::Certificate { subject: Subject::Handover(1), signatures: (0..3).map(signature).collect() };
-    let mut reopened = reopened;
-    assert_eq!(reopened.hear(0, 2, message).unwrap(), [], "nobody is heard there");
+    let ask = Message::Ask { subject: Subject::Handover(1) };
+    assert_eq!(reopened.hear(0, 2, ask).unwrap(), [], "nobody is heard there");
+}
+
+#[test]
+fn what_one_who_left_had_promised_is_for_those_who_stay() {
+    let Change { mut world, mut orderers, last, .. } = change();
+    let early = world.transfer(0, 1, 7, 20, 2);
+    orderers[0].submit(&[early.encode()]).unwrap();
+    finalize(&mut orderers, &last);
+    let told = |orderer: &mut Orderer| {
+        let said = orderer.tick().unwrap().into_iter();
+        let mut said = said.filter_map(|duty| match duty {
+            Duty::Tell { set: 0, to: None, message: Message::Transactions(bytes) } => Some(bytes),
+            _ => None,
+        });
+        said.next()
+    };
+    assert_eq!(told(&mut orderers[0]), Some(early.encode()));
+    assert_eq!(told(&mut orderers[1]), None, "who stays proposes it");
+    orderers[2].hear(0, 0, Message::Transactions(early.encode())).unwrap();
+    let genesis = orderers[2].genesis(1).unwrap().unwrap();
+    assert_eq!(orderers[2].propose(&[genesis]).unwrap().unwrap().inner().transactions, early.encode());
+    // Its nonce passes: nothing is left to be said.
+    for nonce in 0..3 {
+        let (commit, reveal) = world.forced(&world.transfer(0, 1, 1, 0, nonce));
+        world.mine(vec![commit, reveal]);
+    }
+    assert_eq!(told(&mut orderers[0]), None);
 }

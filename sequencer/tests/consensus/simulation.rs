@@ -324,7 +324,7 @@ fn simulate(seed: u64) -> (String, Eye) {
     (checkpoint.auditor().state(), simulation.cluster.eye)
 }
 
-fn number_from(name: &str) -> Option<u64> {
+pub fn number_from(name: &str) -> Option<u64> {
     std::env::var(name).ok()?.parse().ok()
 }
 

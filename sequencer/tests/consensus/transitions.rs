@@ -223,8 +223,8 @@ fn what_is_final_is_signed_once_and_certified_by_a_quorum() {
         // It asks for what it lacks, from the second tick on, and after a restart.
         drop(orderer);
         orderer = open(&bench.world, &db, 0);
-        assert_eq!(orderer.tick(), []);
-        let again = orderer.tick();
+        assert_eq!(orderer.tick().unwrap(), []);
+        let again = orderer.tick().unwrap();
         assert!(again.contains(&told(&say(0))) && again.contains(&told(&Message::Ask { subject })));
         let answer = orderer.hear(0, 2, Message::Ask { subject }).unwrap();
         assert_eq!(answer, [Duty::Tell { set: 0, to: Some(2), message: say(0) }]);

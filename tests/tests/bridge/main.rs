@@ -8,3 +8,4 @@ mod fees;
 mod fronting;
 mod life;
 mod sequencers;
+mod sets;

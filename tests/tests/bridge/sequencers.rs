@@ -11,20 +11,20 @@ use trestle_rollup::Event;
 use super::play::{Play, TENTH, TENTH_SAT};
 
 /// Longest that anything may take that waits for no block, on a machine with other work to do.
-const PATIENCE: Duration = Duration::from_secs(60);
-const PAUSE: Duration = Duration::from_millis(20);
+pub const PATIENCE: Duration = Duration::from_secs(60);
+pub const PAUSE: Duration = Duration::from_millis(20);
 
 /// Alice pays Bob; returns the payment's id.
-fn pay(play: &Play, bob: &str, amount: &str) -> Hex32 {
+pub fn pay(play: &Play, bob: &str, amount: &str) -> Hex32 {
     play.user("alice", &["send", bob, amount])["id"].as_str().unwrap().parse().unwrap()
 }
 
-fn receipt(play: &Play, id: Hex32) -> Receipt {
+pub fn receipt(play: &Play, id: Hex32) -> Receipt {
     play.seen().backend().receipt(ReceiptQuery::Submitted(id)).unwrap()
 }
 
 /// Without any block of Bitcoin.
-fn until_final(play: &Play, id: Hex32) {
+pub fn until_final(play: &Play, id: Hex32) {
     let start = Instant::now();
     while !matches!(receipt(play, id), Receipt::Batched { .. }) {
         assert!(start.elapsed() < PATIENCE, "it is final: {:?}", receipt(play, id));

@@ -33,6 +33,11 @@ impl Orderer {
         if !self.chain.is_next(inner) {
             return Err(fork);
         }
+        // Who is in the next set, and what is left to it, is known at the anchor.
+        let closed_at = if inner.closes { self.chain.facts_at(inner.anchor)? } else { None };
+        if inner.closes && closed_at.is_none() {
+            return Err(Error::Behind);
+        }
         self.chain.prepare(&self.store, block)?;
         let mut changes = Changes::default();
         let head = Head::of(block);
@@ -42,8 +47,8 @@ impl Orderer {
         self.settle(inner, &mut changes);
         let expired = self.pool.expire(head.height);
         self.forget_live(&expired, &mut changes);
-        if inner.closes {
-            self.close(block, &mut signed, &mut changes)?;
+        if let Some((executed, _)) = closed_at {
+            self.close(block, executed, &mut signed, &mut changes)?;
         }
         for (set, subject, own) in &signed {
             changes.put_open(*set, *subject, !self.is_complete(*set, &own.certificate));
@@ -105,12 +110,17 @@ impl Orderer {
         Ok(Some(signed))
     }
 
-    /// Signs what the next set begins with and, for the next set, the batches that this one leaves behind.
-    fn close(&mut self, block: &Digested<Block>, signed: &mut SignedNow, changes: &mut Changes) -> Result<(), Error> {
+    /// Signs what the next set begins with and, for the next set, the batches that this one leaves behind: all but the first
+    /// `executed`.
+    fn close(
+        &mut self,
+        block: &Digested<Block>,
+        executed: u64,
+        signed: &mut SignedNow,
+        changes: &mut Changes,
+    ) -> Result<(), Error> {
         let genesis = Block::genesis_after(block);
         let (set, next) = (block.inner().set, genesis.set);
-        // The anchor may have left the chain since the block was judged: then nothing of what waits is known to be executed.
-        let executed = self.chain.facts_at(genesis.anchor)?.map_or(0, |(executed, _)| executed);
         let first = self.store.first_height(executed.min(block.inner().number))?;
         let (mut pending, mut parts) = (Vec::new(), Vec::new());
         for part in self.store.parts_from(first) {

@@ -11,10 +11,10 @@ use super::super::certificate::Part;
 use super::super::certifier::{Certifier, Signed};
 use super::super::chain::first_genesis;
 use super::super::handover::Handover;
-use super::super::message::Subject;
+use super::super::message::{Message, Subject, TRANSACTIONS_BYTES};
 use super::super::seal::seal;
 use super::super::store::{Head, Store};
-use super::{Error, Orderer, Set};
+use super::{Duty, Error, Orderer, Set};
 use crate::policy::Policy;
 use crate::store::{Changes, StoreError};
 
@@ -55,13 +55,17 @@ impl Orderer {
         }
         for (height, part) in handover.pending.iter().zip(parts) {
             // The quorum signed the handover; who signed the part alone is not known.
-            changes.put_part(*height, &Part { certificate: Vec::new(), ..part.clone() });
+            if store.part(*height)?.is_none() {
+                changes.put_part(*height, &Part { certificate: Vec::new(), ..part.clone() });
+            }
             changes.put_cut(part.number, *height);
             part.decoded().iter().for_each(|signed| changes.put_place(&signed.transaction.sighash(&instance), *height));
         }
         for number in &numbers {
             let of_number = parts.iter().filter(|part| part.number == *number);
-            changes.put_batch(&seal(*number, &of_number.flat_map(Part::decoded).collect::<Vec<_>>()));
+            if store.batch(*number)?.is_none() {
+                changes.put_batch(&seal(*number, &of_number.flat_map(Part::decoded).collect::<Vec<_>>()));
+            }
         }
         if let Some(last) = handover.genesis.number.checked_sub(1) {
             changes.put_cut(last, handover.genesis.base);
@@ -107,7 +111,7 @@ impl Orderer {
     }
 
     /// The sets whose agreement this sequencer takes part in, with its index in each: the one that goes on, and those before
-    /// until they are [let go of](Self::leave).
+    /// until it [leaves](Self::leave) them.
     #[must_use]
     pub fn seats(&self) -> Vec<(u32, u8)> {
         self.certifiers.iter().map(|(set, certifier)| (*set, certifier.own())).collect()
@@ -119,21 +123,56 @@ impl Orderer {
         self.chain.head().set
     }
 
-    /// Lets go of a set that has been closed and is not needed any more: nothing of it is asked for from now on.
+    /// What a sequencer that has left promised and nobody executed yet is for those of its last set who stayed: as much as
+    /// one message takes.
+    pub(super) fn hand_on(&mut self) -> Result<Option<Duty>, Error> {
+        let set = match self.certifiers.last_key_value() {
+            Some((set, _)) if *set < self.chain.head().set => *set,
+            _ => return Ok(None),
+        };
+        let state = self.chain.ledger().state_at_tip();
+        let waiting: Vec<_> = self.pool.next_nonces().collect();
+        let mut changes = Changes::default();
+        for (account, _) in waiting {
+            let next = state.account(&account)?.nonce;
+            let passed = self.pool.pass(&account, next);
+            self.forget_live(&passed, &mut changes);
+        }
+        self.store.commit(changes)?;
+        let (mut some, mut bytes) = (Vec::new(), 0);
+        for signed in self.pool.in_turn() {
+            bytes += signed.encode().len();
+            if bytes > TRANSACTIONS_BYTES {
+                break;
+            }
+            some.push(*signed);
+        }
+        let message = Message::spread(&some).pop();
+        Ok(message.map(|message| Duty::Tell { set, to: None, message }))
+    }
+
+    /// Lets go of the sets of which nothing is needed any more: the next one counts in a deep block, and is handed over.
+    /// Whoever lacks signatures of the handover when the block is twice as deep was away, and the others have left.
     ///
     /// # Errors
-    /// If the store fails.
-    pub fn leave(&mut self, set: u32) -> Result<(), Error> {
-        if set >= self.chain.head().set {
-            return Ok(());
+    /// If a store fails.
+    pub fn leave(&mut self) -> Result<(), Error> {
+        let (ledger, confirmations) = (self.chain.ledger().clone(), self.chain.confirmations());
+        let counts = |depth: u32| {
+            let height = ledger.tip().0.saturating_sub(depth).max(ledger.parameters().genesis_height);
+            Ok::<_, Error>(ledger.state(height)?.sequencers()?.at(height).0)
+        };
+        let (deep, deeper) = (counts(confirmations)?, counts(confirmations.saturating_mul(2))?);
+        for (set, _) in self.seats() {
+            let is_handed_over = self.handover(set.saturating_add(1))?.is_some();
+            if set < self.chain.head().set && (set < deeper || (set < deep && is_handed_over)) {
+                let mut changes = Changes::default();
+                self.store.open_subjects(set)?.iter().for_each(|subject| changes.put_open(set, *subject, false));
+                changes.put_living(set.saturating_add(1));
+                self.store.commit(changes)?;
+                self.certifiers.remove(&set);
+            }
         }
-        let mut changes = Changes::default();
-        for gone in self.store.living()?..=set {
-            self.store.open_subjects(gone)?.iter().for_each(|subject| changes.put_open(gone, *subject, false));
-        }
-        changes.put_living(set.saturating_add(1));
-        self.store.commit(changes)?;
-        self.certifiers.retain(|living, _| *living > set);
         Ok(())
     }
 
