@@ -8,15 +8,16 @@ use bitcoin::secp256k1::schnorr::Signature;
 use bitcoin::secp256k1::{Message, Secp256k1};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
+use trestle_bridge::parameters::Bridge;
 use trestle_rollup::envelope::Kind;
-use trestle_rollup::{Digest, Envelope, Membership, Signatures, majority, quorum};
+use trestle_rollup::{Envelope, Membership, Signatures, majority, quorum};
 
 use super::error::Error;
 use super::force;
 use super::session::{Session, open_home};
 use crate::args::{Global, SetCommand, SetKeyArgs, SetLineArgs, SetPostArgs, SetProposeArgs, SetSignArgs};
 use crate::output::Report;
-use crate::rpc::types::Hex32;
+use crate::rpc::types::{Hex32, Status};
 use crate::runtime::Secrets;
 use crate::sequencer::{self, Peer};
 use crate::user::home;
@@ -124,22 +125,21 @@ fn key(args: &SetKeyArgs) -> Result<Report, Error> {
     Ok(Report { text: key.to_string(), json: json!({ "key": key }) })
 }
 
-/// The bridge of the node that `--rpc` names, and its sets of sequencers.
-fn bridge(global: &Global) -> Result<(Digest, Vec<XOnlyPublicKey>, Vec<Vec<XOnlyPublicKey>>), Error> {
+/// The node that `--rpc` names, and its bridge.
+fn bridge(global: &Global) -> Result<(Status, Bridge), Error> {
     let node = Node::new(&global.rpc)?;
     let status = node.status()?;
     let bridge = super::session::check(&status, &node)?;
-    let signers = bridge.parameters.signers.iter().map(|key| key.x_only_public_key().0).collect();
-    Ok((bridge.instance, signers, status.sequencers))
+    Ok((status, bridge))
 }
 
 fn line(global: &Global, args: &SetLineArgs) -> Result<Report, Error> {
-    let (instance, ..) = bridge(global)?;
+    let (_, bridge) = bridge(global)?;
     let mut peers = match args.file.exists() {
         true => sequencer::read(&args.file).map_err(|error| Error::Bridge(error.to_string()))?,
         false => Vec::new(),
     };
-    let peer = Peer::new(&instance, args.set, &secret(&args.dir)?, args.address);
+    let peer = Peer::new(&bridge.instance, args.set, &secret(&args.dir)?, args.address);
     let json = json!(peer);
     peers.push(peer);
     sequencer::write(&args.file, &peers).map_err(|error| Error::Bridge(error.to_string()))?;
@@ -147,18 +147,19 @@ fn line(global: &Global, args: &SetLineArgs) -> Result<Report, Error> {
 }
 
 fn propose(global: &Global, args: &SetProposeArgs) -> Result<Report, Error> {
-    let (instance, signers, sets) = bridge(global)?;
-    let before = sets.last().cloned().unwrap_or_default();
+    let (status, bridge) = bridge(global)?;
+    let before = status.sequencers.last().cloned().unwrap_or_default();
+    let signers = bridge.parameters.signers.iter().map(|key| key.x_only_public_key().0).collect();
     let mut keys = args.keys.clone();
     keys.sort_unstable();
     keys.dedup();
     if keys.len() != args.keys.len() || keys.len() > usize::from(u8::MAX) {
         return Err(Error::Bridge("a set has up to 255 sequencers, each once".into()));
     }
-    let set = u32::try_from(sets.len()).unwrap_or(u32::MAX);
+    let set = u32::try_from(status.sequencers.len()).unwrap_or(u32::MAX);
     let (certificate, consent) = (Vec::new(), Vec::new());
     let sequencers = args.keys.clone();
-    let change = Change { instance: Hex32(instance), set, sequencers, before, signers, certificate, consent };
+    let change = Change { instance: Hex32(bridge.instance), set, sequencers, before, signers, certificate, consent };
     change.write(&args.file)?;
     Ok(change.report("proposed"))
 }

@@ -100,7 +100,7 @@ fn one_sequencer_takes_the_place_of_another_and_nothing_stops_or_is_lost() {
     let without = pay(&play, &bob, "0.004BTC");
     until_final(&play, without);
     let mut world = play.seen().world();
-    (world.sequencers.restart(0).unwrap(), world.sequencers.restart(2).unwrap());
+    [0, 2].into_iter().for_each(|index| world.sequencers.restart(index).unwrap());
     drop(world);
 
     play.until_balance("bob", 1_000_000);
