@@ -10,7 +10,8 @@
 //!
 //! Each set of sequencers agrees on blocks of its own, from a genesis on. The first block whose anchor has the next set
 //! announced *closes* the set, and the batch that is being filled with it; the next set's genesis is derived from that
-//! block, and heights and numbers go on.
+//! block, and heights and numbers go on. Such a block is made final by those that follow it, as any other: they are all the
+//! same but for the parent, and mean nothing.
 
 use bytes::{Buf, BufMut};
 use commonware_codec::{EncodeSize, Error as CodecError, Read, Write};
@@ -55,7 +56,7 @@ pub struct Block {
     pub filled: u32,
     /// Whether the batch ends with this block.
     pub cut: bool,
-    /// Whether it is the set's last block.
+    /// Whether it is the set's last block, or follows that.
     pub closes: bool,
     /// The signed transactions' encodings, one after the other.
     pub transactions: Vec<u8>,
@@ -97,6 +98,22 @@ impl Block {
             cut: false,
             closes: false,
             transactions: Vec::new(),
+        }
+    }
+
+    /// The one block that can follow a block which closes its set, or which follows one that does.
+    #[must_use]
+    pub fn epilogue(parent: &Digested<Self>) -> Self {
+        let (digest, parent) = (parent.digest(), parent.inner());
+        Self {
+            height: parent.height.saturating_add(1),
+            parent: digest,
+            number: parent.number.saturating_add(parent.cut.into()),
+            first: 0,
+            filled: 0,
+            cut: false,
+            transactions: Vec::new(),
+            ..*parent
         }
     }
 

@@ -160,16 +160,14 @@ impl Chain {
         Ok(Verdict::Valid)
     }
 
-    /// What of `chain` is not final, and what a block after it follows; `None` if it does not go on from what is final, or
-    /// ends with the block that closes its set.
+    /// What of `chain` is not final, and what a block after it follows; `None` if it does not go on from what is final.
     pub fn place<'a>(&self, chain: &'a [Digested<Block>]) -> Option<(&'a [Digested<Block>], Head)> {
         let last = chain.last()?;
         if last.digest() == self.head.digest {
             return Some((&[], self.head));
         }
         let first = chain.iter().position(|block| block.inner().parent == self.head.digest)?;
-        let parent = Head::of(last);
-        Some((chain.get(first..).filter(|_| parent.set == self.head.set)?, parent))
+        Some((chain.get(first..)?, Head::of(last)))
     }
 
     pub fn keep(&mut self, digest: sha256::Digest, draft: Draft) {

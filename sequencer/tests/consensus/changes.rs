@@ -11,7 +11,7 @@ use commonware_utils::channel::mpsc;
 use commonware_utils::{NZU32, NZUsize, Probability, probability};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
-use trestle_rollup::{Digest, Event, Ledger, SignedTransaction};
+use trestle_rollup::{Account, Digest, Event, Ledger, SignedTransaction};
 use trestle_sequencer::Policy;
 use trestle_sequencer::consensus::{Channels, Config, Error, Orderer, Promise, Shared, Subject, Timings, start};
 
@@ -48,7 +48,11 @@ struct Simulation {
     world: World,
     policy: Policy,
     disks: Vec<Disk>,
+    /// Accepted by those who stay.
     accepted: BTreeMap<Digest, SignedTransaction>,
+    /// Nonces for which the one that leaves accepted something, which may have replaced what the others had. It tells them,
+    /// but it may be away for as long as they listen.
+    left: BTreeSet<(Account, u64)>,
     /// Which transactions were seen final at each height, and in which batch.
     contents: BTreeMap<u64, (u64, Vec<u8>)>,
     amounts: u64,
@@ -77,7 +81,8 @@ impl Simulation {
         let disks: Vec<_> = (0..SEQUENCERS).map(|_| Disk::new(4)).collect();
         disks.iter().for_each(|disk| disk.follow(&world, usize::MAX));
         let (accepted, contents) = (BTreeMap::new(), BTreeMap::new());
-        Self { seed, rng, world, policy, disks, accepted, contents, amounts: 0, joined: BTreeSet::new() }
+        let left = BTreeSet::new();
+        Self { seed, rng, world, policy, disks, accepted, left, contents, amounts: 0, joined: BTreeSet::new() }
     }
 
     fn open(&self, index: usize) -> Result<Orderer, Error> {
@@ -160,10 +165,11 @@ impl Simulation {
         let (from, to) = (self.rng.gen_range(0..USERS), self.rng.gen_range(0..USERS));
         let nonce = node.shared.orderer().account(&account(from)).unwrap().nonce + self.rng.gen_range(0..=earliness);
         let transaction = self.world.transfer(from, to, self.amounts, self.rng.gen_range(10..60), nonce);
-        let answer = node.shared.submit(&[transaction.encode()]).unwrap()[0];
-        // Who leaves tells those who stay what it promised, but it may be away for as long as they listen.
-        if let Some(id) = answer.ok().filter(|_| index != 0) {
-            self.accepted.insert(id, transaction);
+        if let Ok(id) = node.shared.submit(&[transaction.encode()]).unwrap()[0] {
+            match index {
+                0 => drop(self.left.insert((account(from), nonce))),
+                _ => drop(self.accepted.insert(id, transaction)),
+            }
         }
     }
 
@@ -281,23 +287,28 @@ impl Simulation {
     fn is_settled(&self, run: &Run) -> bool {
         let executed = self.world.ledger.state_at_tip().meta().unwrap().batches;
         let seats = |index: usize| run.nodes.get(&index).map(|node| node.shared.orderer().seats());
-        let places = self.places();
-        let is_done = |signed: &SignedTransaction| {
-            let (from, nonce) = (signed.transaction.from(), signed.transaction.nonce());
-            // Itself, or what replaced it; or an earlier nonce is missing.
-            places.contains_key(&(from, nonce)) || (0..nonce).any(|before| !places.contains_key(&(from, before)))
-        };
         seats(0).is_none_or(|seats| seats.is_empty())
             && SETS[1].iter().all(|index| seats(*index).is_some_and(|seats| seats.iter().all(|(set, _)| *set == 1)))
             && SETS[1].iter().all(|index| {
                 let orderer = run.nodes[index].shared.orderer();
                 orderer.set() == 1 && orderer.count() == 0 && orderer.next_number() == executed
             })
-            && self.accepted.values().all(is_done)
+            && self.lost().is_none()
+    }
+
+    /// A transaction that was accepted, and is not final though its turn has come: it was not replaced, and no earlier
+    /// nonce is missing.
+    fn lost(&self) -> Option<&SignedTransaction> {
+        let places = self.places();
+        self.accepted.values().find(|signed| {
+            let (from, nonce) = (signed.transaction.from(), signed.transaction.nonce());
+            let is_due = (0..nonce).all(|before| places.contains_key(&(from, before)));
+            is_due && !places.contains_key(&(from, nonce)) && !self.left.contains(&(from, nonce))
+        })
     }
 
     /// Which transaction is final for each nonce of each account.
-    fn places(&self) -> BTreeMap<(trestle_rollup::Account, u64), Digest> {
+    fn places(&self) -> BTreeMap<(Account, u64), Digest> {
         let mut places = BTreeMap::new();
         for signed in self.contents.values().flat_map(|(_, bytes)| SignedTransaction::decode_all(bytes).unwrap()) {
             let turn = (signed.transaction.from(), signed.transaction.nonce());
@@ -318,7 +329,14 @@ impl Simulation {
         };
         let nodes: Vec<_> = run.nodes.iter().map(describe).collect();
         let executed = self.world.ledger.state_at_tip().meta().unwrap().batches;
-        format!("{executed} batches executed at {}; {}", self.world.ledger.tip().0, nodes.join("; "))
+        let tip = self.world.ledger.tip().0;
+        let lost = self.lost().map(|signed| {
+            let id = self.world.id(signed);
+            let fate = |node: &Node| node.shared.orderer().fate(&id).unwrap();
+            let fates: Vec<_> = run.nodes.values().map(fate).collect();
+            (signed.transaction, fates)
+        });
+        format!("{executed} batches executed at {tip}; lost: {lost:?}; {}", nodes.join("; "))
     }
 
     fn check(&self) {

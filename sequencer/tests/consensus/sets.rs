@@ -78,8 +78,6 @@ fn the_first_block_that_sees_a_change_closes_the_set_and_the_next_one_goes_on_fr
     let Change { world, mut orderers, last, .. } = change();
     let block = last.inner();
     assert!(block.closes && block.cut, "the last block, and with it the last batch");
-    let parent = vec![orderers[1].propose(std::slice::from_ref(&last)).unwrap()];
-    assert_eq!(parent, [None], "what does not follow the head cannot be extended");
     let digested = |block: Block| Digested::precomputed(block.clone(), block.digest());
     let previous = {
         let genesis = orderers[0].genesis(0).unwrap().unwrap();
@@ -94,14 +92,26 @@ fn the_first_block_that_sees_a_change_closes_the_set_and_the_next_one_goes_on_fr
     for (name, block, expected) in rows {
         assert_eq!(orderers[1].verify(&chain, &digested(block)).unwrap(), expected, "{name}");
     }
-    let follower = Block { height: block.height + 1, parent: last.digest(), number: 2, ..block.clone() };
-    let follower = digested(Block { transactions: Vec::new(), cut: false, first: 0, filled: 0, ..follower });
+    // It may need blocks after it to become final; they say nothing.
     let chain = [chain[0].clone(), last.clone()];
-    assert_ne!(orderers[1].verify(&chain, &follower).unwrap(), Verdict::Valid, "nothing follows in the old set");
-    assert_eq!(orderers[1].propose(&chain).unwrap(), None);
+    let follower = orderers[1].propose(&chain).unwrap().unwrap();
+    assert!(follower.inner().closes && follower.inner().transactions.is_empty());
+    assert_eq!(orderers[2].verify(&chain, &follower).unwrap(), Verdict::Valid);
+    let transactions = block.transactions.clone();
+    let rows = [
+        ("with transactions", Block { transactions, ..follower.inner().clone() }),
+        ("that cuts", Block { cut: true, ..follower.inner().clone() }),
+        ("that does not close", Block { closes: false, ..follower.inner().clone() }),
+    ];
+    for (name, block) in rows {
+        assert_eq!(orderers[2].verify(&chain, &digested(block)).unwrap(), Verdict::Invalid, "one {name}");
+    }
+    let another = orderers[2].propose(&[last.clone(), follower.clone()]).unwrap().unwrap();
 
     finalize(&mut orderers, &last);
-    assert_eq!(orderers[1].propose(std::slice::from_ref(&last)).unwrap(), None);
+    for block in [&follower, &another] {
+        assert!(finalize(&mut orderers, block).iter().all(Vec::is_empty), "they are ignored");
+    }
     let rejected = orderers[0].submit(&[world.transfer(0, 1, 5, 20, 2).encode()]).unwrap().0;
     assert_eq!(rejected, [Err(Rejection::LeftTheSet)]);
     assert_eq!(orderers.iter().map(Orderer::set).collect::<Vec<_>>(), [1; 4]);
