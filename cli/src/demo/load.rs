@@ -27,6 +27,8 @@ use crate::user::address::Layer2Address;
 
 /// How many sequencers a devnet has.
 const SEQUENCERS: usize = 4;
+/// Blocks in which Bitcoin takes as many batches as sequencers cut ahead of it.
+const BACKLOG: u32 = 16;
 /// Accounts that pay each other.
 const USERS: usize = 128;
 /// What each begins with, in satoshis, and what a transfer pays.
@@ -85,6 +87,9 @@ fn play(directory: &std::path::Path, progress: &dyn Fn(&str)) -> Result<Measured
     let urls = stage.world().sequencers.urls();
     let mut load = runtime.block_on(Load::connect(&urls))?;
     runtime.block_on(users.spread(&load))?;
+    // Accounts that are deep are named by their indices: so more transfers fit into the batches that Bitcoin has yet to take.
+    let deep = u32::from(stage.world().runtime.bridge().parameters.confirmations) + 4;
+    stage.mine(deep)?;
     let (mut sustained, mut outcome) = (0, None);
     for rate in RATES {
         let transfers = users.transfers(rate * usize::try_from(TIME.as_secs()).unwrap_or(1));
@@ -97,7 +102,8 @@ fn play(directory: &std::path::Path, progress: &dyn Fn(&str)) -> Result<Measured
     }
     let outcome = outcome.ok_or_else(|| Error::Check(format!("{} transfers a second are sustained", RATES[0])))?;
 
-    // A sequencer is killed and comes back.
+    // A sequencer is killed and comes back, once Bitcoin has what was ordered: what it has not is worked out again.
+    stage.mine(BACKLOG + deep)?;
     stage.world().sequencers.kill(1);
     let mut played = super::sequencers::Played::default();
     stage.mine(1)?;
