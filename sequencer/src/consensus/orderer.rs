@@ -197,6 +197,10 @@ impl Orderer {
                 }
                 return Ok(Vec::new());
             }
+            Message::Ask { subject: subject @ Subject::Handover(_) } if set == self.chain.head().set => {
+                let answer = self.own_handover(subject)?;
+                return Ok(answer.map(|message| Duty::Tell { set, to: Some(from), message }).into_iter().collect());
+            }
             Message::Ask { subject } => {
                 let certificate = self.certificate(set, subject)?;
                 let answer =
@@ -207,6 +211,11 @@ impl Orderer {
             Message::Certificate { subject, signatures } => (subject, signatures),
         };
         let head = *self.chain.head();
+        // Told within the set that begins with it, and certified by the one before.
+        let set = match subject {
+            Subject::Handover(next) if next == u64::from(set) => set.saturating_sub(1),
+            _ => set,
+        };
         let Some(certifier) = self.certifiers.get_mut(&set) else { return Ok(Vec::new()) };
         let ahead = match subject {
             _ if set != head.set => None,
@@ -236,6 +245,7 @@ impl Orderer {
         };
         let mut duties: Vec<_> = self.certifiers.iter_mut().flat_map(tick).collect();
         duties.extend(self.hand_on()?);
+        duties.extend(self.ask_for_handover()?);
         Ok(duties)
     }
 

@@ -292,7 +292,12 @@ impl Simulation {
     fn is_settled(&self, run: &Run) -> bool {
         let executed = self.world.ledger.state_at_tip().meta().unwrap().batches;
         let seats = |index: usize| run.nodes.get(&index).map(|node| node.shared.orderer().seats());
-        seats(0).is_none_or(|seats| seats.is_empty())
+        // The one that leaves does not if it was away while the others told each other that it may.
+        let has_left = run.nodes.get(&0).is_none_or(|node| {
+            let orderer = node.shared.orderer();
+            orderer.seats().is_empty() || orderer.handover(1).unwrap().is_none()
+        });
+        has_left
             && SETS[1].iter().all(|index| seats(*index).is_some_and(|seats| seats.iter().all(|(set, _)| *set == 1)))
             && SETS[1].iter().all(|index| {
                 let orderer = run.nodes[index].shared.orderer();

@@ -123,6 +123,23 @@ impl Orderer {
         self.chain.head().set
     }
 
+    /// The handover by which the set began that goes on, if its quorum is known: for who lacks it there.
+    pub(super) fn own_handover(&self, subject: Subject) -> Result<Option<Message>, Error> {
+        let set = self.chain.head().set;
+        let handover = if subject == Subject::Handover(set.into()) { self.handover(set)? } else { None };
+        Ok(handover.map(|handover| Message::Certificate { subject, signatures: handover.signatures }))
+    }
+
+    /// Who lacks the quorum of a handover asks in the new set, too: those of the old one may have left.
+    pub(super) fn ask_for_handover(&self) -> Result<Option<Duty>, Error> {
+        let set = self.chain.head().set;
+        let before = set.checked_sub(1).filter(|before| self.certifiers.contains_key(before));
+        if before.is_none() || !self.certifiers.contains_key(&set) || self.handover(set)?.is_some() {
+            return Ok(None);
+        }
+        Ok(Some(Duty::Tell { set, to: None, message: Message::Ask { subject: Subject::Handover(set.into()) } }))
+    }
+
     /// What a sequencer that has left promised and nobody executed yet is for those of its last set who stayed: as much as
     /// one message takes.
     pub(super) fn hand_on(&mut self) -> Result<Option<Duty>, Error> {
@@ -152,20 +169,16 @@ impl Orderer {
     }
 
     /// Lets go of the sets of which nothing is needed any more: the next one counts in a deep block, and is handed over.
-    /// Whoever lacks signatures of the handover when the block is twice as deep was away, and the others have left.
     ///
     /// # Errors
     /// If a store fails.
     pub fn leave(&mut self) -> Result<(), Error> {
         let (ledger, confirmations) = (self.chain.ledger().clone(), self.chain.confirmations());
-        let counts = |depth: u32| {
-            let height = ledger.tip().0.saturating_sub(depth).max(ledger.parameters().genesis_height);
-            Ok::<_, Error>(ledger.state(height)?.sequencers()?.at(height).0)
-        };
-        let (deep, deeper) = (counts(confirmations)?, counts(confirmations.saturating_mul(2))?);
+        let height = ledger.tip().0.saturating_sub(confirmations).max(ledger.parameters().genesis_height);
+        let counts = ledger.state(height)?.sequencers()?.at(height).0;
         for (set, _) in self.seats() {
             let is_handed_over = self.handover(set.saturating_add(1))?.is_some();
-            if set < self.chain.head().set && (set < deeper || (set < deep && is_handed_over)) {
+            if set < self.chain.head().set && set < counts && is_handed_over {
                 let mut changes = Changes::default();
                 self.store.open_subjects(set)?.iter().for_each(|subject| changes.put_open(set, *subject, false));
                 changes.put_living(set.saturating_add(1));
