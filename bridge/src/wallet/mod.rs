@@ -31,6 +31,7 @@ use bitcoin::{Address, Amount, FeeRate, Network, OutPoint, ScriptBuf, Transactio
 use crate::chain::{Chain, ChainError};
 
 pub use bdk_wallet::keys::bip39::Mnemonic;
+pub use store::Lock;
 
 /// A fresh mnemonic of 12 words.
 pub fn new_mnemonic() -> Mnemonic {

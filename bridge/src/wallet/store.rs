@@ -27,14 +27,40 @@ const LONG: usize = 1_000;
 pub(super) struct Files {
     pub(super) directory: PathBuf,
     log: Log,
-    /// Locked while the wallet is open; the system unlocks it when the process ends.
-    _lock: File,
+    /// Held while the wallet is open.
+    _lock: Lock,
 }
 
 impl Files {
     /// Writes down all changes; they are on the disk when this returns.
     pub(super) fn persist(&mut self, wallet: &mut PersistedWallet<Log>) -> Result<(), WalletError> {
         wallet.persist(&mut self.log).map(|_| ()).map_err(|e| failed(&self.log.path, e))
+    }
+}
+
+/// A file that is locked while this lives; the system unlocks it when the process ends.
+#[derive(Debug)]
+pub struct Lock(File);
+
+impl Lock {
+    /// Locks `path`, which is made where there is none.
+    ///
+    /// # Errors
+    /// Another has locked it, or the system refuses.
+    pub fn take(path: &Path) -> Result<Self, TryLockError> {
+        let file = OpenOptions::new().write(true).create(true).truncate(false).open(path);
+        let file = file.map_err(TryLockError::Error)?;
+        file.try_lock()?;
+        Ok(Self(file))
+    }
+}
+
+impl Drop for Lock {
+    // Closing is not enough: a child that another thread is just starting has the file open until it runs its program.
+    fn drop(&mut self) {
+        if let Err(error) = self.0.unlock() {
+            tracing::warn!(%error, "a lock file stays locked until the process ends");
+        }
     }
 }
 
@@ -50,12 +76,10 @@ pub(super) fn open(
 ) -> Result<(PersistedWallet<Log>, Files), WalletError> {
     std::fs::create_dir_all(directory).map_err(|e| failed(directory, e))?;
     let lock_path = directory.join("lock");
-    let lock = File::create(&lock_path).map_err(|e| failed(&lock_path, e))?;
-    match lock.try_lock() {
-        Ok(()) => {}
-        Err(TryLockError::WouldBlock) => return Err(WalletError::InUse { path: directory.into() }),
-        Err(TryLockError::Error(e)) => return Err(failed(&lock_path, e)),
-    }
+    let lock = Lock::take(&lock_path).map_err(|e| match e {
+        TryLockError::WouldBlock => WalletError::InUse { path: directory.into() },
+        TryLockError::Error(e) => failed(&lock_path, e),
+    })?;
     let path = directory.join("wallet.db");
     let mut log = Log::open(&path).map_err(|e| failed(&path, e))?;
     let expected = bdk_wallet::LoadParams::new()
@@ -201,6 +225,18 @@ mod tests {
         let mut change = ChangeSet::default();
         change.local_chain.blocks.insert(height, Some(bitcoin::BlockHash::all_zeros()));
         change
+    }
+
+    #[test]
+    fn a_lock_that_is_dropped_is_free_whoever_else_has_the_file_open() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("lock");
+        let lock = Lock::take(&path).unwrap();
+        let inherited = lock.0.try_clone().unwrap();
+        assert!(matches!(Lock::take(&path), Err(TryLockError::WouldBlock)));
+        drop(lock);
+        Lock::take(&path).unwrap();
+        drop(inherited);
     }
 
     #[test]

@@ -1,8 +1,9 @@
 //! What every role has for itself: a directory with its secrets, its database, its own Layer 2.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
+use std::{fs, io};
 
 use bitcoin::hex::{DisplayHex, FromHex};
 use bitcoin::secp256k1::{Keypair, Secp256k1, SecretKey};
@@ -16,6 +17,9 @@ use trestle_taptree_trace::ots::SecretSeed;
 
 use super::Error;
 use crate::user::home;
+
+/// How long a database that another has open is waited for.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// A role's secrets, each in a file of its own that only the owner can read, made when first asked for.
 #[derive(Clone, Debug)]
@@ -110,7 +114,7 @@ impl Role {
         chain: &Arc<dyn Chain>,
     ) -> Result<Self, Error> {
         let secrets = Secrets::open(&directory)?;
-        let db = sled::open(directory.join("db")).map_err(|e| Error::file(&directory.join("db"), e))?;
+        let db = database(&directory.join("db"))?;
         let rollup = parameters.rollup().map_err(|e| Error::Parameters(e.into()))?;
         let ledger = Ledger::open(&db, &rollup)?;
         let follower = Follower::new(Arc::clone(chain), ledger.clone());
@@ -141,6 +145,21 @@ impl Role {
             seen(&step);
         }
         Ok(())
+    }
+}
+
+/// Opens a database. One that a process is just letting go of, or that a child has open which another thread is just
+/// starting, is waited for.
+fn database(path: &Path) -> Result<sled::Db, Error> {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        match sled::open(path) {
+            // Sled's kind for a lock that another has.
+            Err(sled::Error::Io(e)) if e.kind() == io::ErrorKind::Other && Instant::now() < deadline => {
+                std::thread::sleep(PATIENCE / 100);
+            }
+            opened => return opened.map_err(|e| Error::file(path, e)),
+        }
     }
 }
 

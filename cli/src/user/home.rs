@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 use bitcoin::Network;
 use serde::{Deserialize, Serialize};
 use trestle_bridge::parameters::BridgeParameters;
-use trestle_bridge::wallet::Mnemonic;
+use trestle_bridge::wallet::{Lock, Mnemonic};
 
 use super::journal::{Journal, JournalError};
 use super::keys::Keys;
@@ -77,7 +77,7 @@ pub struct Home {
     dir: PathBuf,
     network: Network,
     words: Mnemonic,
-    _lock: File,
+    _lock: Lock,
 }
 
 /// The directory that `--wallet` names: a name is one in `~/.trestle`, anything with a slash a directory.
@@ -218,14 +218,12 @@ fn sync_dir(dir: &Path) -> Result<(), HomeError> {
     File::open(dir).and_then(|d| d.sync_all()).map_err(io_error(dir))
 }
 
-fn lock(dir: &Path) -> Result<File, HomeError> {
+fn lock(dir: &Path) -> Result<Lock, HomeError> {
     let path = dir.join("lock");
-    let file = OpenOptions::new().write(true).create(true).truncate(false).open(&path).map_err(io_error(&path))?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(HomeError::Busy(dir.into())),
-        Err(TryLockError::Error(source)) => Err(HomeError::Io { file: path, source }),
-    }
+    Lock::take(&path).map_err(|e| match e {
+        TryLockError::WouldBlock => HomeError::Busy(dir.into()),
+        TryLockError::Error(source) => HomeError::Io { file: path, source },
+    })
 }
 
 fn read(file: &Path) -> Result<String, HomeError> {
