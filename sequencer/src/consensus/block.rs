@@ -85,20 +85,8 @@ impl Block {
     /// What the next set begins with after the block that closes one.
     #[must_use]
     pub fn genesis_after(closing: &Digested<Self>) -> Self {
-        let (parent, closing) = (closing.digest(), closing.inner());
-        Self {
-            set: closing.set.saturating_add(1),
-            base: closing.height,
-            height: closing.height,
-            parent,
-            anchor: closing.anchor,
-            number: closing.number.saturating_add(closing.cut.into()),
-            first: 0,
-            filled: 0,
-            cut: false,
-            closes: false,
-            transactions: Vec::new(),
-        }
+        let Self { set, height, .. } = *closing.inner();
+        Self { set: set.saturating_add(1), base: height, height, closes: false, ..Self::epilogue(closing) }
     }
 
     /// The one block that can follow a block which closes its set, or which follows one that does.
