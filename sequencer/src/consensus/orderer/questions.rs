@@ -46,11 +46,12 @@ impl Orderer {
     /// If a store fails.
     pub fn is_busy(&mut self) -> Result<bool, Error> {
         let head = *self.chain.head();
+        let has_open = self.certifiers.values().any(Certifier::has_open);
+        if has_open || !self.certifiers.contains_key(&head.set) {
+            return Ok(has_open);
+        }
         let behind = self.chain.newest_anchor()?.is_some_and(|newest| newest.height > head.anchor.height);
-        if behind
-            || self.certifiers.values().any(Certifier::has_open)
-            || (head.first > 0 && self.chain.is_bitcoin_free(&head)?)
-        {
+        if behind || (head.first > 0 && self.chain.is_bitcoin_free(&head)?) {
             return Ok(true);
         }
         let next: Vec<_> = self.pool.next_nonces().collect();

@@ -168,20 +168,28 @@ impl Orderer {
         Ok(message.map(|message| Duty::Tell { set, to: None, message }))
     }
 
-    /// Lets go of the sets of which nothing is needed any more: the next one counts in a deep block, and is handed over.
+    /// Lets go of the sets of which nothing is needed any more. Who is in the next one, too, does so when that counts in a
+    /// deep block and the handover has its quorum. Who is not may be the only one that has it, and stays until a batch that
+    /// the next set cut was executed in a deep block.
     ///
     /// # Errors
     /// If a store fails.
     pub fn leave(&mut self) -> Result<(), Error> {
         let (ledger, confirmations) = (self.chain.ledger().clone(), self.chain.confirmations());
         let height = ledger.tip().0.saturating_sub(confirmations).max(ledger.parameters().genesis_height);
-        let counts = ledger.state(height)?.sequencers()?.at(height).0;
+        let deep = ledger.state(height)?;
+        let (counts, executed) = (deep.sequencers()?.at(height).0, deep.meta()?.batches);
         for (set, _) in self.seats() {
-            let is_handed_over = self.handover(set.saturating_add(1))?.is_some();
-            if set < self.chain.head().set && set < counts && is_handed_over {
+            let next = set.saturating_add(1);
+            let Some(genesis) = self.genesis(next)?.filter(|_| set < self.chain.head().set) else { continue };
+            let may_leave = match self.certifier_of(next)? {
+                Some(_) => set < counts && self.handover(next)?.is_some(),
+                None => executed > genesis.inner().number,
+            };
+            if may_leave {
                 let mut changes = Changes::default();
                 self.store.open_subjects(set)?.iter().for_each(|subject| changes.put_open(set, *subject, false));
-                changes.put_living(set.saturating_add(1));
+                changes.put_living(next);
                 self.store.commit(changes)?;
                 self.certifiers.remove(&set);
             }
