@@ -81,11 +81,10 @@ impl Certifier {
         Some(Message::Signature { subject, signature: *signature })
     }
 
-    /// Takes signatures of something that is not final here yet, `ahead` of what is.
-    pub fn hear_early(&mut self, subject: Subject, signatures: &Signatures, ahead: u64) {
+    /// Takes a sequencer's signature of something that is not final here yet, `ahead` of what is.
+    pub fn hear_early(&mut self, subject: Subject, index: u8, signature: [u8; 64], ahead: u64) {
         if ahead < WINDOW {
-            let known = |(index, _): &(u8, _)| usize::from(*index) < self.keys.len();
-            self.early.entry(subject).or_default().extend(signatures.iter().copied().filter(known));
+            self.early.entry(subject).or_default().insert(index, signature);
         }
     }
 

@@ -224,7 +224,10 @@ impl Orderer {
             Subject::Handover(next) => next.checked_sub(u64::from(set).saturating_add(1)),
         };
         if let Some(ahead) = ahead {
-            certifier.hear_early(subject, &signatures, ahead);
+            // Only its own: nobody can tell yet what others' are worth, and nobody asked for them.
+            if let Some((_, signature)) = signatures.iter().find(|(index, _)| *index == from) {
+                certifier.hear_early(subject, from, *signature, ahead);
+            }
             return Ok(Vec::new());
         }
         let Some(certificate) = certifier.hear(subject, &signatures) else { return Ok(Vec::new()) };

@@ -212,8 +212,10 @@ fn what_is_final_is_signed_once_and_certified_by_a_quorum() {
         let db = sled::Config::new().temporary(true).open().unwrap();
         let mut orderer = open(&bench.world, &db, 0);
         orderer.finalized(&bench.head).unwrap();
-        // One that comes early waits; a bad one and one in another's name count for nothing.
+        // One that comes early waits; a bad one and one in another's name count for nothing, and displace nothing.
         assert_eq!(orderer.hear(0, 1, say(1)).unwrap(), []);
+        let junk = Message::Certificate { subject, signatures: vec![(1, [7; 64]), (3, [7; 64])] };
+        assert_eq!(orderer.hear(0, 2, junk).unwrap(), []);
         assert!(orderer.finalized(&block).unwrap().contains(&told(&say(0))));
         assert_eq!(orderer.finalized(&block).unwrap(), [], "nothing is signed again");
         assert_eq!(orderer.hear(0, 2, say(3)).unwrap(), []);
