@@ -1,11 +1,11 @@
-//! The set changes while sequencers crash and links fail, each run from one seed: `TRESTLE_SEED=n` runs that one alone,
-//! `TRESTLE_SEEDS=n` the first n.
+//! The set changes while sequencers crash, links fail and one of each set is faulty, each run from one seed:
+//! `TRESTLE_SEED=n` runs that one alone, `TRESTLE_SEEDS=n` the first n.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use commonware_cryptography::Signer as _;
-use commonware_p2p::simulated::{Config as NetworkConfig, Link, Network, Oracle};
+use commonware_p2p::simulated::{Config as NetworkConfig, Link, Network, Oracle, Receiver, Sender};
 use commonware_runtime::{Clock as _, Handle, Quota, Supervisor as _, deterministic};
 use commonware_utils::channel::mpsc;
 use commonware_utils::{NZU32, NZUsize, Probability, probability};
@@ -15,13 +15,25 @@ use trestle_rollup::{Account, Digest, Event, Ledger, SignedTransaction};
 use trestle_sequencer::Policy;
 use trestle_sequencer::consensus::{Channels, Config, Error, Orderer, Promise, Shared, Subject, Timings, start};
 
-use crate::cluster::{Disk, network_key};
+use crate::cluster::{Context, Disk, network_key};
+use crate::faults::{Character, Eye, Fault, Player, spam};
 use crate::simulation::number_from;
 use crate::support::{CONFIRMATIONS, World, account, key, parameters};
 
 /// The first set, and the second: one leaves, one joins.
 const SETS: [[usize; 4]; 2] = [[0, 1, 2, 3], [4, 1, 2, 3]];
 const SEQUENCERS: usize = 5;
+/// Who is faulty, and how: one of each set, be it the one that leaves, the one that joins or one that stays. A seed's are
+/// those at its place, over and over.
+const FAULTS: [&[(usize, Fault)]; 7] = [
+    &[],
+    &[(3, Fault::Silent)],
+    &[(3, Fault::Invalid)],
+    &[(3, Fault::Spam)],
+    &[(0, Fault::Invalid), (4, Fault::Silent)],
+    &[(0, Fault::Silent), (4, Fault::Invalid)],
+    &[(0, Fault::Spam), (4, Fault::Spam)],
+];
 const USERS: usize = 4;
 /// Longest that the healed network may take for anything.
 const PATIENCE: Duration = Duration::from_secs(240);
@@ -36,8 +48,8 @@ struct Node {
 
 /// The network from one power cut to the next, and who is up.
 struct Run {
-    context: deterministic::Context,
-    oracle: Oracle<Key, deterministic::Context>,
+    context: Context,
+    oracle: Oracle<Key, Context>,
     nodes: BTreeMap<usize, Node>,
     starts: u64,
 }
@@ -48,7 +60,9 @@ struct Simulation {
     world: World,
     policy: Policy,
     disks: Vec<Disk>,
-    /// Accepted by those who stay.
+    faults: BTreeMap<usize, Fault>,
+    eye: Eye,
+    /// Accepted by honest ones who stay.
     accepted: BTreeMap<Digest, SignedTransaction>,
     /// Nonces for which the one that leaves accepted something, which may have replaced what the others had. It tells them,
     /// but it may be away for as long as they listen.
@@ -81,8 +95,10 @@ impl Simulation {
         let disks: Vec<_> = (0..SEQUENCERS).map(|_| Disk::new(4)).collect();
         disks.iter().for_each(|disk| disk.follow(&world, usize::MAX));
         let (accepted, contents) = (BTreeMap::new(), BTreeMap::new());
-        let left = BTreeSet::new();
-        Self { seed, rng, world, policy, disks, accepted, left, contents, amounts: 0, joined: BTreeSet::new() }
+        let (left, joined) = (BTreeSet::new(), BTreeSet::new());
+        let faults = FAULTS[seed as usize % FAULTS.len()].iter().copied().collect();
+        let eye = Eye::default();
+        Self { seed, rng, world, policy, disks, faults, eye, accepted, left, contents, amounts: 0, joined }
     }
 
     fn open(&self, index: usize) -> Result<Orderer, Error> {
@@ -90,8 +106,16 @@ impl Simulation {
         Orderer::open(db, key("sequencer", index), ledger.clone(), CONFIRMATIONS, self.policy)
     }
 
-    /// Starts a sequencer, if there is a set for it.
+    /// The honest ones of the second set.
+    fn honest(&self) -> impl Iterator<Item = usize> {
+        SETS[1].into_iter().filter(|index| !self.faults.contains_key(index))
+    }
+
+    /// Starts a sequencer, if there is a set for it and it is to take part in any.
     fn start(&mut self, run: &mut Run, index: usize) {
+        if matches!(self.faults.get(&index), Some(Fault::Silent | Fault::Spam)) {
+            return;
+        }
         let opened = self.open(index);
         let orderer = match opened {
             // It was away until nobody was in the first set any more: it joins as the new one does.
@@ -142,7 +166,14 @@ impl Simulation {
             };
             for (set, _) in &seats {
                 if !run.nodes[&index].engines.contains_key(set) {
-                    let engine = run.engine(index, *set, shared.clone()).await;
+                    let is_liar = self.faults.contains_key(&index);
+                    let player = Player {
+                        shared: shared.clone(),
+                        character: if is_liar { Character::Liar } else { Character::Honest },
+                        eye: self.eye.clone(),
+                        ledger: self.disks[index].ledger.clone(),
+                    };
+                    let engine = run.engine(index, *set, player).await;
                     run.nodes.get_mut(&index).unwrap().engines.insert(*set, engine);
                 }
             }
@@ -160,7 +191,7 @@ impl Simulation {
     /// A user hands a transaction to one of these, perhaps some nonces too early.
     fn submit(&mut self, run: &Run, to_whom: &[usize], earliness: u64) {
         let index = to_whom[self.rng.gen_range(0..to_whom.len())];
-        let Some(node) = run.nodes.get(&index) else { return };
+        let Some(node) = run.nodes.get(&index).filter(|_| !self.faults.contains_key(&index)) else { return };
         self.amounts += 1;
         let (from, to) = (self.rng.gen_range(0..USERS), self.rng.gen_range(0..USERS));
         let nonce = node.shared.orderer().account(&account(from)).unwrap().nonce + self.rng.gen_range(0..=earliness);
@@ -234,15 +265,20 @@ impl Simulation {
         }
     }
 
-    async fn begin(&mut self, context: deterministic::Context) -> Run {
+    async fn begin(&mut self, context: Context) -> Run {
         let mut run = Run::new(context).await;
         run.heal().await;
+        for (index, _) in self.faults.iter().filter(|(_, fault)| **fault == Fault::Spam) {
+            for (set, _) in (0..).zip(SETS).filter(|(_, members)| members.contains(index)) {
+                spam(&run.context, &self.eye, run.channels(*index, set).await);
+            }
+        }
         (0..SEQUENCERS).for_each(|index| self.start(&mut run, index));
         self.manage(&mut run).await;
         run
     }
 
-    async fn segment(&mut self, context: deterministic::Context, steps: usize, change: Option<usize>) {
+    async fn segment(&mut self, context: Context, steps: usize, change: Option<usize>) {
         let mut run = self.begin(context).await;
         for step in 0..steps {
             if change == Some(step) {
@@ -253,10 +289,11 @@ impl Simulation {
         }
     }
 
-    /// Nothing goes wrong any more: the second set goes on with everything that was accepted, and Bitcoin executes it.
-    async fn settle(&mut self, context: deterministic::Context) {
+    /// Nothing goes wrong any more: the second set goes on with everything that was accepted, Bitcoin executes it, and nothing
+    /// of the first set is needed.
+    async fn settle(&mut self, context: Context) {
         let mut run = self.begin(context).await;
-        self.wait(&mut run).await;
+        self.wait(&mut run, Self::is_settled).await;
         let before = self.contents.len();
         (0..8).for_each(|_| self.submit(&run, &SETS[1], 0));
         let (mut waited, step) = (Duration::ZERO, Duration::from_millis(500));
@@ -265,13 +302,15 @@ impl Simulation {
             waited += step;
             assert!(waited < PATIENCE, "seed {}: nothing becomes final: {}", self.seed, self.describe(&run));
         }
-        self.wait(&mut run).await;
+        self.wait(&mut run, Self::is_settled).await;
+        let has_left = |run: &Run| run.nodes.get(&0).is_none_or(|node| node.shared.orderer().seats().is_empty());
+        self.wait(&mut run, |_, run| has_left(run)).await;
     }
 
     /// Until all is as it should be, which must not take long.
-    async fn wait(&mut self, run: &mut Run) {
+    async fn wait(&mut self, run: &mut Run, done: impl Fn(&Self, &Run) -> bool) {
         let (mut waited, step) = (Duration::ZERO, Duration::from_millis(500));
-        while !self.is_settled(run) {
+        while !done(self, run) {
             self.mine(run);
             self.disks.iter().for_each(|disk| disk.follow(&self.world, usize::MAX));
             for index in 0..SEQUENCERS {
@@ -291,19 +330,14 @@ impl Simulation {
 
     fn is_settled(&self, run: &Run) -> bool {
         let executed = self.world.ledger.state_at_tip().meta().unwrap().batches;
-        let seats = |index: usize| run.nodes.get(&index).map(|node| node.shared.orderer().seats());
-        // The one that leaves does not if it was away while the others told each other that it may.
-        let has_left = run.nodes.get(&0).is_none_or(|node| {
-            let orderer = node.shared.orderer();
-            orderer.seats().is_empty() || orderer.handover(1).unwrap().is_none()
-        });
-        has_left
-            && SETS[1].iter().all(|index| seats(*index).is_some_and(|seats| seats.iter().all(|(set, _)| *set == 1)))
-            && SETS[1].iter().all(|index| {
-                let orderer = run.nodes[index].shared.orderer();
-                orderer.set() == 1 && orderer.count() == 0 && orderer.next_number() == executed
+        self.lost().is_none()
+            && self.honest().all(|index| {
+                run.nodes.get(&index).is_some_and(|node| {
+                    let orderer = node.shared.orderer();
+                    orderer.seats().iter().all(|(set, _)| *set == 1)
+                        && (orderer.set(), orderer.count(), orderer.next_number()) == (1, 0, executed)
+                })
             })
-            && self.lost().is_none()
     }
 
     /// A transaction that was accepted, and is not final though its turn has come: it was not replaced, and no earlier
@@ -352,7 +386,7 @@ impl Simulation {
     fn check(&self) {
         let (ledger, instance): (&Ledger, _) = (&self.world.ledger, self.world.ledger.parameters().instance());
         let mut sets = BTreeSet::new();
-        for index in SETS[1] {
+        for index in self.honest() {
             let orderer = self.open(index).unwrap();
             for height in self.contents.keys() {
                 // Who joined has nothing that was executed before, and no certificates of the first set.
@@ -379,22 +413,20 @@ impl Simulation {
             }
         }
         println!(
-            "seed {}: {} blocks with transactions, {executed} batches, {} accepted, joined {:?}",
+            "seed {}: {:?}, {} blocks with transactions, {executed} batches, {} accepted, joined {:?}",
             self.seed,
+            self.faults,
             self.contents.len(),
             self.accepted.len(),
             self.joined
         );
-        assert!(
-            changed && sets.contains(&1) && self.joined.contains(&4),
-            "seed {}: the set changed: {sets:?}",
-            self.seed
-        );
+        let has_joined = self.joined.contains(&4) || self.faults.contains_key(&4);
+        assert!(changed && sets.contains(&1) && has_joined, "seed {}: the set changed: {sets:?}", self.seed);
     }
 }
 
 impl Run {
-    async fn new(context: deterministic::Context) -> Self {
+    async fn new(context: Context) -> Self {
         let config = NetworkConfig {
             max_size: 1 << 20,
             max_peers_per_set: NZUsize!(SEQUENCERS),
@@ -419,33 +451,37 @@ impl Run {
     }
 
     /// A sequencer's part in a set, on channels of that set.
-    async fn engine(&mut self, index: usize, set: u32, shared: Shared) -> Handle<()> {
+    async fn engine(&mut self, index: usize, set: u32, player: Player) -> Handle<()> {
         self.starts += 1;
         let context = self.context.child("sequencer").with_attribute("start", self.starts);
-        let control = self.oracle.control(public(index));
-        let first = u64::from(set) * 6;
-        let register = async |channel| {
-            let quota = Quota::per_second(NZU32!(10_000));
-            control.register(first + channel, quota).await.unwrap()
-        };
-        let channels = Channels {
-            votes: register(0).await,
-            certificates: register(1).await,
-            resolver: register(2).await,
-            blocks: register(3).await,
-            backfill: register(4).await,
-            gossip: register(5).await,
-        };
+        let channels = self.channels(index, set).await;
         let config = Config {
             set,
             key: network_key(index),
             members: SETS[set as usize].iter().map(|member| public(*member)).collect(),
             partition: format!("disk{index}-{set}"),
             timings: Timings::default(),
-            blocker: control.clone(),
+            blocker: self.oracle.control(public(index)),
             provider: self.oracle.manager(),
         };
-        start(context, config, shared.clone(), shared, channels).await
+        start(context, config, player.shared.clone(), player, channels).await
+    }
+
+    async fn channels(&self, index: usize, set: u32) -> Channels<Sender<Key, Context>, Receiver<Key>> {
+        let control = self.oracle.control(public(index));
+        let first = u64::from(set) * 6;
+        let register = async |channel| {
+            let quota = Quota::per_second(NZU32!(10_000));
+            control.register(first + channel, quota).await.unwrap()
+        };
+        Channels {
+            votes: register(0).await,
+            certificates: register(1).await,
+            resolver: register(2).await,
+            blocks: register(3).await,
+            backfill: register(4).await,
+            gossip: register(5).await,
+        }
     }
 
     /// Links all pairs for which `link` has something to say, and unlinks the others.
@@ -468,7 +504,8 @@ impl Run {
     }
 }
 
-fn simulate(seed: u64) {
+/// Runs a seed; what was seen of the faulty ones.
+fn simulate(seed: u64) -> Eye {
     let mut simulation = Simulation::new(seed);
     let config = deterministic::Config::new().with_seed(seed).with_timeout(Some(Duration::from_secs(3_600)));
     let mut runner = deterministic::Runner::new(config);
@@ -480,16 +517,25 @@ fn simulate(seed: u64) {
     }
     let ((), _) = runner.start_and_recover(|context| simulation.settle(context));
     simulation.check();
+    simulation.eye
 }
 
 #[test]
 fn whatever_happens_one_set_follows_the_other_with_all_that_was_promised() {
     let seeds = match number_from("TRESTLE_SEED") {
         Some(seed) => seed..seed + 1,
-        None => 0..number_from("TRESTLE_SEEDS").unwrap_or(10),
+        None => 0..number_from("TRESTLE_SEEDS").unwrap_or(14),
     };
+    let (count, mut happened) = (seeds.end - seeds.start, [0; 3]);
     for seed in seeds {
         let run = std::panic::catch_unwind(|| simulate(seed));
-        assert!(run.is_ok(), "seed {seed} failed: TRESTLE_SEED={seed} replays it");
+        let Ok(eye) = run else { panic!("seed {seed} failed: TRESTLE_SEED={seed} replays it") };
+        let seen = eye.seen();
+        let figures = [seen.lies, seen.refusals, seen.spam];
+        happened.iter_mut().zip(figures).for_each(|(all, more)| *all += more);
+    }
+    println!("{count} seeds: lies, refusals, spam: {happened:?}");
+    if count >= FAULTS.len() as u64 {
+        assert!(happened.iter().all(|times| *times > 0), "too little went wrong: {happened:?}");
     }
 }

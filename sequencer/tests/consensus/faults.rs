@@ -306,13 +306,19 @@ fn bend(heard: &[u8], number: u64) -> Vec<u8> {
     bent
 }
 
-fn made_up(number: u64) -> [Message; 5] {
+fn made_up(number: u64) -> [Message; 8] {
     let (signature, close) = ([number as u8; 64], number / 8);
     [
         Message::Signature { subject: Subject::Batch(close), signature },
         Message::Signature { subject: Subject::Part(number), signature },
+        Message::Signature { subject: Subject::Handover(1), signature },
         Message::Ask { subject: Subject::Part(close) },
+        Message::Ask { subject: Subject::Handover(number % 3) },
         Message::Certificate { subject: Subject::Part(number), signatures: vec![(0, [1; 64]), (9, [2; 64])] },
+        Message::Certificate {
+            subject: Subject::Handover(1),
+            signatures: (0..4).map(|index| (index, signature)).collect(),
+        },
         Message::Transactions(vec![number as u8; 300]),
     ]
 }
