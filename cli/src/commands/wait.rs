@@ -57,8 +57,9 @@ pub fn deposit(
             DepositState::Minted { height, .. } => {
                 let status = node.status()?;
                 // What else the account does meanwhile hides its amount, not the blocks.
-                let deep = height + u32::from(status.parameters.confirmations) + 3;
-                if status.layer2.height >= deep || node.account(account)?.available >= before + amount {
+                let blocks = status.layer2.height.saturating_sub(*height);
+                let arrived = node.account(account)?.available.checked_sub(before).is_some_and(|more| more >= amount);
+                if arrived || blocks >= u32::from(status.parameters.confirmations) + 3 {
                     return Ok(Look::Done(found));
                 }
                 Ok(Look::Stands(format!("{}; the sequencers wait until that is deep", describe::deposit(&found.state))))
