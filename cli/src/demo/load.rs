@@ -22,13 +22,11 @@ use crate::figures::{Figure, FiguresError, apply_rate};
 use crate::output::Output;
 use crate::rpc::MAX_BATCH;
 use crate::rpc::types::Hex32;
-use crate::sequencer::rpc::ApiClient as _;
+use crate::sequencer::rpc::{ApiClient as _, SequencerStatus};
 use crate::user::address::Layer2Address;
 
 /// How many sequencers a devnet has.
 const SEQUENCERS: usize = 4;
-/// Blocks in which Bitcoin takes as many batches as sequencers cut ahead of it.
-const BACKLOG: u32 = 16;
 /// Accounts that pay each other.
 const USERS: usize = 128;
 /// What each begins with, in satoshis, and what a transfer pays.
@@ -41,7 +39,7 @@ const SLACK: Duration = Duration::from_secs(1);
 /// The longest that anything is waited for.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// Transfers a second: each is tried while the one before was sustained.
-const RATES: [usize; 9] = [1_000, 2_000, 3_000, 4_000, 5_000, 6_000, 8_000, 10_000, 12_000];
+const RATES: [usize; 10] = [1_000, 2_000, 4_000, 6_000, 7_000, 8_000, 9_000, 10_000, 12_000, 14_000];
 /// How often transfers are sent.
 const TICK: Duration = Duration::from_millis(10);
 
@@ -49,7 +47,7 @@ fn check(error: impl std::fmt::Display) -> Error {
     Error::Check(format!("the load can be put on: {error}"))
 }
 
-/// Measures the sequencers; within two minutes.
+/// Measures the sequencers; within three minutes.
 ///
 /// # Errors
 /// They do not do what they should.
@@ -92,6 +90,7 @@ fn play(directory: &std::path::Path, progress: &dyn Fn(&str)) -> Result<Measured
     stage.mine(deep)?;
     let (mut sustained, mut outcome) = (0, None);
     for rate in RATES {
+        drain(&mut stage)?;
         let transfers = users.transfers(rate * usize::try_from(TIME.as_secs()).unwrap_or(1));
         let tried = runtime.block_on(load.put(transfers, rate))?;
         progress(&format!("{rate} transfers a second: {tried:?}"));
@@ -103,13 +102,25 @@ fn play(directory: &std::path::Path, progress: &dyn Fn(&str)) -> Result<Measured
     let outcome = outcome.ok_or_else(|| Error::Check(format!("{} transfers a second are sustained", RATES[0])))?;
 
     // A sequencer is killed and comes back, once Bitcoin has what was ordered: what it has not is worked out again.
-    stage.mine(BACKLOG + deep)?;
+    drain(&mut stage)?;
+    stage.mine(deep)?;
     stage.world().sequencers.kill(1);
     let mut played = super::sequencers::Played::default();
     stage.mine(1)?;
     played.restart(&mut stage, 1)?;
     let recovery = played.recovery_seconds.first().copied().unwrap_or_default();
     Ok(Measured { sustained, outcome, recovery })
+}
+
+/// Bitcoin takes what was ordered: there is room for so many batches only.
+fn drain(stage: &mut Stage) -> Result<(), Error> {
+    let start = Instant::now();
+    let is_ahead = |status: &SequencerStatus| status.filled > 0 || status.batch > status.executed;
+    while stage.world().sequencers.sync(0).iter().flatten().any(is_ahead) {
+        within(start, "Bitcoin takes what was ordered")?;
+        stage.mine(1)?;
+    }
+    Ok(())
 }
 
 /// What was seen of the sequencers.
