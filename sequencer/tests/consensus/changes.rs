@@ -293,6 +293,7 @@ impl Simulation {
     /// of the first set is needed.
     async fn settle(&mut self, context: Context) {
         let mut run = self.begin(context).await;
+        self.disks.iter().for_each(|disk| disk.follow(&self.world, usize::MAX));
         self.wait(&mut run, Self::is_settled).await;
         let before = self.contents.len();
         (0..8).for_each(|_| self.submit(&run, &SETS[1], 0));
