@@ -5,17 +5,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use commonware_cryptography::Signer as _;
-use commonware_p2p::simulated::{Config as NetworkConfig, Link, Network, Oracle, Receiver, Sender};
-use commonware_runtime::{Clock as _, Handle, Quota, Supervisor as _, deterministic};
+use commonware_p2p::simulated::{Config as NetworkConfig, Link, Network, Oracle};
+use commonware_runtime::{Clock as _, Handle, Supervisor as _, deterministic};
 use commonware_utils::channel::mpsc;
-use commonware_utils::{NZU32, NZUsize, Probability, probability};
+use commonware_utils::{NZUsize, Probability, probability};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use trestle_rollup::{Account, Digest, Event, Ledger, SignedTransaction};
 use trestle_sequencer::Policy;
-use trestle_sequencer::consensus::{Channels, Config, Error, Orderer, Promise, Shared, Subject, Timings, start};
+use trestle_sequencer::consensus::{Config, Error, Orderer, Promise, Shared, Subject, Timings, start};
 
-use crate::cluster::{Context, Disk, network_key};
+use crate::cluster::{Context, Disk, channels, network_key};
 use crate::faults::{Character, Eye, Fault, Player, spam};
 use crate::simulation::number_from;
 use crate::support::{CONFIRMATIONS, World, account, key, parameters};
@@ -270,7 +270,7 @@ impl Simulation {
         run.heal().await;
         for (index, _) in self.faults.iter().filter(|(_, fault)| **fault == Fault::Spam) {
             for (set, _) in (0..).zip(SETS).filter(|(_, members)| members.contains(index)) {
-                spam(&run.context, &self.eye, run.channels(*index, set).await);
+                spam(&run.context, &self.eye, channels(&run.oracle, *index, set).await);
             }
         }
         (0..SEQUENCERS).for_each(|index| self.start(&mut run, index));
@@ -455,7 +455,7 @@ impl Run {
     async fn engine(&mut self, index: usize, set: u32, player: Player) -> Handle<()> {
         self.starts += 1;
         let context = self.context.child("sequencer").with_attribute("start", self.starts);
-        let channels = self.channels(index, set).await;
+        let channels = channels(&self.oracle, index, set).await;
         let config = Config {
             set,
             key: network_key(index),
@@ -466,23 +466,6 @@ impl Run {
             provider: self.oracle.manager(),
         };
         start(context, config, player.shared.clone(), player, channels).await
-    }
-
-    async fn channels(&self, index: usize, set: u32) -> Channels<Sender<Key, Context>, Receiver<Key>> {
-        let control = self.oracle.control(public(index));
-        let first = u64::from(set) * 6;
-        let register = async |channel| {
-            let quota = Quota::per_second(NZU32!(10_000));
-            control.register(first + channel, quota).await.unwrap()
-        };
-        Channels {
-            votes: register(0).await,
-            certificates: register(1).await,
-            resolver: register(2).await,
-            blocks: register(3).await,
-            backfill: register(4).await,
-            gossip: register(5).await,
-        }
     }
 
     /// Links all pairs for which `link` has something to say, and unlinks the others.

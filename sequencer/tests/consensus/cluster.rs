@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use commonware_cryptography::Signer as _;
 use commonware_cryptography::ed25519::{PrivateKey, PublicKey};
-use commonware_p2p::simulated::{Config as NetworkConfig, Control, Link, Network, Oracle, Receiver, Sender};
+use commonware_p2p::simulated::{Config as NetworkConfig, Link, Network, Oracle};
 use commonware_runtime::{Clock, Handle, Quota, Supervisor as _, deterministic};
 use commonware_utils::channel::mpsc;
 use commonware_utils::{NZU32, NZUsize, Probability};
@@ -14,7 +14,7 @@ use trestle_rollup::{Ledger, Signatures, SignedTransaction};
 use trestle_sequencer::Policy;
 use trestle_sequencer::consensus::{self, Channels, Config, Orderer, Promise, Shared, Subject, Timings};
 
-use crate::faults::{Character, Eye, Fault, Player, noise, spam, split};
+use crate::faults::{Character, Eye, Fault, Player, Wires, noise, spam, split};
 use crate::support::{CONFIRMATIONS, World, key, parameters};
 
 /// How long a leader waits for transactions.
@@ -63,6 +63,23 @@ pub fn network_key(index: usize) -> PrivateKey {
 
 fn members(sequencers: usize) -> Vec<PublicKey> {
     (0..sequencers).map(|index| network_key(index).public_key()).collect()
+}
+
+/// A sequencer's channels in the network of a set.
+pub async fn channels(oracle: &Oracle<PublicKey, Context>, index: usize, set: u32) -> Wires {
+    let control = oracle.control(network_key(index).public_key());
+    let register = async |channel: u64| {
+        let quota = Quota::per_second(NZU32!(10_000));
+        control.register(u64::from(set) * 6 + channel, quota).await.unwrap()
+    };
+    Channels {
+        votes: register(0).await,
+        certificates: register(1).await,
+        resolver: register(2).await,
+        blocks: register(3).await,
+        backfill: register(4).await,
+        gossip: register(5).await,
+    }
 }
 
 /// What survives a power cut.
@@ -189,22 +206,9 @@ impl Run {
         }
     }
 
-    async fn channels(&self, index: usize) -> Channels<Sender<PublicKey, Context>, Receiver<PublicKey>> {
-        let control: Control<_, _> = self.oracle.control(network_key(index).public_key());
-        let quota = Quota::per_second(NZU32!(10_000));
-        Channels {
-            votes: control.register(0, quota).await.unwrap(),
-            certificates: control.register(1, quota).await.unwrap(),
-            resolver: control.register(2, quota).await.unwrap(),
-            blocks: control.register(3, quota).await.unwrap(),
-            backfill: control.register(4, quota).await.unwrap(),
-            gossip: control.register(5, quota).await.unwrap(),
-        }
-    }
-
     /// Starts the sequencer with this index as it should be.
     pub async fn start(&mut self, cluster: &Cluster, index: usize) {
-        let channels = self.channels(index).await;
+        let channels = channels(&self.oracle, index, 0).await;
         self.launch(cluster, index, index, Character::Honest, channels).await;
     }
 
@@ -245,14 +249,15 @@ impl Run {
     pub async fn start_faulty(&mut self, cluster: &Cluster, index: usize, fault: Fault) {
         match fault {
             Fault::Silent => {}
-            Fault::Spam => spam(&self.context, &cluster.eye, self.channels(index).await),
-            Fault::Noise => noise(&self.context, &cluster.eye, self.channels(index).await),
+            Fault::Spam => spam(&self.context, &cluster.eye, channels(&self.oracle, index, 0).await),
+            Fault::Noise => noise(&self.context, &cluster.eye, channels(&self.oracle, index, 0).await),
             Fault::Invalid => {
-                let channels = self.channels(index).await;
+                let channels = channels(&self.oracle, index, 0).await;
                 self.launch(cluster, index, index, Character::Liar, channels).await;
             }
             Fault::Twins => {
-                let Channels { votes, certificates, resolver, blocks, backfill, gossip } = self.channels(index).await;
+                let Channels { votes, certificates, resolver, blocks, backfill, gossip } =
+                    channels(&self.oracle, index, 0).await;
                 let members = self.members.clone();
                 let split = |channel| split(&self.context, (&members, cluster.honest()), channel);
                 let [[v1, v2], [c1, c2], [r1, r2], [b1, b2], [f1, f2], [g1, g2]] =

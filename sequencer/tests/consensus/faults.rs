@@ -250,7 +250,8 @@ pub fn split(
     [(first, third), (second, fourth)]
 }
 
-type Wires = Channels<Sender<PublicKey, Context>, Receiver<PublicKey>>;
+/// A sequencer's channels in the simulated network.
+pub type Wires = Channels<Sender<PublicKey, Context>, Receiver<PublicKey>>;
 
 /// How often somebody who spams does it again.
 const PAUSE: Duration = Duration::from_millis(40);
