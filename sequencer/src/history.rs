@@ -1,11 +1,17 @@
-//! At which height a nonce was used, and by which transaction.
+//! What a ledger says of the past: which state is deep; at which height a nonce was used, and by which transaction.
 
 use std::collections::HashMap;
 
-use trestle_rollup::{Account, Digest, Event, Ledger, Transaction};
+use trestle_rollup::{Account, Digest, Event, Ledger, Transaction, View};
 
 use crate::consensus::{Error, Fate, Orderer};
 use crate::receipt::{Failure, Receipt};
+
+/// The state with so many blocks on top, which no reorganization takes away; the genesis's if there are fewer.
+pub(crate) fn deep(ledger: &Ledger, confirmations: u32) -> Result<View, Error> {
+    let height = ledger.tip().0.saturating_sub(confirmations).max(ledger.parameters().genesis_height);
+    Ok(ledger.state(height)?)
+}
 
 /// What became of a transaction, by its id; `None` if it was never accepted, or was dropped.
 ///

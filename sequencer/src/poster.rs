@@ -14,9 +14,10 @@
 
 use bitcoin::consensus::encode;
 use bitcoin::{Transaction, Txid};
-use trestle_rollup::{Batch, Event as LedgerEvent, Ledger, View};
+use trestle_rollup::{Batch, Event as LedgerEvent, Ledger};
 
 use crate::consensus::Error;
+use crate::history::deep;
 use crate::store::{Changes, StoreError, numbered};
 
 /// The tree's name within the database.
@@ -208,9 +209,9 @@ impl Poster {
                 return Ok(Vec::new());
             }
             // Accounts are named by indices that no reorganization takes away.
-            let deep = self.deep(ledger)?;
+            let names = deep(ledger, self.pace.confirmations)?;
             let instance = ledger.parameters().instance();
-            let payload = batch.compact(&instance, |account| Ok::<_, Error>(deep.account(account)?.index))?;
+            let payload = batch.compact(&instance, |account| Ok::<_, Error>(names.account(account)?.index))?;
             return Ok(vec![Duty::Post { number, payload }]);
         };
         let mut duties = vec![Duty::Broadcast { number, commit, reveal: reveal.clone() }];
@@ -249,15 +250,9 @@ impl Poster {
         changes.commit(&self.tree)
     }
 
-    /// The state that no reorganization takes away.
-    fn deep(&self, ledger: &Ledger) -> Result<View, Error> {
-        let deep = ledger.tip().0.saturating_sub(self.pace.confirmations).max(ledger.parameters().genesis_height);
-        Ok(ledger.state(deep)?)
-    }
-
     /// Lets go of the postings of batches that no reorganization takes back.
     fn forget_deep(&self, ledger: &Ledger) -> Result<(), Error> {
-        let done = self.deep(ledger)?.meta()?.batches;
+        let done = deep(ledger, self.pace.confirmations)?.meta()?.batches;
         let mut changes = Changes::default();
         for key in self.tree.range(numbered(POSTING, 0)..numbered(POSTING, done)).keys() {
             changes.remove(key.map_err(StoreError::from)?.to_vec());

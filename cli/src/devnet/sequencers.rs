@@ -199,11 +199,6 @@ impl Sequencers {
         &self.keys
     }
 
-    /// Where one keeps its files.
-    pub fn directory(&self, index: usize) -> Option<&Path> {
-        self.directories.get(index).map(PathBuf::as_path)
-    }
-
     /// Kills one, as by `kill -9`.
     pub fn kill(&mut self, index: usize) {
         if let Some(running) = self.running.get_mut(index) {

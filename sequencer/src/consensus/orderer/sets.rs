@@ -15,6 +15,7 @@ use super::super::message::{Message, Subject, TRANSACTIONS_BYTES};
 use super::super::seal::seal;
 use super::super::store::{Head, Store};
 use super::{Duty, Error, Orderer, Set};
+use crate::history::deep;
 use crate::policy::Policy;
 use crate::store::{Changes, StoreError};
 
@@ -175,10 +176,8 @@ impl Orderer {
     /// # Errors
     /// If a store fails.
     pub fn leave(&mut self) -> Result<(), Error> {
-        let (ledger, confirmations) = (self.chain.ledger().clone(), self.chain.confirmations());
-        let height = ledger.tip().0.saturating_sub(confirmations).max(ledger.parameters().genesis_height);
-        let deep = ledger.state(height)?;
-        let (counts, executed) = (deep.sequencers()?.at(height).0, deep.meta()?.batches);
+        let deep = deep(self.chain.ledger(), self.chain.confirmations())?;
+        let (counts, executed) = (deep.sequencers()?.at(deep.height()).0, deep.meta()?.batches);
         for (set, _) in self.seats() {
             let next = set.saturating_add(1);
             let Some(genesis) = self.genesis(next)?.filter(|_| set < self.chain.head().set) else { continue };
